@@ -1,0 +1,1 @@
+"""The doors to outside systems: each module knows one protocol, none knows Dagster or a room."""

@@ -1,0 +1,48 @@
+"""How every command speaks: results to stdout, progress and errors to stderr, fixed exit codes."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec
+
+import click
+
+from raxx_bcp.errors import BcpError
+
+P = ParamSpec("P")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+
+
+def emit(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:
+    """Print ``result`` as JSON for machines, or ``text`` for people, to stdout."""
+    click.echo(json.dumps(result, ensure_ascii=False, indent=2, default=str) if as_json else text)
+
+
+def progress(message: str) -> None:
+    """Say on stderr what is going on, so that long work is seen to move."""
+    click.echo(message, err=True)
+
+
+def exit_codes(command: Callable[P, int | None]) -> Callable[P, None]:
+    """Turn a command's return value into its exit code, and a ``BcpError`` into one sentence on stderr.
+
+    With ``--json`` a failure also prints ``{"ok": false, "error": …, "remedy": …}`` to stdout.
+    """
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = command(*args, **kwargs) or 0
+        except BcpError as error:
+            click.echo(f"raxx-bcp: {error.what}\n  What to do: {error.remedy}", err=True)
+            if kwargs.get("as_json"):
+                failure = {"ok": False, "error": error.what, "remedy": error.remedy}
+                click.echo(json.dumps(failure, ensure_ascii=False, indent=2))
+            code = error.exit_code
+        sys.exit(code)
+
+    return run

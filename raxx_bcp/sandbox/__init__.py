@@ -1,0 +1,1 @@
+"""A local Raxx on loopback. Nothing in here is imported by product code."""
