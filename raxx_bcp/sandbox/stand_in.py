@@ -46,7 +46,7 @@ class Faults:
             Route("/_sandbox/faults/{name}", self._change, methods=["PUT", "DELETE"]),
         ]
 
-    async def _list(self, request: Request) -> JSONResponse:
+    async def _list(self, _request: Request) -> JSONResponse:
         return JSONResponse({"known": self.known, "active": sorted(self._active)})
 
     async def _change(self, request: Request) -> JSONResponse:

@@ -1,0 +1,35 @@
+"""What a check says, everywhere: in a terminal, in Dagster, in a manifest."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Status(enum.StrEnum):
+    """COULD_NOT_VERIFY is neither pass nor fail, and never counts as a pass."""
+
+    PASS = "PASS"  # noqa: S105 - a verdict, not a password
+    WARN = "WARN"
+    FAIL = "FAIL"
+    COULD_NOT_VERIFY = "COULD_NOT_VERIFY"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding: ``detail`` says what was seen, ``remedy`` what to do when it is not a pass."""
+
+    name: str
+    status: Status
+    detail: str
+    remedy: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """For JSON output and metadata tables."""
+        return {"name": self.name, "status": self.status.value, "detail": self.detail, "remedy": self.remedy}
+
+
+def worst(checks: tuple[Check, ...]) -> Status:
+    """The gravest status of ``checks``; PASS when there are none."""
+    order = (Status.FAIL, Status.COULD_NOT_VERIFY, Status.WARN)
+    return next((status for status in order if any(check.status is status for check in checks)), Status.PASS)

@@ -1,0 +1,220 @@
+"""One door to a JSON-over-HTTP service: connection reuse, bounded retries, and errors in one sentence."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+import tenacity
+from requests.adapters import HTTPAdapter
+
+from raxx_bcp.errors import PermanentError, TransientError, UsageError
+
+CONNECT_TIMEOUT_SECONDS: Final = 10.0
+LONGEST_WAIT_SECONDS: Final = 120.0
+_RETRIED_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class _ErrorBody(msgspec.Struct):
+    message: Any = ""
+    error: str = ""
+    reqId: str | None = None  # noqa: N815 - the vendor's spelling
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer: ``status``, the whole ``body`` in memory, and the parts of an error."""
+
+    status: int
+    body: bytes = field(repr=False)
+    content_type: str = ""
+    retry_after_seconds: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    def error(self) -> _ErrorBody:
+        """The ``{message, error}`` of an error answer; empty for any other body, such as HTML."""
+        try:
+            return msgspec.json.decode(self.body, type=_ErrorBody)
+        except msgspec.MsgspecError:
+            return _ErrorBody()
+
+
+class _BusyError(TransientError):
+    """A transient answer that may say how long to wait."""
+
+    def __init__(self, what: str, remedy: str, wait_seconds: float | None = None) -> None:
+        super().__init__(what, remedy)
+        self.wait_seconds = wait_seconds
+
+
+class Door:
+    """Requests to one base URL. Thread-safe: every thread keeps its own pooled session.
+
+    Only ``GET`` is retried by default: transient statuses and connection failures, at most ``attempts``
+    times, honouring ``Retry-After``. Redirects are never followed, since they could carry the token away.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        *,
+        timeout_seconds: float,
+        attempts: int = 4,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.name = name
+        self.base_url = base_url.rstrip("/")
+        self._timeout = (CONNECT_TIMEOUT_SECONDS, timeout_seconds)
+        self._attempts = attempts
+        self._sleep = sleep
+        self._local = threading.local()
+        self._sessions: list[requests.Session] = []
+        self._lock = threading.Lock()
+        _refuse_clear_text(name, self.base_url)
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        with self._lock:
+            for session in self._sessions:
+                session.close()
+            self._sessions.clear()
+        self._local = threading.local()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+        retry: bool | None = None,
+    ) -> Answer:
+        """Send one request and return the answer, whatever its status.
+
+        Raises ``TransientError`` when the service cannot be reached, or still answers with a transient
+        status after the last attempt. ``retry`` defaults to True for ``GET`` only.
+        """
+        attempts = self._attempts if (method == "GET" if retry is None else retry) else 1
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(attempts),
+            wait=_wait,
+            retry=tenacity.retry_if_exception_type(_BusyError),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(self._once, method, path, params, json, headers)
+
+    def _once(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        json: Any,
+        headers: Mapping[str, str] | None,
+    ) -> Answer:
+        try:
+            response = self._session().request(
+                method,
+                self.base_url + path,
+                params=params,
+                json=json,
+                headers=headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,
+            )
+            # One read of the whole body: requests' own .content joins 10 KiB pieces, which doubles the peak.
+            body = response.raw.read(decode_content=True)
+        except requests.exceptions.SSLError as error:
+            raise PermanentError(
+                f"{self.name} at {self.base_url} did not show a certificate that is trusted here ({_cause(error)}).",
+                "Renew its certificate, or point REQUESTS_CA_BUNDLE at the authority that signed it.",
+            ) from None
+        except (requests.exceptions.RequestException, OSError, _urllib3_error()) as error:
+            raise _BusyError(
+                f"{self.name} at {self.base_url} cannot be reached ({_cause(error)}).",
+                "Check that the host is up and reachable from here, then try again.",
+            ) from None
+        answer = Answer(
+            status=response.status_code,
+            body=body,
+            content_type=response.headers.get("content-type", ""),
+            retry_after_seconds=_seconds(response.headers.get("retry-after")),
+        )
+        if answer.status in _RETRIED_STATUSES:
+            raise _BusyError(
+                f"{self.name} answered {method} {path} with {answer.status}.",
+                "It is overloaded, restarting or behind a failing proxy: look at its log, then try again.",
+                answer.retry_after_seconds,
+            )
+        return answer
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            session.trust_env = True
+            session.headers.update({"accept": "application/json"})
+            session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=1))
+            session.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=1))
+            self._local.session = session
+            with self._lock:
+                self._sessions.append(session)
+        return session
+
+
+def _urllib3_error() -> type[Exception]:
+    from urllib3.exceptions import HTTPError
+
+    return HTTPError
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    outcome = state.outcome.exception() if state.outcome else None
+    asked = outcome.wait_seconds if isinstance(outcome, _BusyError) else None
+    if asked is not None:
+        return min(asked, LONGEST_WAIT_SECONDS)
+    return float(tenacity.wait_exponential_jitter(initial=0.5, max=20)(state))
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        return max(0.0, float(header)) if header else None
+    except ValueError:
+        return None
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason, by class only: texts of URL errors can hold parts of a request."""
+    inner: BaseException = error
+    while inner.__cause__ or inner.__context__:
+        inner = inner.__cause__ or inner.__context__ or inner
+    return type(inner).__name__
+
+
+def _refuse_clear_text(name: str, url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"The address of {name} is not an http(s) URL.", "Write it as https://host[:port].")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise UsageError(
+            f"The address of {name} is plain http:// to {parts.hostname}: secrets would cross the network in clear.",
+            "Use https://; plain http is accepted for loopback only.",
+        )
+    if parts.username or parts.password:
+        raise UsageError(
+            f"The address of {name} holds a user name or password.",
+            "Give credentials in their own variables.",
+        )

@@ -1,0 +1,374 @@
+"""The door to a self-hosted Infisical vault, read as a machine identity (universal auth).
+
+Knows the routes, their errors and their traps; knows nothing of documents or backups. What the API
+gives is handed on as the vendor's own JSON (``msgspec.Raw``), so that nothing is lost on the way.
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, TypeVar
+
+import msgspec
+
+from raxx_bcp.clients.http import Answer, Door
+from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError
+
+HIDDEN_VALUE: Final = "<hidden-by-infisical>"
+FULL_READ_ROLES: Final = frozenset({"viewer", "member", "admin"})
+"""Project roles that read every secret; a custom role or ``no-access`` may see a part, without an error."""
+PROJECT_KIND: Final = "secret-manager"  # the other kinds hold certificates and the like, no secrets
+
+T = TypeVar("T")
+
+
+class LoginRefusedError(PermanentError):
+    """The vault refused the login. Never retried: three failures lock the identity for five minutes."""
+
+
+class DeniedError(CouldNotVerifyError):
+    """The identity is logged in and may not read this."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who is logged in, from the access token's own payload."""
+
+    identity_id: str
+    org_id: str
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """One environment of a project, in the project's order."""
+
+    id: str
+    name: str
+    slug: str
+
+
+class Project(msgspec.Struct, frozen=True):
+    """What the walk needs of a project; the vendor's whole object travels beside it."""
+
+    id: str
+    name: str
+    slug: str
+    environments: tuple[Environment, ...]
+
+
+class Folder(msgspec.Struct, frozen=True, rename="camel"):
+    """One folder below the root, which itself is never listed."""
+
+    id: str
+    name: str
+    relative_path: str
+    description: str | None = None
+    last_secret_modified: str | None = None
+
+
+class Tag(msgspec.Struct, frozen=True, rename="camel"):
+    """A tag of a project, or as it hangs on a secret."""
+
+    id: str
+    slug: str
+    color: str | None = None
+
+
+class Metadata(msgspec.Struct, frozen=True, rename="camel"):
+    """One key and value beside a secret."""
+
+    key: str
+    value: str
+    is_encrypted: bool = False
+
+
+class ImportSource(msgspec.Struct, frozen=True, rename="camel"):
+    """The environment that an import takes from; of another project where ``project_id`` differs."""
+
+    id: str
+    slug: str
+    project_id: str | None = None
+
+
+class SecretImport(msgspec.Struct, frozen=True, rename="camel"):
+    """One import of a folder; ``position`` orders them, later ones win."""
+
+    id: str
+    import_path: str
+    import_env: ImportSource
+    position: int
+    is_replication: bool = False
+
+
+class Secret(msgspec.Struct, frozen=True, rename="camel"):
+    """One secret as listed; decoding into this is its schema check."""
+
+    id: str
+    version: int
+    type: str
+    secret_key: str
+    secret_value: str
+    secret_comment: str
+    secret_path: str
+    created_at: str
+    updated_at: str
+    secret_value_hidden: bool
+    tags: list[Tag]
+    secret_metadata: list[Metadata]
+    skip_multiline_encoding: bool | None = None
+    secret_reminder_note: str | None = None
+    secret_reminder_repeat_days: int | None = None
+    is_rotated_secret: bool = False
+
+
+class Role(msgspec.Struct, frozen=True, rename="camel"):
+    """One role of the identity in a project. Times are ISO 8601 as the vendor writes them."""
+
+    role: str
+    custom_role_slug: str | None = None
+    is_temporary: bool = False
+    temporary_access_end_time: str | None = None
+
+    @property
+    def label(self) -> str:
+        return self.custom_role_slug or self.role
+
+
+class OrgProject(msgspec.Struct, frozen=True):
+    """A project as an organisation administrator lists it, joined or not."""
+
+    id: str
+    slug: str
+    type: str
+
+
+class _Login(msgspec.Struct, rename="camel"):
+    access_token: str
+
+
+class _Projects(msgspec.Struct):
+    projects: list[msgspec.Raw]
+
+
+class _OrgProjects(msgspec.Struct):
+    projects: list[OrgProject]
+    count: int
+
+
+class _Folders(msgspec.Struct):
+    folders: list[msgspec.Raw]
+
+
+class _Secrets(msgspec.Struct):
+    secrets: list[msgspec.Raw]
+
+
+class _Imports(msgspec.Struct, rename="camel"):
+    secret_imports: list[msgspec.Raw]
+
+
+class _Tags(msgspec.Struct):
+    tags: list[msgspec.Raw]
+
+
+class _Membership(msgspec.Struct):
+    roles: list[Role]
+
+
+class _OwnMembership(msgspec.Struct, rename="camel"):
+    identity_membership: _Membership
+
+
+class Infisical:
+    """A logged-in session with one vault. Use as a context manager: leaving it revokes the token.
+
+    Every read raises ``DeniedError`` (403), ``PermanentError`` (any other refusal, or an answer that is
+    not what the API documents) or ``TransientError`` (unreachable, busy).
+    """
+
+    def __init__(
+        self,
+        url: str,
+        client_id: str,
+        client_secret: str,
+        *,
+        timeout_seconds: float = 120.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._door = Door("The vault", url, timeout_seconds=timeout_seconds, sleep=sleep)
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._token = ""
+        self._token_lock = threading.Lock()
+        self._identity: Identity | None = None
+
+    def __enter__(self) -> Infisical:
+        self._log_in(stale="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        token, self._token = self._token, ""
+        try:
+            if token:
+                self._door.send(
+                    "POST", "/api/v1/auth/token/revoke", json={"accessToken": token}, headers=_bearer(token)
+                )
+        except TransientError:
+            pass  # the token lives an hour at most; losing the revocation must not hide what was read
+        finally:
+            self._door.close()
+
+    @property
+    def identity(self) -> Identity:
+        """Who is logged in. Raises ``RuntimeError`` outside the context."""
+        if self._identity is None:
+            raise RuntimeError("not logged in")
+        return self._identity
+
+    def projects(self) -> list[msgspec.Raw]:
+        """Every secret-manager project that the identity has **joined**; others are not even hinted at."""
+        return self._read("/api/v1/projects", _Projects, type=PROJECT_KIND).projects
+
+    def own_roles(self, project_id: str) -> list[Role]:
+        """The identity's own roles in a project. A ``no-access`` role is denied even this."""
+        path = f"/api/v1/projects/{project_id}/memberships/identities/{self.identity.identity_id}"
+        return self._read(path, _OwnMembership).identity_membership.roles
+
+    def tags(self, project_id: str) -> list[msgspec.Raw]:
+        """The project's tags with their colours."""
+        return self._read(f"/api/v1/projects/{project_id}/tags", _Tags).tags
+
+    def folders(self, project_id: str, environment: str) -> list[msgspec.Raw]:
+        """Every folder below the root of an environment, at any depth (the vendor's limit is 20)."""
+        return self._read(
+            "/api/v2/folders",
+            _Folders,
+            projectId=project_id,
+            environment=environment,
+            path="/",
+            recursive="true",
+        ).folders
+
+    def secrets(self, project_id: str, environment: str) -> list[msgspec.Raw]:
+        """Every readable secret of an environment with its reference **unexpanded** and no imports mixed in.
+
+        Both spellings of the import flag are sent: its name and default changed between v4 revisions, and
+        unknown parameters are ignored. The vendor expands references by default, a broken one to "".
+        """
+        return self._read(
+            "/api/v4/secrets",
+            _Secrets,
+            projectId=project_id,
+            environment=environment,
+            secretPath="/",
+            recursive="true",
+            expandSecretReferences="false",
+            includeImports="false",
+            include_imports="false",
+            viewSecretValue="true",
+        ).secrets
+
+    def imports(self, project_id: str, environment: str, path: str) -> list[msgspec.Raw]:
+        """The imports of one folder in order; the API has no recursive form."""
+        return self._read(
+            "/api/v2/secret-imports", _Imports, projectId=project_id, environment=environment, path=path
+        ).secret_imports
+
+    def organisation_projects(self) -> list[OrgProject]:
+        """Every project of the organisation, joined or not; needs the organisation role ``admin``."""
+        found: list[OrgProject] = []
+        while True:
+            page = self._read("/api/v1/organization-admin/projects", _OrgProjects, limit="100", offset=str(len(found)))
+            found += page.projects
+            if not page.projects or len(found) >= page.count:
+                return found
+
+    def _read(self, route: str, kind: type[T], /, **params: str) -> T:
+        token = self._token
+        answer = self._door.send("GET", route, params=params, headers=_bearer(token))
+        if answer.status == 403 and answer.error().error == "TokenError":
+            self._log_in(stale=token)
+            answer = self._door.send("GET", route, params=params, headers=_bearer(self._token))
+        if not answer.ok:
+            raise _refusal(answer, route)
+        try:
+            return msgspec.json.decode(answer.body, type=kind)
+        except msgspec.MsgspecError:
+            raise PermanentError(
+                f"The vault answered GET {route} with {answer.status} and a body that is not the API's "
+                f"({len(answer.body)} bytes of {answer.content_type or 'unknown type'}).",
+                "Look for a proxy or an error page in between; nothing of this answer was stored.",
+            ) from None
+
+    def _log_in(self, stale: str) -> None:
+        with self._token_lock:
+            if self._token != stale:
+                return  # another thread has renewed it meanwhile
+            credentials = {"clientId": self._client_id, "clientSecret": self._client_secret}
+            answer = self._door.send("POST", "/api/v1/auth/universal-auth/login", json=credentials)
+            if answer.status in (401, 403):
+                raise _login_refusal(answer, self.url)
+            if not answer.ok:
+                raise _refusal(answer, "/api/v1/auth/universal-auth/login")
+            try:
+                self._token = msgspec.json.decode(answer.body, type=_Login).access_token
+                self._identity = _identity(self._token)
+            except (msgspec.MsgspecError, ValueError):
+                raise PermanentError(
+                    f"{self.url} answered the login with {answer.status} but not as an Infisical server does.",
+                    "Check that INFISICAL_URL is the vault's own address.",
+                ) from None
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+class _TokenPayload(msgspec.Struct, rename="camel"):
+    identity_id: str
+    org_id: str = ""
+
+
+def _identity(token: str) -> Identity:
+    payload = token.split(".")[1] if token.count(".") == 2 else ""
+    padded = payload + "=" * (-len(payload) % 4)
+    fields = msgspec.json.decode(base64.urlsafe_b64decode(padded), type=_TokenPayload)
+    return Identity(fields.identity_id, fields.org_id)
+
+
+def _login_refusal(answer: Answer, url: str) -> LoginRefusedError:
+    if "locked" in str(answer.error().message):
+        return LoginRefusedError(
+            f"The vault at {url} has locked this machine identity after failed logins.",
+            "Wait five minutes, correct INFISICAL_CLIENT_SECRET, then try once; another failure locks it again.",
+        )
+    return LoginRefusedError(
+        f"The vault at {url} refused the machine identity's login ({answer.status}).",
+        "The client id or secret is wrong, revoked, expired or used up: create a new client secret in Infisical "
+        "(Organization > Access Control > Identities > Universal Auth) and set INFISICAL_CLIENT_ID and _SECRET.",
+    )
+
+
+def _refusal(answer: Answer, path: str) -> BcpError:
+    error = answer.error()
+    if answer.status == 403:
+        return DeniedError(
+            f"The vault denies this machine identity GET {path} ({error.error or 'Forbidden'}).",
+            "Give the identity the role Viewer in that project (Project > Access Control > Machine Identities).",
+        )
+    if answer.status == 404 and error.reqId is None and "Route" in str(error.message):
+        return PermanentError(
+            f"The vault has no route {path}: the server is too old for this exporter, or the URL is not an Infisical.",
+            "Upgrade Infisical to a version with API v4, or correct INFISICAL_URL.",
+        )
+    return PermanentError(
+        f"The vault answered {path} with {answer.status} ({error.error or answer.content_type or 'no reason given'}).",
+        "Look at the vault's log for that request; nothing of this answer was stored.",
+    )

@@ -1,0 +1,69 @@
+"""Endpoints and credentials, from the environment only: what makes the sandbox and production differ."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from raxx_bcp.clients.infisical import Infisical
+from raxx_bcp.clients.s3 import Bucket
+from raxx_bcp.errors import UsageError
+from raxx_bcp.policy import Policy
+
+
+@dataclass(frozen=True)
+class VaultLogin:
+    """Where the vault is and as which machine identity to read it."""
+
+    url: str
+    client_id: str = field(repr=False)
+    client_secret: str = field(repr=False)
+
+    def client(self, policy: Policy) -> Infisical:
+        """A client that is not logged in yet."""
+        timeout = policy.vault_export.timeout_seconds
+        return Infisical(self.url, self.client_id, self.client_secret, timeout_seconds=timeout)
+
+
+def required(name: str, purpose: str, environ: Mapping[str, str] | None = None) -> str:
+    """The value of ``name``. Raises ``UsageError`` naming the variable and what it is for."""
+    value = (os.environ if environ is None else environ).get(name, "").strip()
+    if not value:
+        raise UsageError(
+            f"The environment variable {name} is not set ({purpose}).",
+            'Set it (see .env.example); for the local sandbox: eval "$(raxx-bcp sandbox env)".',
+        )
+    return value
+
+
+def vault_login(environ: Mapping[str, str] | None = None) -> VaultLogin:
+    """The export's own identity."""
+    return VaultLogin(
+        required("INFISICAL_URL", "the vault's address", environ),
+        required("INFISICAL_CLIENT_ID", "the export's machine identity", environ),
+        required("INFISICAL_CLIENT_SECRET", "the export's machine identity", environ),
+    )
+
+
+def org_admin_login(environ: Mapping[str, str] | None = None) -> VaultLogin | None:
+    """The optional second identity, which may list every project of the organisation; None when not set."""
+    environ = os.environ if environ is None else environ
+    if not environ.get("INFISICAL_ORG_ADMIN_CLIENT_ID"):
+        return None
+    return VaultLogin(
+        required("INFISICAL_URL", "the vault's address", environ),
+        required("INFISICAL_ORG_ADMIN_CLIENT_ID", "the optional completeness identity", environ),
+        required("INFISICAL_ORG_ADMIN_CLIENT_SECRET", "the optional completeness identity", environ),
+    )
+
+
+def state_bucket(policy: Policy) -> Bucket:
+    """The bucket of Terraform's state and of the exports, with the machine's own AWS credentials."""
+    return Bucket(policy.state_bucket.name)
+
+
+def second_bucket(policy: Policy) -> Bucket | None:
+    """The bucket of the second copy, or None when the policy names none."""
+    copy = policy.vault_export.second_copy
+    return Bucket(copy.bucket, region=copy.region, profile=copy.profile) if copy.configured else None

@@ -1,0 +1,193 @@
+"""What Raxx promises: ``bcp.toml`` as frozen types, with ADR-0103's numbers as the defaults.
+
+Order of precedence: defaults < ``bcp.toml`` < environment ``RAXX_BCP_<SECTION>__<KEY>``. Anything
+unknown, of the wrong type or unit, or impossible is refused at start with its place and the reason:
+a typo in a policy must never quietly mean "the default". Secrets do not belong in here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from raxx_bcp.errors import UsageError
+from raxx_bcp.policy_source import complain, environment_overrides
+
+POLICY_VARIABLE: Final = "RAXX_BCP_POLICY"
+DEFAULT_POLICY_FILE: Final = "bcp.toml"
+
+OFF: Final = ""
+"""An empty string switches an optional thing off; TOML has no null."""
+
+
+def _clock_time(value: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        raise ValueError(f"write a UTC time as HH:MM, not {value!r}")
+    return value
+
+
+def _fingerprint(value: str) -> str:
+    compact = value.replace(" ", "").upper()
+    if compact and not re.fullmatch(r"[0-9A-F]{40}|[0-9A-F]{64}", compact):
+        raise ValueError("write the key's full fingerprint (40 hexadecimal digits), not a short key id or an e-mail")
+    return compact
+
+
+def _prefix(value: str) -> str:
+    if value.startswith("/") or not value.endswith("/"):
+        raise ValueError("an S3 prefix has no leading slash and ends in one, such as vault-exports/")
+    return value
+
+
+UtcTime = Annotated[str, AfterValidator(_clock_time)]
+Ratio = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """One table of ``bcp.toml``: immutable, no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SecondCopy(Section):
+    """Where the export is stored a second time; empty ``bucket`` means "not configured".
+
+    ADR-0103's claim that the export survives an account compromise holds only when this is another
+    account and region with no trust back.
+    """
+
+    bucket: str = OFF
+    region: str = OFF
+    profile: str = OFF
+    """Named AWS profile whose credentials belong to the other account; empty: the main credentials."""
+    retention_days: Annotated[int, Field(ge=0, le=3650)] = 0
+    """COMPLIANCE-mode Object Lock for each copy, in days; 0: none."""
+
+    @property
+    def configured(self) -> bool:
+        return bool(self.bucket)
+
+
+class VaultExport(Section):
+    """D3: the daily export of the Infisical vault."""
+
+    schedule_utc: UtcTime = "07:00"
+    prefix: Annotated[str, AfterValidator(_prefix)] = "vault-exports/"
+    gpg_fingerprint: Annotated[str, AfterValidator(_fingerprint)] = OFF
+    """The operator's full key fingerprint; ``RAXX_BCP_GPG_FINGERPRINT`` says the same by environment."""
+    expected_projects: tuple[str, ...] = ()
+    """Slugs of the projects that every export must hold. Empty: only "at least one project" is checked."""
+    shrink_threshold_ratio: Ratio = 0.1
+    """Refuse an export with fewer secrets than the last good one by more than this share."""
+    known_empty_folders: tuple[str, ...] = ()
+    """``project/environment/path`` of folders that once had secrets and are rightly empty now."""
+    concurrency: Annotated[int, Field(ge=1, le=16)] = 4
+    """Requests to the vault in flight at once."""
+    timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 120.0
+    """How long one request to the vault may take; an un-analysed vault database answers slowly."""
+    late_after_minutes: Annotated[int, Field(ge=5, le=720)] = 60
+    """How long after ``schedule_utc`` today's export counts as late."""
+    key_warning_days: tuple[int, ...] = (60, 30, 7)
+    """Warn when the key or its encryption subkey expires within so many days."""
+    inventory_days: Annotated[int, Field(ge=1, le=365)] = 30
+    max_retries: Annotated[int, Field(ge=0, le=10)] = 3
+    retry_wait_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    second_copy: SecondCopy = SecondCopy()
+
+    @model_validator(mode="after")
+    def _descending_warnings(self) -> VaultExport:
+        if list(self.key_warning_days) != sorted(set(self.key_warning_days), reverse=True):
+            raise ValueError("key_warning_days must go down, such as [60, 30, 7]")
+        return self
+
+
+class VaultSnapshot(Section):
+    """D1: the daily Lightsail snapshot of the vault instance."""
+
+    schedule_utc: UtcTime = "06:30"
+    keep: Annotated[int, Field(ge=7, le=365)] = 7
+    """Never fewer than the seven of D1."""
+
+
+class StateBucket(Section):
+    """D2: the Terraform state bucket, which also holds the exports."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = "raxx-iac-state-prod"
+
+
+class Alerts(Section):
+    """Who is told, and where the links in the text lead."""
+
+    slack_channel: Annotated[str, Field(pattern=r"^[CDG][A-Z0-9]{6,}$")] = "D0AJ7K184TV"
+    ui_url: Annotated[str, Field(pattern=r"^https?://[^\s]+[^/\s]$")] = "http://127.0.0.1:3000"
+
+
+class Policy(Section):
+    """The whole of ``bcp.toml``."""
+
+    version: Literal[1] = 1
+    vault_export: VaultExport = VaultExport()
+    vault_snapshot: VaultSnapshot = VaultSnapshot()
+    state_bucket: StateBucket = StateBucket()
+    alerts: Alerts = Alerts()
+
+
+def load_policy(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Policy:
+    """Read the policy from ``path``, else ``$RAXX_BCP_POLICY``, else ``./bcp.toml`` where it exists.
+
+    Raises ``UsageError`` naming the file, the line and the reason.
+    """
+    environ = os.environ if environ is None else environ
+    named = path or (Path(environ[POLICY_VARIABLE]) if environ.get(POLICY_VARIABLE) else None)
+    source = named or Path(DEFAULT_POLICY_FILE)
+    text = _read(source, required=named is not None)
+    try:
+        written = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{source} is not valid TOML: {error}.", "Mend that place and start again.") from None
+    overrides = environment_overrides(environ, Policy)
+    merged = _merge(written, overrides)
+    try:
+        return Policy.model_validate(_with_tuples(merged))
+    except ValidationError as error:
+        raise complain(error, source, text, overrides, Policy) from None
+
+
+def _read(source: Path, *, required: bool) -> str:
+    try:
+        return source.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if not required:
+            return ""
+        raise UsageError(
+            f"The policy file {source} does not exist.",
+            f"Set {POLICY_VARIABLE} to your bcp.toml, or unset it to use ./{DEFAULT_POLICY_FILE}.",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise UsageError(
+            f"The policy file {source} cannot be read: {reason}.", "Mend the file or its rights."
+        ) from None
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _with_tuples(value: Any) -> Any:
+    """TOML's arrays as tuples, which is what the frozen types hold."""
+    if isinstance(value, dict):
+        return {key: _with_tuples(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return tuple(_with_tuples(item) for item in value)
+    return value

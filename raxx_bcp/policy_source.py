@@ -1,0 +1,146 @@
+"""Where a policy value was written, for complaints that name the line, and the environment's overrides."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+
+from raxx_bcp.errors import UsageError
+
+_OVERRIDE: Final = re.compile(r"^RAXX_BCP_([A-Z0-9]+(?:_[A-Z0-9]+)*(?:__[A-Z0-9_]+)+)$")
+_UNIT: Final = re.compile(r"_(seconds|minutes|hours|days|ratio|percent|bytes)$")
+
+
+def environment_overrides(environ: Mapping[str, str], model: type[BaseModel]) -> dict[str, Any]:
+    """``RAXX_BCP_VAULT_EXPORT__CONCURRENCY=8`` as ``{"vault_export": {"concurrency": 8}}``.
+
+    A value is read as TOML where it is valid TOML for a number, a boolean or an array, else as text.
+    Raises ``UsageError`` for a variable that names no key of the policy.
+    """
+    overrides: dict[str, Any] = {}
+    for name, value in sorted(environ.items()):
+        match = _OVERRIDE.match(name)
+        if not match:
+            continue
+        path = match.group(1).lower().split("__")
+        field = _field(model, path)
+        if field is None:
+            near = difflib.get_close_matches(name, _variables(model), n=3)
+            raise UsageError(
+                f"The environment variable {name} names no key of the policy.",
+                f"Unset it, or mean one of: {', '.join(near or _variables(model))}.",
+            )
+        node = overrides
+        for part in path[:-1]:
+            node = node.setdefault(part, {})
+        node[path[-1]] = value if field is str else _toml_value(value)
+    return overrides
+
+
+def complain(
+    error: ValidationError, source: Path, text: str, overrides: Mapping[str, Any], model: type[BaseModel]
+) -> UsageError:
+    """The first thing that is wrong with the policy as one sentence with file, line, key and reason."""
+    first = error.errors(include_url=False)[0]
+    path = [str(part) for part in first["loc"] if not isinstance(part, int)]
+    dotted = ".".join(path) or "the whole file"
+    if _is_in(overrides, path):
+        place = f"the environment (RAXX_BCP_{'__'.join(path).upper()})"
+    else:
+        place = f"{source}, line {line_of(text, path) or 1}"
+    others = error.error_count() - 1
+    more = f" ({others} more after this one.)" if others else ""
+    return UsageError(
+        f"The policy is refused: {place}: {dotted}: {_reason(dict(first), path, model)}.{more}", "Mend it."
+    )
+
+
+def line_of(text: str, path: list[str]) -> int | None:
+    """The 1-based line on which ``path`` is written, or of the nearest table above it; None if nowhere."""
+    table: list[str] = []
+    nearest: int | None = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        stripped = line.strip()
+        header = re.match(r"^\[\s*([^\[\]]+?)\s*\]", stripped)
+        if header:
+            table = [part.strip().strip("\"'") for part in header.group(1).split(".")]
+            if table == path[: len(table)]:
+                nearest = number
+                if table == path:
+                    return number
+            continue
+        key = re.match(r"^([A-Za-z0-9_.\"'-]+)\s*=", stripped)
+        if key:
+            full = table + [part.strip("\"'") for part in key.group(1).split(".")]
+            if full == path:
+                return number
+    return nearest
+
+
+def _reason(error: dict[str, Any], path: list[str], model: type[BaseModel]) -> str:
+    if error["type"] == "extra_forbidden":
+        return _unknown_key(path, model)
+    message = str(error["msg"]).removeprefix("Value error, ")
+    given = error.get("input")
+    if path and path[-1].endswith("_ratio") and isinstance(given, (int, float)) and given > 1:
+        return f"a ratio lies between 0 and 1, and {given:g} looks like a percentage: write {given / 100:g}"
+    unit = _UNIT.search(path[-1]) if path else None
+    hint = f" (the value is a plain number of {unit.group(1)})" if unit and isinstance(given, str) else ""
+    return message[:1].lower() + message[1:] + hint
+
+
+def _unknown_key(path: list[str], model: type[BaseModel]) -> str:
+    known = sorted(_fields(model, path[:-1]))
+    same_but_unit = [key for key in known if _UNIT.sub("", key) == _UNIT.sub("", path[-1])]
+    if same_but_unit:
+        return f"unknown key; this policy writes it in another unit: {same_but_unit[0]}"
+    close = difflib.get_close_matches(path[-1], known, n=1)
+    return f"unknown key; did you mean {close[0]}?" if close else f"unknown key; known here: {', '.join(known)}"
+
+
+def _is_in(overrides: Mapping[str, Any], path: list[str]) -> bool:
+    node: Any = overrides
+    for part in path:
+        if not isinstance(node, Mapping) or part not in node:
+            return False
+        node = node[part]
+    return bool(path)
+
+
+def _toml_value(value: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def _fields(model: type[BaseModel], path: list[str]) -> dict[str, Any]:
+    for part in path:
+        below = model.model_fields.get(part)
+        if below is None or not (isinstance(below.annotation, type) and issubclass(below.annotation, BaseModel)):
+            return {}
+        model = below.annotation
+    return {name: info.annotation for name, info in model.model_fields.items()}
+
+
+def _field(model: type[BaseModel], path: list[str]) -> Any:
+    annotation = _fields(model, path[:-1]).get(path[-1])
+    is_table = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return None if is_table else annotation
+
+
+def _variables(model: type[BaseModel], prefix: str = "RAXX_BCP_") -> list[str]:
+    names = []
+    for name, info in model.model_fields.items():
+        annotation = info.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            names += _variables(annotation, f"{prefix}{name.upper()}__")
+        elif prefix != "RAXX_BCP_":
+            names.append(f"{prefix}{name.upper()}")
+    return names

@@ -1,0 +1,256 @@
+"""The export from start to end: judge the key, read the vault, gate, encrypt, store, verify.
+
+The order is the safety: everything that can be refused is refused before the vault is read, nothing is
+stored before the gate is passed, and success is claimed only for what was read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from raxx_bcp.checks import Check, Status, worst
+from raxx_bcp.clients.gpg import Ciphertext, Keyring, PublicKey, keyring
+from raxx_bcp.clients.infisical import DeniedError, Infisical, OrgProject
+from raxx_bcp.clients.s3 import Bucket, Receipt
+from raxx_bcp.errors import CouldNotVerifyError, PermanentError
+from raxx_bcp.policy import VaultExport
+from raxx_bcp.vault import gate, store, walk
+from raxx_bcp.vault import manifest as manifests
+from raxx_bcp.vault.document import PieceReader, pieces
+from raxx_bcp.vault.keys import KEY_EXPIRY, OperatorKey, expiry_check
+from raxx_bcp.vault.manifest import CheckRow, Manifest, tool_versions, utc_text
+from raxx_bcp.vault.survey import EnvironmentCount, Survey
+
+RECIPIENTS: Final = "recipients"
+CHECK_NAMES: Final = (
+    gate.COMPLETENESS,
+    gate.SHRINK,
+    RECIPIENTS,
+    KEY_EXPIRY,
+    store.READ_BACK,
+    store.SECOND_COPY,
+)
+LATE_TICK: Final = timedelta(hours=2)
+
+Clock = Callable[[], datetime]
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ExportDoors:
+    """The outside systems that an export talks to. ``org_admin`` is the optional second identity."""
+
+    vault: Infisical
+    bucket: Bucket
+    org_admin: Infisical | None = None
+    second_bucket: Bucket | None = None
+
+
+@dataclass(frozen=True)
+class ExportReceipt:
+    """What was stored (``manifest``, which holds no secret) and what was checked of it."""
+
+    manifest: Manifest
+    checks: tuple[Check, ...]
+    replaced: bool
+    """Did it replace an earlier export of the same day (whose version is kept)?"""
+    duration_seconds: float
+
+    @property
+    def status(self) -> Status:
+        return worst(self.checks)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``: the manifest's fields, every check, and one ``status``."""
+        return {
+            "ok": self.status in (Status.PASS, Status.WARN),
+            "status": self.status.value,
+            **msgspec.to_builtins(self.manifest),
+            "checks": [check.as_dict() for check in self.checks],
+            "replaced": self.replaced,
+            "duration_seconds": round(self.duration_seconds, 3),
+        }
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What is known of the export once it is encrypted; the plaintext is gone by then."""
+
+    encrypted: Ciphertext
+    document_size_bytes: int
+    project_count: int
+    counts: tuple[EnvironmentCount, ...]
+    newest_change: str
+
+    @property
+    def secret_count(self) -> int:
+        return sum(row.secrets for row in self.counts)
+
+
+def utc_now() -> datetime:
+    """The system clock, the only place of this room that reads it."""
+    return datetime.now(UTC)
+
+
+def export_day(scheduled: datetime | None, now: datetime) -> str:
+    """The UTC date under which a run stores, decided once per run: that of its scheduled time.
+
+    A tick that is caught up long after its day would file today's secrets under an old date, so past
+    midnight by more than two hours the day is the one on which the run really reads.
+    """
+    if scheduled is None:
+        return now.astimezone(UTC).date().isoformat()
+    due, real = scheduled.astimezone(UTC), now.astimezone(UTC)
+    same_day = due.date() == real.date()
+    return (due if same_day or timedelta(0) <= real - due <= LATE_TICK else real).date().isoformat()
+
+
+def export_vault(
+    doors: ExportDoors,
+    operator: OperatorKey,
+    policy: VaultExport,
+    day: str,
+    *,
+    accept_shrink: str = "",
+    clock: Clock = utc_now,
+    progress: Progress = lambda _message: None,
+) -> ExportReceipt:
+    """Make and verify the export of ``day`` (``YYYY-MM-DD``, UTC).
+
+    Raises ``ExportRefusedError`` (the gate), ``KeyRefusedError``, ``EncryptionFailedError``, or whatever
+    the clients raise. On any of them nothing of this run counts as an export.
+    """
+    started = clock()
+    with keyring(operator.armoured, operator.fingerprint, now=started) as ring:
+        expiry = expiry_check(ring.key, policy.key_warning_days, started)
+        progress(f"key {ring.key.fingerprint} can encrypt")
+        target = store.choose_target(doors.bucket, store.keys_of(policy.prefix, day))
+        baseline = _baseline(doors.bucket, policy, day)
+        survey = _read_vault(doors, policy, progress)
+        shrunk = _compare(survey, baseline, policy, accept_shrink)
+        made = _encrypt(ring, survey, day, started, clock())
+    progress(f"encrypted {made.document_size_bytes} bytes into {len(made.encrypted.data)}")
+    receipt = store.store(doors.bucket, target, made.encrypted.data, _metadata(made, ring.key))
+    progress(f"stored {receipt.key} as version {receipt.version_id or '(none kept)'}")
+    readable = store.read_back(doors.bucket, receipt, made.encrypted.recipients)
+    if readable.status is Status.FAIL:
+        raise PermanentError(readable.detail, readable.remedy)
+    checks = (_complete(made), shrunk, _only_reader(made, ring.key), expiry, readable)
+    manifest = _manifest(receipt, day, made, ring, checks, (started, clock()), accept_shrink)
+    store.store_manifest(doors.bucket, target.keys.manifest, manifest)
+    copied = store.second_copy(
+        policy.second_copy, doors.second_bucket, target.keys, made.encrypted.data, manifest, started
+    )
+    progress(f"second copy: {copied.detail}")
+    duration = (clock() - started).total_seconds()
+    return ExportReceipt(manifest, (*checks, copied), replaced=target.etag is not None, duration_seconds=duration)
+
+
+def _baseline(bucket: Bucket, policy: VaultExport, day: str) -> gate.Baseline | CouldNotVerifyError | None:
+    try:
+        return store.last_good(bucket, policy.prefix, day)
+    except CouldNotVerifyError as error:
+        return error
+
+
+def _read_vault(doors: ExportDoors, policy: VaultExport, progress: Progress) -> Survey:
+    with doors.vault as vault:
+        joined = walk.memberships(vault)
+        gate.refuse_if(gate.membership_findings(joined, organisation_projects(doors.org_admin), policy))
+        progress(f"reading {len(joined)} projects")
+        survey = walk.survey(vault, joined, concurrency=policy.concurrency, progress=progress)
+    gate.refuse_if(gate.content_findings(survey, policy))
+    return survey
+
+
+def organisation_projects(org_admin: Infisical | None) -> list[OrgProject] | None:
+    """Every project by the organisation's own list, or None when no second identity is configured."""
+    if org_admin is None:
+        return None
+    try:
+        with org_admin as admin:
+            return admin.organisation_projects()
+    except DeniedError:
+        raise PermanentError(
+            "The identity in INFISICAL_ORG_ADMIN_CLIENT_ID may not list the organisation's projects.",
+            "Give it the organisation role Admin, or unset its two variables to do without that check.",
+        ) from None
+
+
+def _compare(
+    survey: Survey, baseline: gate.Baseline | CouldNotVerifyError | None, policy: VaultExport, accept_shrink: str
+) -> Check:
+    if isinstance(baseline, CouldNotVerifyError):
+        return Check(gate.SHRINK, Status.COULD_NOT_VERIFY, f"no comparison: {baseline.what}", baseline.remedy)
+    secret_count = sum(row.secrets for row in survey.counts())
+    check = gate.shrink_check(secret_count, baseline, policy.shrink_threshold_ratio, accept_shrink)
+    gate.refuse_if([check])
+    return check
+
+
+def _encrypt(ring: Keyring, survey: Survey, day: str, started: datetime, read_until: datetime) -> _Made:
+    counts, newest, project_count = survey.counts(), survey.newest_change, len(survey.projects)
+    reader = PieceReader(pieces(survey, day, started, read_until))
+    encrypted = ring.encrypt(reader)
+    return _Made(encrypted, reader.size_bytes, project_count, counts, newest)
+
+
+def _metadata(made: _Made, key: PublicKey) -> dict[str, str]:
+    return {
+        "secret-count": str(made.secret_count),
+        "project-count": str(made.project_count),
+        "key-fingerprint": key.fingerprint,
+    }
+
+
+def _complete(made: _Made) -> Check:
+    seen = f"{made.secret_count} secrets of {made.project_count} projects; no gap found."
+    return Check(gate.COMPLETENESS, Status.PASS, seen)
+
+
+def _only_reader(made: _Made, key: PublicKey) -> Check:
+    readers = ", ".join(made.encrypted.recipients)
+    return Check(RECIPIENTS, Status.PASS, f"only {readers}, the encryption key of {key.fingerprint}, can read it.")
+
+
+def _manifest(
+    receipt: Receipt,
+    day: str,
+    made: _Made,
+    ring: Keyring,
+    checks: tuple[Check, ...],
+    span: tuple[datetime, datetime],
+    accept_shrink: str,
+) -> Manifest:
+    expires = ring.key.expires_utc
+    return Manifest(
+        kind=manifests.KIND,
+        schema_version=1,
+        export_date=day,
+        bucket=receipt.bucket,
+        key=receipt.key,
+        version_id=receipt.version_id,
+        ciphertext_sha256=receipt.sha256,
+        size_bytes=len(made.encrypted.data),
+        document_size_bytes=made.document_size_bytes,
+        project_count=made.project_count,
+        secret_count=made.secret_count,
+        folder_count=sum(row.folders for row in made.counts),
+        import_count=sum(row.imports for row in made.counts),
+        newest_change_utc=made.newest_change,
+        environments=made.counts,
+        recipients=made.encrypted.recipients,
+        key_fingerprint=ring.key.fingerprint,
+        key_expires_utc=utc_text(expires) if expires else None,
+        started_utc=utc_text(span[0]),
+        ended_utc=utc_text(span[1]),
+        atomic=False,
+        accepted_shrink_reason=accept_shrink,
+        checks=tuple(CheckRow(check.name, check.status.value, check.detail) for check in checks),
+        tools=tool_versions(ring.gpg_version),
+    )

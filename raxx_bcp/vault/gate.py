@@ -1,0 +1,158 @@
+"""The plaintext gate: what must be true of the vault as read before a byte of it is encrypted.
+
+An export that silently lacks something is worse than none, since it is found out on the worst day.
+Infisical answers 200 to an identity that sees only a part (captures 51_*), so completeness is argued
+from four sides: the identity's own roles, the projects that the policy names, the organisation's own
+list where a second identity may read it, and the last good export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from raxx_bcp.checks import Check, Status
+from raxx_bcp.clients.infisical import FULL_READ_ROLES, OrgProject
+from raxx_bcp.errors import PermanentError
+from raxx_bcp.policy import VaultExport
+from raxx_bcp.vault.survey import Membership, Survey
+
+COMPLETENESS: Final = "completeness"
+SHRINK: Final = "shrink"
+
+_INVITE: Final = (
+    "In Infisical add the machine identity to {} with the role Viewer (Access Control > Machine Identities)."
+)
+
+
+class ExportRefusedError(PermanentError):
+    """The gate is shut: ``checks`` holds every finding, not just the first."""
+
+    def __init__(self, what: str, remedy: str, checks: tuple[Check, ...] = ()) -> None:
+        super().__init__(what, remedy)
+        self.checks = checks
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The last good export, to compare with."""
+
+    key: str
+    secret_count: int
+
+
+def membership_findings(
+    joined: Sequence[Membership], organisation: Sequence[OrgProject] | None, policy: VaultExport
+) -> list[Check]:
+    """What the identity cannot see, found before any secret is read. Empty when all is well.
+
+    ``organisation`` is every project by the organisation's own list, or None when nobody may read that.
+    """
+    if not joined:
+        return [_fail("The identity has joined no project at all.", _INVITE.format("every project"))]
+    slugs = {member.project.slug for member in joined}
+    findings = [
+        _fail(f"Project {slug} is expected by the policy and was not seen.", _INVITE.format(slug))
+        for slug in policy.expected_projects
+        if slug not in slugs
+    ]
+    findings += [
+        _fail(f"Project {project.slug} exists and the identity has not joined it.", _INVITE.format(project.slug))
+        for project in organisation or ()
+        if project.type == "secret-manager" and project.slug not in slugs | set(policy.expected_projects)
+    ]
+    return findings + [finding for member in joined for finding in _role_findings(member)]
+
+
+def content_findings(survey: Survey, policy: VaultExport) -> list[Check]:
+    """What is missing from the vault as read. Empty when all is well."""
+    counts = survey.counts()
+    if not sum(count.secrets for count in counts):
+        return [
+            _fail("The vault showed no secret in any project.", "Look at the vault in a browser before anything else.")
+        ]
+    findings: list[Check] = []
+    for project in survey.projects:
+        for environment in project.environments:
+            place = f"{project.project.slug}/{environment.environment.slug}"
+            if environment.hidden_paths:
+                findings.append(
+                    _fail(
+                        f"{place} shows hidden values in {_listed(environment.hidden_paths)}.",
+                        "Give the identity a role that may read values there, or remove the hiding privilege.",
+                    )
+                )
+            silent = [
+                f"{place}{path}"
+                for path, folder in environment.folders.items()
+                if folder.says_it_has_secrets
+                and not folder.secrets
+                and f"{place}{path}" not in policy.known_empty_folders
+            ]
+            if silent:
+                findings.append(
+                    _fail(
+                        f"{_listed(silent)} had secrets written to and shows none.",
+                        "Give the identity the role Viewer; if the folder was rightly emptied, add it to "
+                        "vault_export.known_empty_folders in bcp.toml.",
+                    )
+                )
+    return findings
+
+
+def shrink_check(secret_count: int, baseline: Baseline | None, threshold_ratio: float, accepted_reason: str) -> Check:
+    """Has the vault lost more than ``threshold_ratio`` of its secrets since the last good export?
+
+    ``accepted_reason`` is a person's recorded override; it turns the failure into a warning that stays seen.
+    """
+    if baseline is None:
+        return Check(SHRINK, Status.PASS, f"{secret_count} secrets; there is no earlier export to compare with.")
+    lost = baseline.secret_count - secret_count
+    detail = f"{secret_count} secrets, {baseline.secret_count} in the last good export ({baseline.key})"
+    if lost <= baseline.secret_count * threshold_ratio:
+        return Check(SHRINK, Status.PASS, f"{detail}.")
+    if accepted_reason:
+        return Check(SHRINK, Status.WARN, f"{detail}; accepted by hand: {accepted_reason}.", "None: it is on record.")
+    return Check(
+        SHRINK,
+        Status.FAIL,
+        f"{detail}: {lost} fewer is more than the {threshold_ratio:.0%} that the policy allows.",
+        'If the secrets were rightly deleted, export once with --accept-shrink "why"; else find out who lost them.',
+    )
+
+
+def refuse_if(findings: Iterable[Check]) -> None:
+    """Raise ``ExportRefusedError`` with every finding that is a failure."""
+    failed = tuple(finding for finding in findings if finding.status is Status.FAIL)
+    if not failed:
+        return
+    remedies = dict.fromkeys(finding.remedy for finding in failed)
+    raise ExportRefusedError(
+        f"The vault export was refused before encryption: {' '.join(finding.detail for finding in failed)}",
+        f"{' '.join(remedies)} Nothing was stored; earlier exports are untouched.",
+        failed,
+    )
+
+
+def _role_findings(member: Membership) -> list[Check]:
+    slug = member.project.slug
+    if member.roles is None:
+        return [_fail(f"In {slug} the identity may not even read its own role.", _INVITE.format(slug))]
+    if any(role.role in FULL_READ_ROLES and not role.is_temporary for role in member.roles):
+        return []
+    labels = ", ".join(role.label + (" (temporary)" if role.is_temporary else "") for role in member.roles) or "none"
+    return [
+        _fail(
+            f"In {slug} the identity's role ({labels}) may not see everything, and what it hides is left out silently.",
+            _INVITE.format(slug),
+        )
+    ]
+
+
+def _fail(detail: str, remedy: str) -> Check:
+    return Check(COMPLETENESS, Status.FAIL, detail, remedy)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
