@@ -1,0 +1,55 @@
+# setup · demo · test · lint: the only commands a newcomer needs. No root, no Docker.
+PYTHON ?= python3
+PORT   ?= 3000
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed-dev
+
+.PHONY: help setup demo test lint format schemas screenshots bench lock clean
+
+help:            ## What can be done here
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: $(STAMP)  ## Make .venv from the hash-locked requirements
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3,11) <= sys.version_info < (3,14) else "raxx-bcp needs Python 3.11 to 3.13; this is " + sys.version.split()[0] + ". Choose another: make setup PYTHON=python3.12")'
+	@command -v gpg >/dev/null || { echo "raxx-bcp needs GnuPG: install it first (Debian: apt-get install gnupg; macOS: brew install gnupg)." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup      ## The whole of it on this machine: sandbox, export, UI on 127.0.0.1:3000
+	@$(BIN)/raxx-bcp demo --port $(PORT)
+
+test: setup      ## Every test, on real parts
+	$(BIN)/pytest -n $${PYTEST_WORKERS:-2} --dist loadgroup $(PYTEST_ARGS)
+
+lint: setup      ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup    ## Let ruff put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schemas: setup   ## Write the published JSON Schemas anew
+	$(BIN)/python -m raxx_bcp.vault.schemas
+
+screenshots: setup ## Take docs/screenshots anew, in headless Chromium
+	$(BIN)/python -m raxx_bcp_tests.screenshots docs/screenshots
+
+bench: setup     ## Measure the export against a sequential walk and the bare floor
+	$(BIN)/python benchmarks/export.py
+
+lock: setup      ## Resolve the dependencies anew and write the hash locks
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --custom-compile-command "make lock" --quiet --upgrade -o requirements/prod.txt
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --custom-compile-command "make lock" --quiet --upgrade -o requirements/dev.txt
+
+clean:           ## Stop the sandbox and remove what was made here
+	-@test ! -x $(BIN)/raxx-bcp || $(BIN)/raxx-bcp sandbox down --purge
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -27,6 +27,7 @@ from raxx_bcp.vault.manifest import CheckRow, Manifest, tool_versions, utc_text
 from raxx_bcp.vault.survey import EnvironmentCount, Survey
 
 RECIPIENTS: Final = "recipients"
+SECOND_COPY: Final = store.SECOND_COPY
 CHECK_NAMES: Final = (
     gate.COMPLETENESS,
     gate.SHRINK,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from raxx_bcp.checks import Check, Status
-from raxx_bcp.clients.infisical import FULL_READ_ROLES, OrgProject
+from raxx_bcp.clients.infisical import FULL_READ_ROLES, PROJECT_KIND, OrgProject
 from raxx_bcp.errors import PermanentError
 from raxx_bcp.policy import VaultExport
 from raxx_bcp.vault.survey import Membership, Survey
@@ -49,20 +49,43 @@ def membership_findings(
 
     ``organisation`` is every project by the organisation's own list, or None when nobody may read that.
     """
+    weak = [finding for member in joined for finding in weak_role(member)]
+    return unseen_projects(joined, organisation, policy) + weak
+
+
+def unseen_projects(
+    joined: Sequence[Membership], organisation: Sequence[OrgProject] | None, policy: VaultExport
+) -> list[Check]:
+    """Projects that should be in the export and that the identity has not joined: the vault just omits them."""
     if not joined:
         return [_fail("The identity has joined no project at all.", _INVITE.format("every project"))]
     slugs = {member.project.slug for member in joined}
-    findings = [
+    expected = [
         _fail(f"Project {slug} is expected by the policy and was not seen.", _INVITE.format(slug))
         for slug in policy.expected_projects
         if slug not in slugs
     ]
-    findings += [
+    return expected + [
         _fail(f"Project {project.slug} exists and the identity has not joined it.", _INVITE.format(project.slug))
         for project in organisation or ()
-        if project.type == "secret-manager" and project.slug not in slugs | set(policy.expected_projects)
+        if project.type == PROJECT_KIND and project.slug not in slugs | set(policy.expected_projects)
     ]
-    return findings + [finding for member in joined for finding in _role_findings(member)]
+
+
+def weak_role(member: Membership) -> list[Check]:
+    """A role that may hide secrets: what it hides is left out with status 200 (captures 51_*, 54b)."""
+    slug = member.project.slug
+    if member.roles is None:
+        return [_fail(f"In {slug} the identity may not even read its own role.", _INVITE.format(slug))]
+    if any(role.role in FULL_READ_ROLES and not role.is_temporary for role in member.roles):
+        return []
+    labels = ", ".join(role.label + (" (temporary)" if role.is_temporary else "") for role in member.roles) or "none"
+    return [
+        _fail(
+            f"In {slug} the identity's role ({labels}) may not see everything, and what it hides is left out silently.",
+            _INVITE.format(slug),
+        )
+    ]
 
 
 def content_findings(survey: Survey, policy: VaultExport) -> list[Check]:
@@ -133,21 +156,6 @@ def refuse_if(findings: Iterable[Check]) -> None:
         f"{' '.join(remedies)} Nothing was stored; earlier exports are untouched.",
         failed,
     )
-
-
-def _role_findings(member: Membership) -> list[Check]:
-    slug = member.project.slug
-    if member.roles is None:
-        return [_fail(f"In {slug} the identity may not even read its own role.", _INVITE.format(slug))]
-    if any(role.role in FULL_READ_ROLES and not role.is_temporary for role in member.roles):
-        return []
-    labels = ", ".join(role.label + (" (temporary)" if role.is_temporary else "") for role in member.roles) or "none"
-    return [
-        _fail(
-            f"In {slug} the identity's role ({labels}) may not see everything, and what it hides is left out silently.",
-            _INVITE.format(slug),
-        )
-    ]
 
 
 def _fail(detail: str, remedy: str) -> Check:

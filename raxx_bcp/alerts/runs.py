@@ -1,0 +1,101 @@
+"""What Dagster knows of a run that ended badly, also of one whose process was killed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from raxx_bcp.alerts.texts import RunTrouble
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """One run, as its event log tells it."""
+
+    run_id: str
+    job_name: str
+    tags: Mapping[str, str]
+    assets: tuple[str, ...]
+    reason: str
+    last_good_utc: datetime | None
+
+    def trouble(self, how: str, at: datetime) -> RunTrouble:
+        """The same for an alert: ``how`` it ended, and when (UTC)."""
+        return RunTrouble(self.run_id, self.job_name, how, self.assets, self.reason, at, self.last_good_utc)
+
+
+def facts_of(instance: dg.DagsterInstance, run_id: str) -> RunFacts | None:
+    """Read the run's events; None where the run itself has been deleted."""
+    record = instance.get_run_record_by_id(run_id)
+    if record is None:
+        return None
+    assets = _assets(instance, run_id)
+    return RunFacts(
+        run_id=run_id,
+        job_name=record.dagster_run.job_name,
+        tags=record.dagster_run.tags,
+        assets=tuple(key.to_user_string() for key in assets),
+        reason=_reason(instance, run_id),
+        last_good_utc=_last_good(instance, assets[0]) if assets else None,
+    )
+
+
+def _assets(instance: dg.DagsterInstance, run_id: str) -> list[dg.AssetKey]:
+    """Planned minus materialized: a killed run has no step failure, and job runs carry no selection."""
+    planned = _keys(instance, run_id, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+    done = set(_keys(instance, run_id, dg.DagsterEventType.ASSET_MATERIALIZATION))
+    missing = [key for key in planned if key not in done]
+    return missing or _with_failed_checks(instance, run_id)
+
+
+def _keys(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType) -> list[dg.AssetKey]:
+    events = (entry.dagster_event for entry in instance.all_logs(run_id, of_type=kind))
+    return list(dict.fromkeys(event.asset_key for event in events if event and event.asset_key))
+
+
+def _with_failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[dg.AssetKey]:
+    return list(dict.fromkeys(check.asset_key for check in _failed_checks(instance, run_id)))
+
+
+def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[dg.AssetCheckEvaluation]:
+    entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    data = (entry.dagster_event.event_specific_data for entry in entries if entry.dagster_event)
+    return [check for check in data if isinstance(check, dg.AssetCheckEvaluation) and not check.passed]
+
+
+def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
+    """The failing step's own words; a red check's; else how the run ended (killed, timed out)."""
+    failures = [
+        entry.dagster_event.step_failure_data
+        for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+        if entry.dagster_event
+    ]
+    said = [text for data in failures if (text := _own_words(data))]
+    red = [f"{check.check_name}: {check.description or 'failed'}" for check in _failed_checks(instance, run_id)]
+    raised = [text for data in failures if (text := _raised(data))]
+    if said or red or raised:
+        return "\n".join(said or red or raised)
+    for kind in (dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED):
+        for entry in instance.all_logs(run_id, of_type=kind):
+            if entry.dagster_event and entry.dagster_event.message:
+                return entry.dagster_event.message
+    return ""
+
+
+def _own_words(failure: object) -> str:
+    """What our code said when it raised ``dg.Failure``."""
+    user = getattr(failure, "user_failure_data", None)
+    return str(user.description) if user is not None and user.description else ""
+
+
+def _raised(failure: object) -> str:
+    error = getattr(failure, "error", None)
+    return str(error.message).strip() if error is not None else ""
+
+
+def _last_good(instance: dg.DagsterInstance, key: dg.AssetKey) -> datetime | None:
+    event = instance.get_latest_materialization_event(key)
+    return datetime.fromtimestamp(event.timestamp, UTC) if event else None

@@ -1,0 +1,128 @@
+"""The sensor that cannot lose an alert.
+
+Dagster's own run-failure sensor moves its cursor even when its body raises, so an alert that Slack did
+not take is gone. Here a run counts as told only when Slack accepted the message: that is written on the
+run itself as a tag, at once. The cursor only says from where to look, with an overlap, since databases may
+show an earlier event later. A tick that cannot deliver raises, is red in the UI, and is tried again.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+import dagster as dg
+
+from raxx_bcp.alerts.runs import facts_of
+from raxx_bcp.alerts.texts import run_trouble
+from raxx_bcp.errors import BcpError
+from raxx_bcp.policy import Alerts
+from raxx_bcp.resources import Raxx
+
+TOLD_TAG: Final = "raxx-bcp/alerted"
+SENTINEL_JOB: Final = "freshness_sentinel"
+FIRST_LOOK_BACK_SECONDS: Final = 24 * 3600
+"""How far back the very first tick looks: what failed before the sensor ever ran is told too."""
+REMINDER_SECONDS: Final = 24 * 3600
+"""The hourly sentinel tells of a lateness once, then once a day while it lasts."""
+_OVERLAP_IDS: Final = 200
+_BATCH: Final = 200
+
+
+def alert_sensor(policy: Alerts) -> dg.SensorDefinition:
+    """``alert_on_trouble``: a Slack message for each run that failed, was killed or was cancelled."""
+
+    @dg.sensor(
+        name="alert_on_trouble",
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Tells Slack {policy.slack_channel} of each failed or cancelled run, exactly once.",
+    )
+    def alert_on_trouble(context: dg.SensorEvaluationContext, raxx: dg.ResourceParam[Raxx]) -> dg.SkipReason:
+        cursor = _Cursor.read(context.cursor, raxx.clock())
+        told = 0
+        for ending in _endings(context.instance, cursor):
+            told += _tell(context.instance, ending, raxx)
+            cursor.after = max(cursor.after, ending.storage_id)
+        context.update_cursor(cursor.written())
+        return dg.SkipReason(f"told Slack of {told} runs" if told else "nothing new went wrong")
+
+    return alert_on_trouble
+
+
+class _Cursor:
+    """``since``: epoch seconds before which nothing is told; ``after``: the highest storage id dealt with."""
+
+    def __init__(self, since: float, after: int) -> None:
+        self.since, self.after = since, after
+
+    @classmethod
+    def read(cls, written: str | None, now: datetime) -> "_Cursor":
+        if not written:
+            return cls(now.timestamp() - FIRST_LOOK_BACK_SECONDS, 0)
+        fields = json.loads(written)
+        return cls(float(fields["since"]), int(fields["after"]))
+
+    def written(self) -> str:
+        return json.dumps({"since": self.since, "after": self.after})
+
+
+class _Ending:
+    def __init__(self, storage_id: int, run_id: str, how: str, at: float) -> None:
+        self.storage_id, self.run_id, self.how, self.at = storage_id, run_id, how, at
+
+
+def _endings(instance: dg.DagsterInstance, cursor: _Cursor) -> Iterator[_Ending]:
+    """Bad endings in the order in which they were stored."""
+    start = max(0, cursor.after - _OVERLAP_IDS)
+    found: list[_Ending] = []
+    filters = {
+        "failed": dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_FAILURE, after_storage_id=start),
+        "was cancelled": dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_CANCELED, after_storage_id=start),
+    }
+    for how, records_filter in filters.items():
+        records = instance.fetch_run_status_changes(records_filter, limit=_BATCH, ascending=True).records
+        found += [
+            _Ending(record.storage_id, record.event_log_entry.run_id, how, record.timestamp)
+            for record in records
+            if record.timestamp >= cursor.since
+        ]
+    yield from sorted(found, key=lambda ending: ending.storage_id)
+
+
+def _tell(instance: dg.DagsterInstance, ending: _Ending, raxx: Raxx) -> int:
+    """1 when a message was accepted by Slack, 0 when there was nothing to say."""
+    facts = facts_of(instance, ending.run_id)
+    if facts is None or TOLD_TAG in facts.tags:
+        return 0
+    if facts.job_name == SENTINEL_JOB and _told_lately(instance, ending.at):
+        _mark(instance, ending.run_id, "covered by an earlier alert")
+        return 0
+    message = run_trouble(facts.trouble(ending.how, datetime.fromtimestamp(ending.at, UTC)), raxx.policy.alerts.ui_url)
+    try:
+        accepted = raxx.slack().post(raxx.policy.alerts.slack_channel, message)
+    except BcpError as error:
+        raise dg.Failure(
+            f"The alert for run {ending.run_id} was not delivered: {error.what} {error.remedy} "
+            "It is kept and tried again at the next tick."
+        ) from None
+    _mark(instance, ending.run_id, f"slack {accepted}")
+    return 1
+
+
+def _told_lately(instance: dg.DagsterInstance, at: float) -> bool:
+    """Has Slack accepted an alert of the sentinel within a day, with no good sentinel run since?"""
+    runs = instance.get_run_records(dg.RunsFilter(job_name=SENTINEL_JOB), limit=48)
+    for record in runs:
+        ended = record.end_time or 0.0
+        if ended >= at or at - ended > REMINDER_SECONDS:
+            continue
+        if record.dagster_run.status is dg.DagsterRunStatus.SUCCESS:
+            return False
+        if record.dagster_run.tags.get(TOLD_TAG, "").startswith("slack "):
+            return True
+    return False
+
+
+def _mark(instance: dg.DagsterInstance, run_id: str, how: str) -> None:
+    instance.add_run_tags(run_id, {TOLD_TAG: how})

@@ -1,0 +1,69 @@
+"""What an alert says, as pure functions: what failed, since when the last good one is, what to do, where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from raxx_bcp.clients.slack import Message
+
+_LONGEST_REASON = 1200
+
+
+@dataclass(frozen=True)
+class RunTrouble:
+    """One run that ended badly. ``reason`` is what the failing step said, which never holds a secret."""
+
+    run_id: str
+    job_name: str
+    ended: str
+    """How it ended, in a word: ``failed`` or ``was cancelled``."""
+    assets: tuple[str, ...]
+    """Assets that should have been materialized and were not, or whose checks failed."""
+    reason: str
+    ended_utc: datetime
+    last_good_utc: datetime | None
+
+
+def run_trouble(trouble: RunTrouble, ui_url: str) -> Message:
+    """The alert for one failed, killed or cancelled run."""
+    what = ", ".join(trouble.assets) or trouble.job_name
+    headline = f"{what} {trouble.ended}"
+    body = "\n".join(
+        [
+            f":rotating_light: *{_escape(headline)}* ({trouble.ended_utc:%Y-%m-%d %H:%M} UTC)",
+            _escape(_shortened(trouble.reason)) or "The run left no reason: its process was probably killed.",
+            f"*Last good:* {_since(trouble.last_good_utc, trouble.ended_utc)}",
+            f"*Run:* <{ui_url}/runs/{trouble.run_id}|{trouble.run_id[:8]}> of job {_escape(trouble.job_name)}",
+        ]
+    )
+    return Message(text=f"raxx-bcp: {headline}", body=body)
+
+
+def check_trouble(asset: str, check: str, detail: str, at_utc: datetime, ui_url: str) -> Message:
+    """The alert for a check that turned red by itself, such as an export that is late."""
+    body = "\n".join(
+        [
+            f":rotating_light: *{_escape(asset)}: {_escape(check)}* ({at_utc:%Y-%m-%d %H:%M} UTC)",
+            _escape(_shortened(detail)),
+            f"*Look at:* <{ui_url}/assets/{asset}?view=checks|{asset} in Dagster>",
+        ]
+    )
+    return Message(text=f"raxx-bcp: {asset}: {check}", body=body)
+
+
+def _since(last_good: datetime | None, now: datetime) -> str:
+    if last_good is None:
+        return "never, as far as Dagster knows"
+    hours = (now - last_good).total_seconds() / 3600
+    return f"{last_good:%Y-%m-%d %H:%M} UTC, {hours:.0f} hours earlier"
+
+
+def _shortened(text: str) -> str:
+    text = text.strip()
+    return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"
+
+
+def _escape(text: str) -> str:
+    """Slack's three control characters, so that a text cannot become a link or a mention."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

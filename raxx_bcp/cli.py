@@ -1,0 +1,50 @@
+"""raxx-bcp: every capability without Dagster, for the day when Dagster is what burned.
+
+This module only assembles; each group lives in ``raxx_bcp.commands``. No command imports Dagster except
+``demo``, whose business it is.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Final
+
+import click
+
+from raxx_bcp import __version__
+
+_COMMANDS: Final = {
+    "demo": ("raxx_bcp.commands.demo", "Bring the local sandbox up, run the main job once, open the UI."),
+    "doctor": ("raxx_bcp.commands.doctor", "What can this machine see and do, and what not? With each remedy."),
+    "sandbox": ("raxx_bcp.commands.sandbox", "A local Raxx on loopback, to try and to break."),
+    "vault": ("raxx_bcp.commands.vault", "D3: export the Infisical vault, list and verify the exports."),
+}
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module only when it is called, so that --help and small commands stay quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _summary = _COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(module), cmd_name)
+        if not isinstance(command, click.Command):
+            raise TypeError(cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_module, summary) in sorted(_COMMANDS.items())])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="raxx-bcp")
+def main() -> None:
+    """Backups that are taken, checked, and proved to restore (ADR-0103).
+
+    Exit codes: 0 pass, 1 fail, 2 wrong use, 3 could not verify.
+    """

@@ -1,0 +1,152 @@
+"""``raxx-bcp demo``: the whole of it on this machine, in one command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from raxx_bcp.checks import Status
+from raxx_bcp.commands.vault import check_lines
+from raxx_bcp.console import emit, exit_codes, json_option, progress
+from raxx_bcp.environment import state_bucket
+from raxx_bcp.errors import EXIT_FAIL, EXIT_PASS, BcpError
+from raxx_bcp.policy import Policy, load_policy
+from raxx_bcp.sandbox.dagster_dev import DagsterDev, dagster_dev, free_port, require_free
+from raxx_bcp.sandbox.supervisor import UNSET, Sandbox
+from raxx_bcp.vault.verify import PrivateKey, Verified, verify_export
+
+UI_PORT: Final = 3000
+JOBS: Final = ("daily_vault_export", "daily_inventory")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the result table. ``detail`` says what was seen, or what failed."""
+
+    name: str
+    ok: bool
+    seconds: float
+    detail: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "ok": self.ok, "seconds": round(self.seconds, 1), "detail": self.detail}
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Run the jobs, check the result and end; no UI is left open.")
+@click.option("--port", default=UI_PORT, show_default=True, help="Where the UI listens on 127.0.0.1.")
+@json_option
+@exit_codes
+def demo(*, once: bool, port: int, as_json: bool) -> int:
+    """Bring the local sandbox up, run the daily jobs through Dagster, prove the result, leave the UI open.
+
+    Ctrl-C ends all that it started; a sandbox that was already up stays up.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    port = free_port() if once else port
+    if not once:
+        require_free(port)
+    sandbox = Sandbox(say=progress)
+    was_up = _is_up(sandbox)
+    try:
+        return _demo(sandbox, once=once, port=port, as_json=as_json)
+    except KeyboardInterrupt:
+        progress("Stopping what the demo started …")
+        return EXIT_PASS
+    finally:
+        if not was_up:
+            sandbox.down()
+
+
+def _demo(sandbox: Sandbox, *, once: bool, port: int, as_json: bool) -> int:
+    steps = [_timed("sandbox", lambda: _bring_up(sandbox))]
+    environ = _environment(sandbox)
+    os.environ.clear()
+    os.environ.update(environ)
+    policy = load_policy()
+    progress("Starting Dagster: web UI, daemon and code server …")
+    with dagster_dev(sandbox.directory, environ, port) as dev:
+        steps += [_job(dev, name) for name in JOBS]
+        steps.append(_timed("opens with the operator's key", lambda: _prove(policy, sandbox.directory)))
+        ok = all(step.ok for step in steps)
+        result = {"ok": ok, "steps": [step.as_dict() for step in steps], "ui_url": None if once else dev.url}
+        emit(result, _table(steps), as_json=as_json)
+        if not once:
+            progress(_where(dev, sandbox))
+            dev.wait()
+    return EXIT_PASS if ok else EXIT_FAIL
+
+
+def _is_up(sandbox: Sandbox) -> bool:
+    try:
+        return sandbox.status().healthy
+    except BcpError:
+        return False
+
+
+def _bring_up(sandbox: Sandbox) -> str:
+    report = sandbox.up()
+    return f"{len(report.parts)} parts on loopback; state in {sandbox.directory}"
+
+
+def _environment(sandbox: Sandbox) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in UNSET}
+    return {**kept, **sandbox.environment()}
+
+
+def _job(dev: DagsterDev, name: str) -> Step:
+    progress(f"Running {name} …")
+    started = time.monotonic()
+    try:
+        run = dev.run_job(name, progress)
+    except BcpError as error:
+        return Step(name, False, time.monotonic() - started, f"{error.what} {error.remedy}")
+    return Step(name, run.ok, run.seconds, run.reason or f"{dev.url}/runs/{run.run_id}")
+
+
+def _prove(policy: Policy, directory: Path) -> str:
+    private_key = PrivateKey((directory / "keys" / "operator.key.asc").read_bytes())
+    fingerprint = os.environ["RAXX_BCP_GPG_FINGERPRINT"]
+    verified: Verified = verify_export(state_bucket(policy), policy.vault_export, fingerprint, None, private_key)
+    if verified.status is not Status.PASS:
+        return _fail("; ".join(check_lines(verified.checks)))
+    return f"{verified.key}: {verified.checks[-1].detail}"
+
+
+class _StepFailedError(Exception):
+    """A step saw something wrong; its text is the step's detail."""
+
+
+def _fail(detail: str) -> str:
+    raise _StepFailedError(detail)
+
+
+def _timed(name: str, action: Callable[[], str]) -> Step:
+    started = time.monotonic()
+    try:
+        detail, ok = action(), True
+    except _StepFailedError as failed:
+        detail, ok = str(failed), False
+    return Step(name, ok, time.monotonic() - started, detail)
+
+
+def _table(steps: list[Step]) -> str:
+    width = max(len(step.name) for step in steps)
+    rows = [f"{'ok  ' if s.ok else 'FAIL'}  {s.name:<{width}}  {s.seconds:>6.1f} s  {s.detail}" for s in steps]
+    return "\n".join(["", *rows])
+
+
+def _where(dev: DagsterDev, sandbox: Sandbox) -> str:
+    slack = sandbox.environment()["SLACK_API_URL"].removesuffix("api/")
+    return (
+        f"\nThe UI: {dev.url}/assets/vault_export   What Slack received: {slack}\n"
+        "Schedules and sensors are running. Try, in a second terminal: raxx-bcp sandbox break vault-down\n"
+        "Ctrl-C ends all of this."
+    )

@@ -1,0 +1,53 @@
+"""Our words in Dagster's terms: checks, and errors that retry only what a retry can help."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import dagster as dg
+
+from raxx_bcp.checks import Check, Status
+from raxx_bcp.errors import BcpError, TransientError
+
+RAXX_KEY = "raxx"
+OWNER = "team:sre"
+
+
+def check_result(check: Check, asset: str | None = None) -> dg.AssetCheckResult:
+    """COULD_NOT_VERIFY is a failed check that says so; only WARN is a warning."""
+    passed = check.status is Status.PASS
+    severity = dg.AssetCheckSeverity.WARN if check.status is Status.WARN else dg.AssetCheckSeverity.ERROR
+    description = check.detail if passed else f"{check.status.value}: {check.detail} {check.remedy}".strip()
+    return dg.AssetCheckResult(
+        check_name=check.name,
+        asset_key=asset,
+        passed=passed,
+        severity=severity,
+        description=description,
+        metadata={"status": check.status.value},
+    )
+
+
+@contextlib.contextmanager
+def operator_errors(
+    context: dg.AssetExecutionContext, *, max_retries: int = 0, wait_seconds: int = 60
+) -> Iterator[None]:
+    """Turn a ``BcpError`` into Dagster's: a retry with doubling waits for what is transient, else a ``Failure``.
+
+    A refused login is permanent and so never retried: three attempts would lock the identity.
+    """
+    try:
+        yield
+    except TransientError as error:
+        if context.retry_number < max_retries:
+            context.log.warning("%s Trying again (%d of %d).", error.what, context.retry_number + 1, max_retries)
+            raise dg.RetryRequested(max_retries, wait_seconds * 2**context.retry_number) from None
+        raise failure(error) from None
+    except BcpError as error:
+        raise failure(error) from None
+
+
+def failure(error: BcpError) -> dg.Failure:
+    """The run's last word: what failed and what to do."""
+    return dg.Failure(f"{error.what}\nWhat to do: {error.remedy}", allow_retries=False)

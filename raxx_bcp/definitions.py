@@ -1,0 +1,42 @@
+"""All that Dagster loads, on one page.
+
+A new system of a kind is one module in its room and one line here. No logic lives here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from raxx_bcp import automation
+from raxx_bcp.alerts.sensors import alert_sensor
+from raxx_bcp.dagster_terms import RAXX_KEY
+from raxx_bcp.policy import Policy, load_policy
+from raxx_bcp.resources import Raxx
+from raxx_bcp.vault import assets as vault
+
+
+def build_defs(policy: Policy | None = None, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Assemble everything. Raises ``UsageError`` at once where the policy is wrong."""
+    policy = policy or load_policy()
+    return dg.Definitions(
+        assets=[
+            vault.infisical_vault,
+            vault.vault_export_asset(policy.vault_export),
+            vault.inventory_asset(policy.vault_export),
+        ],
+        asset_checks=[vault.today_is_there(policy.vault_export)],
+        jobs=automation.JOBS,
+        schedules=automation.schedules(policy),
+        sensors=[alert_sensor(policy.alerts)],
+        resources={RAXX_KEY: Raxx(policy), **(resource_overrides or {})},
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The code location's entry point."""
+    return build_defs()

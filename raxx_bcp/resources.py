@@ -1,0 +1,45 @@
+"""What an asset is given: the policy, a clock, and doors made at the moment of use.
+
+Endpoints and credentials are read from the environment inside the step, never through Dagster's config:
+so no secret can be shown in the UI, printed by ``repr`` or stored with a run (docs/decisions/0004).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from raxx_bcp import environment
+from raxx_bcp.clients.s3 import Bucket
+from raxx_bcp.clients.slack import DEFAULT_API_URL, Slack
+from raxx_bcp.policy import Policy
+from raxx_bcp.vault.doors import export_doors
+from raxx_bcp.vault.export import ExportDoors, utc_now
+from raxx_bcp.vault.keys import OperatorKey, operator_key
+
+
+@dataclass(frozen=True)
+class Raxx:
+    """The company as its assets see it. Each method raises ``UsageError`` for a variable that is missing."""
+
+    policy: Policy
+    clock: Callable[[], datetime] = utc_now
+
+    def export_doors(self) -> ExportDoors:
+        """The vault, the bucket, and the optional second identity and second bucket."""
+        return export_doors(self.policy)
+
+    def operator_key(self) -> OperatorKey:
+        """The operator's public key and its pinned fingerprint."""
+        return operator_key(self.policy.vault_export.gpg_fingerprint)
+
+    def state_bucket(self) -> Bucket:
+        """The bucket of Terraform's state and of the exports."""
+        return environment.state_bucket(self.policy)
+
+    def slack(self) -> Slack:
+        """Where alerts go."""
+        token = environment.required("SLACK_BOT_TOKEN", "the bot that sends alerts")
+        return Slack(token, os.environ.get("SLACK_API_URL") or DEFAULT_API_URL)

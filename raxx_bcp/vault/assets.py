@@ -1,0 +1,221 @@
+"""The export in Dagster: one asset, its checks, and the inventory of what is stored."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+import dagster as dg
+
+from raxx_bcp.dagster_terms import OWNER, check_result, operator_errors
+from raxx_bcp.policy import VaultExport
+from raxx_bcp.resources import Raxx
+from raxx_bcp.vault.export import CHECK_NAMES, SECOND_COPY, ExportReceipt, export_day, export_vault
+from raxx_bcp.vault.gate import ExportRefusedError
+from raxx_bcp.vault.inventory import FRESHNESS, Inventory, freshness_check, late_from, take_inventory
+
+SCHEDULED_TAG: Final = "raxx-bcp/scheduled_for_utc"
+GROUP: Final = "vault"
+
+infisical_vault = dg.AssetSpec(
+    "infisical_vault",
+    group_name=GROUP,
+    kinds={"infisical"},
+    description="The self-hosted Infisical vault on Lightsail: every secret that Raxx has. Read, never written.",
+)
+
+
+class VaultExportConfig(dg.Config):
+    """What a person may say when starting an export by hand."""
+
+    accept_shrink: str = ""
+    """Why fewer secrets than before are right this time; put on record in the manifest."""
+
+
+def vault_export_asset(policy: VaultExport) -> dg.AssetsDefinition:
+    """``vault_export``, with the freshness that ``policy`` promises."""
+
+    @dg.asset(
+        name="vault_export",
+        group_name=GROUP,
+        kinds={"s3", "infisical"},
+        owners=[OWNER],
+        deps=[infisical_vault],
+        code_version="1",
+        pool="vault_export",
+        freshness_policy=_freshness(policy),
+        check_specs=[
+            dg.AssetCheckSpec(
+                name,
+                asset="vault_export",
+                description=_CHECK_DESCRIPTIONS[name],
+                blocking=name == SECOND_COPY,
+            )
+            for name in CHECK_NAMES
+        ],
+        description=(
+            "D3: the whole vault, encrypted to the operator's key before it leaves this machine, stored at "
+            f"`{policy.prefix}YYYY-MM-DD.json.gpg` and read back. Materialized means verified, not just sent."
+        ),
+    )
+    def vault_export(  # type: ignore[no-untyped-def]  # Dagster refuses a generator's annotation beside check specs
+        context: dg.AssetExecutionContext, config: VaultExportConfig, raxx: dg.ResourceParam[Raxx]
+    ):
+        yield from _export(context, config, raxx)
+
+    return vault_export
+
+
+def _export(
+    context: dg.AssetExecutionContext, config: VaultExportConfig, raxx: Raxx
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """Nothing is materialized unless it was read back; a refusal turns its check red before the run fails."""
+    policy = raxx.policy.vault_export
+    with operator_errors(context, max_retries=policy.max_retries, wait_seconds=policy.retry_wait_seconds):
+        try:
+            receipt = export_vault(
+                raxx.export_doors(),
+                raxx.operator_key(),
+                policy,
+                _day(context),
+                accept_shrink=config.accept_shrink,
+                clock=raxx.clock,
+                progress=context.log.info,
+            )
+        except ExportRefusedError as refused:
+            yield check_result(refused.checks[0])
+            raise
+    yield dg.MaterializeResult(
+        metadata=_metadata(receipt, raxx.clock()),
+        check_results=[check_result(check) for check in receipt.checks],
+    )
+
+
+def today_is_there(policy: VaultExport) -> dg.AssetChecksDefinition:
+    """The same promise as the freshness policy, as a check: only checks turn the catalog red."""
+
+    @dg.asset_check(
+        name=FRESHNESS,
+        asset="vault_export",
+        blocking=True,
+        description=f"Is the newest export that is due in S3, and whole? Late from {_late_clock(policy)} UTC.",
+    )
+    def check(raxx: dg.ResourceParam[Raxx]) -> dg.AssetCheckResult:
+        return check_result(freshness_check(raxx.state_bucket(), raxx.policy.vault_export, raxx.clock()))
+
+    return check
+
+
+def inventory_asset(policy: VaultExport) -> dg.AssetsDefinition:
+    """``vault_export_inventory``: what the bucket really holds."""
+
+    @dg.asset(
+        name="vault_export_inventory",
+        group_name=GROUP,
+        kinds={"s3"},
+        owners=[OWNER],
+        deps=["vault_export"],
+        code_version="1",
+        check_specs=[
+            dg.AssetCheckSpec("no_gaps", asset="vault_export_inventory", description="A day without an export?")
+        ],
+        description=f"The exports of the last {policy.inventory_days} days as the bucket shows them.",
+    )
+    def vault_export_inventory(context: dg.AssetExecutionContext, raxx: dg.ResourceParam[Raxx]) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows only the bare class
+        with operator_errors(context):
+            inventory = take_inventory(raxx.state_bucket(), raxx.policy.vault_export, raxx.clock())
+        return dg.MaterializeResult(metadata=_inventory_metadata(inventory), check_results=[_gap_check(inventory)])
+
+    return vault_export_inventory
+
+
+def _day(context: dg.AssetExecutionContext) -> str:
+    """The day of this run, the same however often its step is retried."""
+    record = context.instance.get_run_record_by_id(context.run_id)
+    created = record.create_timestamp if record else None
+    if created is None:
+        raise dg.Failure(f"Dagster has no record of run {context.run_id}.", allow_retries=False)
+    scheduled = context.run.tags.get(SCHEDULED_TAG)
+    return export_day(datetime.fromisoformat(scheduled) if scheduled else None, created)
+
+
+def _freshness(policy: VaultExport) -> dg.FreshnessPolicy:
+    late = late_from("2026-01-01", policy)
+    since_midnight = timedelta(hours=late.hour, minutes=late.minute)
+    return dg.FreshnessPolicy.cron(
+        deadline_cron=f"{late.minute} {late.hour} * * *",
+        lower_bound_delta=max(since_midnight, timedelta(minutes=policy.late_after_minutes)),
+        timezone="UTC",
+    )
+
+
+def _late_clock(policy: VaultExport) -> str:
+    return f"{late_from('2026-01-01', policy):%H:%M}"
+
+
+_CHECK_DESCRIPTIONS: Final = {
+    "completeness": "Every project joined, a role that sees everything, no hidden value, no silent folder.",
+    "shrink": "Not fewer secrets than the last good export, beyond the policy's threshold.",
+    "recipients": "Readable by exactly the operator's encryption key.",
+    "key_expiry": "The operator's key lasts: warned 60, 30 and 7 days before.",
+    "read_back": "What is stored is what was sent: size, checksum, packets, version.",
+    "second_copy": "A copy in another account and region, without which the ADR's claim does not hold.",
+}
+
+
+def _metadata(receipt: ExportReceipt, now: datetime) -> dict[str, dg.MetadataValue | int | float | str]:
+    manifest = receipt.manifest
+    columns = [dg.TableColumn(name) for name in ("project", "environment")]
+    columns += [dg.TableColumn(name, "int") for name in ("folders", "secrets", "imports")]
+    metadata: dict[str, dg.MetadataValue | int | float | str] = {
+        "secret_count": manifest.secret_count,
+        "project_count": manifest.project_count,
+        "folder_count": manifest.folder_count,
+        "size_bytes": manifest.size_bytes,
+        "document_size_bytes": manifest.document_size_bytes,
+        "duration_seconds": round(receipt.duration_seconds, 3),
+        "s3_object": f"s3://{manifest.bucket}/{manifest.key}",
+        "version_id": manifest.version_id or "none kept",
+        "ciphertext_sha256": manifest.ciphertext_sha256,
+        "recipients": ", ".join(manifest.recipients),
+        "key_fingerprint": manifest.key_fingerprint,
+        "key_expires_utc": manifest.key_expires_utc or "never",
+        "newest_change_utc": manifest.newest_change_utc,
+        "contents": dg.TableMetadataValue(
+            records=[dg.TableRecord(vars(row)) for row in manifest.environments],
+            schema=dg.TableSchema(columns=columns),
+        ),
+    }
+    if manifest.key_expires_utc:
+        left = datetime.fromisoformat(manifest.key_expires_utc) - now
+        metadata["key_days_left"] = round(left.total_seconds() / 86400, 1)
+    if manifest.accepted_shrink_reason:
+        metadata["accepted_shrink_reason"] = manifest.accepted_shrink_reason
+    return metadata
+
+
+def _inventory_metadata(inventory: Inventory) -> dict[str, dg.MetadataValue | int]:
+    records = [
+        dg.TableRecord({name: "" if value is None else value for name, value in day.as_dict().items()})
+        for day in inventory.days
+    ]
+    return {
+        "export_count": len(inventory.stored),
+        "gap_count": len(inventory.gaps),
+        "stored_bytes": sum(day.size_bytes for day in inventory.days),
+        "days": dg.TableMetadataValue(
+            records=records,
+            schema=dg.TableSchema(
+                columns=[dg.TableColumn(n) for n in ("day", "state", "size_bytes", "stored_utc", "versions")]
+            ),
+        ),
+    }
+
+
+def _gap_check(inventory: Inventory) -> dg.AssetCheckResult:
+    gaps = inventory.gaps
+    return dg.AssetCheckResult(
+        check_name="no_gaps",
+        passed=not gaps,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"no export on {', '.join(gaps)}" if gaps else "every day since the first export has one",
+    )
