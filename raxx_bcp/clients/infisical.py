@@ -312,7 +312,8 @@ class Infisical:
             if self._token != stale:
                 return  # another thread has renewed it meanwhile
             credentials = {"clientId": self._client_id, "clientSecret": self._client_secret}
-            answer = self._door.send("POST", "/api/v1/auth/universal-auth/login", json=credentials)
+            # Busy is safe to try again; a refusal (401) is not and never is.
+            answer = self._door.send("POST", "/api/v1/auth/universal-auth/login", json=credentials, retry=True)
             if answer.status in (401, 403):
                 raise _login_refusal(answer, self.url)
             if not answer.ok:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from raxx_bcp.errors import CouldNotVerifyError, PermanentError, TransientError, UsageError
+from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError, UsageError
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -139,7 +139,7 @@ class Bucket:
             request["IfMatch"] = only_if_etag
         if compliance_until is not None:
             request |= {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": compliance_until}
-        with self._errors(f"store {key} in"):
+        with self._errors(f"store {key} in", denied=PermanentError):
             answer = self._client.put_object(**request)
         return Receipt(self.name, key, _version(answer.get("VersionId")), answer["ETag"], digest.hexdigest())
 
@@ -192,13 +192,14 @@ class Bucket:
         return sorted(found, key=lambda version: (version.key, -version.modified_utc.timestamp()))
 
     @contextlib.contextmanager
-    def _errors(self, action: str) -> Iterator[None]:
+    def _errors(self, action: str, *, denied: type[BcpError] = CouldNotVerifyError) -> Iterator[None]:
+        """``denied`` says what a refusal means: a denied look is unknown, a denied write has failed."""
         from botocore import exceptions
 
         try:
             yield
         except exceptions.ClientError as error:
-            raise _translated(error, action, self.name) from None
+            raise _translated(error, action, self.name, denied) from None
         except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
             raise UsageError(
                 f"There are no usable AWS credentials to {action} bucket {self.name} ({type(error).__name__}).",
@@ -211,7 +212,7 @@ class Bucket:
             ) from None
 
 
-def _translated(error: Any, action: str, bucket: str) -> Exception:
+def _translated(error: Any, action: str, bucket: str, denied: type[BcpError]) -> BcpError:
     code = str(error.response.get("Error", {}).get("Code", "unknown"))
     status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
     failed = f"S3 could not {action} bucket {bucket} ({code})."
@@ -228,7 +229,7 @@ def _translated(error: Any, action: str, bucket: str) -> Exception:
             failed, "Another run stored it first and nothing was overwritten; look at raxx-bcp vault list."
         )
     if code in _DENIED or status == "403":
-        return CouldNotVerifyError(failed, "The role may not do this: see deploy/iam/ for the rights it needs.")
+        return denied(failed, "The role may not do this: see deploy/iam/ for the rights it needs.")
     if code in _UNKNOWN or status == "501":
         return CouldNotVerifyError(failed, "This S3 server does not implement it, so its state is unknown.")
     if code in _BUSY:

@@ -49,7 +49,8 @@ def demo(*, once: bool, port: int, as_json: bool) -> int:
 
     Ctrl-C ends all that it started; a sandbox that was already up stays up.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # started by "nohup … &", SIGINT would be ignored for good
+        signal.signal(number, signal.default_int_handler)
     port = free_port() if once else port
     if not once:
         require_free(port)
@@ -108,7 +109,7 @@ def _job(dev: DagsterDev, name: str) -> Step:
         run = dev.run_job(name, progress)
     except BcpError as error:
         return Step(name, False, time.monotonic() - started, f"{error.what} {error.remedy}")
-    return Step(name, run.ok, run.seconds, run.reason or f"{dev.url}/runs/{run.run_id}")
+    return Step(name, run.ok, run.seconds, run.reason or f"run {run.run_id}")
 
 
 def _prove(policy: Policy, directory: Path) -> str:

@@ -20,6 +20,7 @@ from raxx_bcp.vault.survey import Membership, Survey
 
 COMPLETENESS: Final = "completeness"
 SHRINK: Final = "shrink"
+_MOST_NAMED: Final = 4
 
 _INVITE: Final = (
     "In Infisical add the machine identity to {} with the role Viewer (Access Control > Machine Identities)."
@@ -151,8 +152,11 @@ def refuse_if(findings: Iterable[Check]) -> None:
     if not failed:
         return
     remedies = dict.fromkeys(finding.remedy for finding in failed)
+    details = [finding.detail for finding in failed]
+    if len(details) > _MOST_NAMED:
+        details[_MOST_NAMED:] = [f"And {len(details) - _MOST_NAMED} findings more."]
     raise ExportRefusedError(
-        f"The vault export was refused before encryption: {' '.join(finding.detail for finding in failed)}",
+        f"The vault export was refused before encryption: {' '.join(details)}",
         f"{' '.join(remedies)} Nothing was stored; earlier exports are untouched.",
         failed,
     )
@@ -163,4 +167,6 @@ def _fail(detail: str, remedy: str) -> Check:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return ", ".join(names[:_MOST_NAMED]) + (
+        f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    )
