@@ -186,7 +186,7 @@ def _wait(state: tenacity.RetryCallState) -> float:
     asked = outcome.wait_seconds if isinstance(outcome, _BusyError) else None
     if asked is not None:
         return min(asked, LONGEST_WAIT_SECONDS)
-    return float(tenacity.wait_exponential_jitter(initial=0.5, max=20)(state))
+    return float(tenacity.wait_exponential_jitter(multiplier=0.5, max=20)(state))
 
 
 def _seconds(header: str | None) -> float | None:

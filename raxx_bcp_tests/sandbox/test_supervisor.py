@@ -1,0 +1,354 @@
+"""The supervisor against real processes: starting, healing, and leaving alone what is not ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+from slack_sdk import WebClient
+
+from raxx_bcp.errors import PermanentError, TransientError, UsageError
+from raxx_bcp.sandbox import processes, state
+from raxx_bcp.sandbox.part import Launch, Part, Place, Port
+from raxx_bcp.sandbox.parts import slack
+from raxx_bcp.sandbox.parts.s3 import EXPORTER_SECRET
+from raxx_bcp.sandbox.report import Condition
+from raxx_bcp.sandbox.supervisor import Sandbox, sandbox_environment
+from raxx_bcp_tests.sandbox.conftest import MakeSandbox, faster
+
+
+def pid_of(local: Sandbox, part: str = "slack") -> int:
+    """The pid that runs for ``part``."""
+    pid = local.status().part(part).pid
+    assert pid is not None
+    return pid
+
+
+def marked(home: Path) -> list[int]:
+    """The pids of all processes that carry the mark of the sandbox in ``home``."""
+    return [each.pid for members in processes.find(home.resolve()).values() for each in members]
+
+
+def remembered(home: Path) -> state.State:
+    """state.json."""
+    current = state.load(home)
+    assert current is not None
+    return current
+
+
+class TestTheWholeSandbox:
+    def test_every_part_runs_and_says_how_to_reach_it(self, sandbox: Sandbox) -> None:
+        report = sandbox.status()
+        assert report.healthy
+        assert [part.state for part in report.parts] == [Condition.READY, *[Condition.RUNNING] * 3]
+        assert report.active_faults == ()
+        assert set(sandbox.environment()) == {
+            "AWS_ACCESS_KEY_ID",
+            "AWS_DEFAULT_REGION",
+            "AWS_ENDPOINT_URL_S3",
+            "AWS_REGION",
+            "AWS_SECRET_ACCESS_KEY",
+            "INFISICAL_CLIENT_ID",
+            "INFISICAL_CLIENT_SECRET",
+            "INFISICAL_ORG_ADMIN_CLIENT_ID",
+            "INFISICAL_ORG_ADMIN_CLIENT_SECRET",
+            "INFISICAL_URL",
+            "RAXX_BCP_GPG_FINGERPRINT",
+            "RAXX_BCP_GPG_PUBLIC_KEY_FILE",
+            "RAXX_BCP_SANDBOX_DIR",
+            "SLACK_API_URL",
+            "SLACK_BOT_TOKEN",
+        }
+        assert sandbox_environment(sandbox.directory) == sandbox.environment()
+
+    def test_no_secret_is_on_a_command_line(self, sandbox: Sandbox) -> None:
+        secrets = [value for name, value in sandbox.credentials().items() if "SECRET" in name or "TOKEN" in name]
+        assert len(secrets) == 6
+        for members in processes.find(sandbox.directory).values():
+            for process in members:
+                line = " ".join(process.cmdline())
+                assert not [secret for secret in secrets if secret in line]
+
+    def test_only_loopback_is_listened_on(self, sandbox: Sandbox) -> None:
+        for members in processes.find(sandbox.directory).values():
+            for process in members:
+                listening = [each for each in process.net_connections(kind="inet") if each.status == "LISTEN"]
+                assert listening
+                assert {each.laddr.ip for each in listening} == {"127.0.0.1"}
+
+    def test_only_the_owner_can_read_what_it_keeps(self, sandbox: Sandbox) -> None:
+        assert stat.S_IMODE(sandbox.directory.stat().st_mode) == 0o700
+        private = ["state.json", "keys/operator.key.asc", "s3/identities.json", "logs/s3.log"]
+        for name in private:
+            assert stat.S_IMODE((sandbox.directory / name).stat().st_mode) == 0o600, name
+
+    def test_fault_names_are_unique(self, sandbox: Sandbox) -> None:
+        names = [fault.name for fault in sandbox.status().faults]
+        assert len(names) == len(set(names))
+        assert {"s3-down", "slack-down", "key-expired"} <= set(names)
+
+    def test_its_own_memory_does_not_print_credentials(self, sandbox: Sandbox) -> None:
+        assert sandbox.credentials()[EXPORTER_SECRET] not in repr(remembered(sandbox.directory))
+
+
+class TestUp:
+    def test_a_second_up_leaves_what_is_healthy_alone(self, make: MakeSandbox, said: list[str]) -> None:
+        make().up()
+        pid, credentials = pid_of(make()), make().credentials()
+        said.clear()
+        assert make().up().healthy
+        assert (pid_of(make()), make().credentials(), said) == (pid, credentials, [])
+
+    def test_a_killed_part_comes_back_on_its_port_with_its_data(self, make: MakeSandbox, said: list[str]) -> None:
+        local = make()
+        local.up()
+        before = local.environment()
+        client = WebClient(before["SLACK_BOT_TOKEN"], base_url=before["SLACK_API_URL"])
+        posted = client.chat_postMessage(channel="D0AJ7K184TV", text="kept")["ts"]
+        pid = pid_of(local)
+        os.kill(pid, signal.SIGKILL)
+        make().up()
+        assert f"slack (pid {pid}) has stopped by itself: it is started again." in said
+        assert make().environment() == before
+        assert client.chat_postMessage(channel="D0AJ7K184TV", text="newer")["ts"] > posted
+        kept = (local.directory / "slack" / "messages.jsonl").read_text().splitlines()
+        assert [json.loads(line)["text"] for line in kept] == ["kept", "newer"]
+
+    def test_a_part_that_runs_but_does_not_answer_is_restarted(self, make: MakeSandbox, said: list[str]) -> None:
+        make().up()
+        pid = pid_of(make())
+        os.kill(pid, signal.SIGSTOP)
+        assert make(clock=faster(4)).status().part("slack").state is Condition.NOT_ANSWERING
+        said.clear()
+        make(clock=faster(4)).up()
+        assert f"slack (pid {pid}) runs but does not answer: it is restarted." in said
+        assert not processes.exists(pid)
+        assert pid_of(make()) != pid
+
+    @pytest.mark.parametrize("content", [None, b"", b'{"parts": {"sla', b"[]"])
+    def test_a_lost_memory_leaves_no_second_process(
+        self, make: MakeSandbox, home: Path, said: list[str], content: bytes | None
+    ) -> None:
+        make().up()
+        pid = pid_of(make())
+        if content is None:
+            (home / "state.json").unlink()
+        else:
+            (home / "state.json").write_bytes(content)
+        make().up()
+        assert any(f"slack runs as pid {pid}, which nothing remembers" in each for each in said)
+        assert any("state.json cannot be read" in each for each in said) is (content is not None)
+        assert marked(home) == [pid_of(make())] != [pid]
+
+    def test_a_pid_that_belongs_to_another_program_now_is_left_alone(
+        self, make: MakeSandbox, home: Path, said: list[str]
+    ) -> None:
+        make().up()
+        make().down()
+        stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        try:
+            current = remembered(home)
+            current.parts["slack"].pid = stranger.pid
+            current.parts["slack"].started = psutil.Process(stranger.pid).create_time()
+            state.save(home, current)
+            make().up()
+            make().down()
+            assert any(f"pid {stranger.pid} is now another program, which is left alone" in each for each in said)
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
+            stranger.wait()
+
+    def test_a_port_that_somebody_took_meanwhile_is_given_up(self, make: MakeSandbox, said: list[str]) -> None:
+        make().up()
+        port = make().status().part("slack").ports["http"]
+        make().down()
+        with socket.create_server(("127.0.0.1", port)) as listener:
+            make().up()
+            moved = make().status().part("slack").ports["http"]
+            assert moved != port
+            expected = f"Port {port} of slack is in use by another program: {moved} is used instead."
+            assert any(each.startswith(expected) for each in said)
+            assert listener.fileno() >= 0
+        make().up()
+        assert make().status().part("slack").ports["http"] == moved
+
+    def test_a_preferred_port_in_use_is_replaced_and_said(self, home: Path, said: list[str]) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            taken = listener.getsockname()[1]
+            part = Part(
+                "slack",
+                "Slack",
+                (Port("http", taken),),
+                slack.PART.credentials,
+                slack.PART.launch,
+                slack.PART.prepare,
+                slack.PART.answers,
+            )
+            report = Sandbox(home, parts=[part], say=said.append).up()
+        assert any(each.startswith(f"Port {taken} of slack is in use by another program") for each in said)
+        assert report.part("slack").ports["http"] != taken
+
+    def test_two_at_once_start_everything_once(self, make: MakeSandbox, home: Path) -> None:
+        with ThreadPoolExecutor() as pool:
+            reports = list(pool.map(lambda local: local.up(), [make(), make()]))
+        assert reports[0].part("slack").pid == reports[1].part("slack").pid
+        assert len(marked(home)) == 1
+
+    def test_children_do_not_inherit_ignored_signals(self, make: MakeSandbox) -> None:
+        old = [(number, signal.signal(number, signal.SIG_IGN)) for number in (signal.SIGINT, signal.SIGTERM)]
+        try:
+            make().up()
+        finally:
+            for number, handler in old:
+                signal.signal(number, handler)
+        pid = pid_of(make())
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        ignored = int(next(line for line in lines if line.startswith("SigIgn:")).split()[1], 16)
+        assert not ignored & (1 << (signal.SIGINT - 1) | 1 << (signal.SIGTERM - 1))
+        assert os.getsid(pid) == pid
+
+    def test_children_do_not_inherit_the_operators_credentials(
+        self, make: MakeSandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "production")
+        monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-production")
+        make().up()
+        assert "production" not in " ".join(psutil.Process(pid_of(make())).environ().values())
+
+    def test_a_directory_of_somebody_elses_is_refused(self, make: MakeSandbox, home: Path) -> None:
+        home.mkdir()
+        (home / "thesis.tex").touch()
+        with pytest.raises(UsageError, match="not made by raxx-bcp sandbox"):
+            make().up()
+        assert [each.name for each in home.iterdir()] == ["thesis.tex"]
+
+    def test_a_part_that_dies_at_once_is_named_with_its_log(self, make: MakeSandbox, home: Path) -> None:
+        part = Part("brief", "Brief", launch=_python("raise SystemExit('no such database')"), answers=_never)
+        with pytest.raises(PermanentError, match="brief stopped right after its start") as caught:
+            make([part]).up()
+        assert "no such database" in (home / "logs" / "brief.log").read_text()
+        assert str(home / "logs" / "brief.log") in caught.value.remedy
+
+    def test_a_part_that_never_answers_is_given_up_and_said(self, make: MakeSandbox, said: list[str]) -> None:
+        part = Part("mute", "Mute", launch=_python("import time; time.sleep(60)"), answers=_never)
+        with pytest.raises(TransientError, match="does not answer 60 seconds after its start"):
+            make([part], clock=faster(60)).up()
+        assert any(each.startswith("Waiting for mute") for each in said)
+
+    def test_a_program_that_is_not_there_is_one_sentence(self, make: MakeSandbox) -> None:
+        part = Part("gone", "Gone", launch=lambda _place: Launch(("/no/such/program",)))
+        with pytest.raises(PermanentError, match="/no/such/program could not be started"):
+            make([part]).up()
+
+
+class TestDown:
+    def test_it_ends_every_process_and_frees_the_ports(self, make: MakeSandbox, home: Path) -> None:
+        port = make().up().part("slack").ports["http"]
+        pid = pid_of(make())
+        assert make().down() == ("slack",)
+        assert not processes.exists(pid)
+        assert marked(home) == []
+        socket.create_server(("127.0.0.1", port)).close()
+        assert make().status().part("slack").state is Condition.STOPPED
+        assert make().down() == ()
+        with pytest.raises(UsageError, match="No sandbox is up"):
+            make().environment()
+
+    def test_a_process_that_ignores_sigterm_is_killed_with_its_children(self, make: MakeSandbox, home: Path) -> None:
+        stubborn = (
+            "import signal, subprocess, sys, time\n"
+            "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+            "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+            "open(sys.argv[1], 'w').close()\n"
+            "time.sleep(60)"
+        )
+        ready = home.parent / "ready"
+        part = Part(
+            "stubborn",
+            "Stubborn",
+            launch=lambda _place: Launch((sys.executable, "-c", stubborn, str(ready))),
+            answers=lambda _place: ready.exists(),
+        )
+        make([part]).up()
+        assert len(marked(home)) == 2
+        assert make([part], clock=faster(5)).down() == ("stubborn",)
+        assert marked(home) == []
+
+    def test_processes_whose_directory_was_deleted_are_still_found(self, make: MakeSandbox, home: Path) -> None:
+        make().up()
+        subprocess.run(["rm", "-r", str(home)], check=True)
+        assert make().down() == ("slack",)
+        assert marked(home) == []
+
+    def test_purge_deletes_the_directory(self, make: MakeSandbox, home: Path) -> None:
+        make().up()
+        make().down(purge=True)
+        assert not home.exists()
+
+    def test_purge_refuses_a_directory_that_is_not_ours(self, make: MakeSandbox, home: Path) -> None:
+        home.mkdir()
+        (home / "thesis.tex").touch()
+        with pytest.raises(UsageError, match="not a sandbox directory"):
+            make().down(purge=True)
+        assert (home / "thesis.tex").exists()
+
+    def test_a_sandbox_next_door_is_not_touched(self, make: MakeSandbox, home: Path) -> None:
+        make().up()
+        neighbour = Sandbox(home.parent / "next", parts=(slack.PART,), any_ports=True)
+        try:
+            neighbour.up()
+            make().down()
+            assert neighbour.status().healthy
+        finally:
+            neighbour.down()
+
+
+class TestFaults:
+    def test_they_outlive_a_restart_of_their_part(self, make: MakeSandbox) -> None:
+        make().up()
+        make().break_("slack-channel-gone")
+        os.kill(pid_of(make()), signal.SIGKILL)
+        assert make().up().active_faults == ("slack-channel-gone",)
+        environment = make().environment()
+        client = WebClient(environment["SLACK_BOT_TOKEN"], base_url=environment["SLACK_API_URL"])
+        with pytest.raises(Exception, match="channel_not_found"):
+            client.chat_postMessage(channel="D0AJ7K184TV", text="lost")
+        assert make().mend_all() == ("slack-channel-gone",)
+        assert client.chat_postMessage(channel="D0AJ7K184TV", text="arrives")["ok"]
+
+    def test_those_of_a_part_that_is_gone_can_be_mended(self, make: MakeSandbox) -> None:
+        make().up()
+        make().break_("slack-down")
+        os.kill(pid_of(make()), signal.SIGKILL)
+        with pytest.raises(UsageError, match="slack has stopped"):
+            make().environment()
+        assert make().mend_all() == ("slack-down",)
+        assert make().up().active_faults == ()
+
+    def test_an_unknown_one_is_answered_with_what_there_is(self, make: MakeSandbox) -> None:
+        make().up()
+        with pytest.raises(UsageError, match=r"no fault named slack-drunk.*slack-ratelimited"):
+            make().break_("slack-drunk")
+
+    def test_without_a_sandbox_there_is_nothing_to_break(self, make: MakeSandbox) -> None:
+        with pytest.raises(UsageError, match="No sandbox is up"):
+            make().break_("slack-down")
+
+
+def _never(_place: Place) -> bool:
+    return False
+
+
+def _python(code: str) -> Callable[[Place], Launch]:
+    return lambda _place: Launch((sys.executable, "-c", code))
