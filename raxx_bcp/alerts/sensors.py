@@ -7,6 +7,7 @@ show an earlier event later. A tick that cannot deliver raises, is red in the UI
 """
 
 import json
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
@@ -75,19 +76,22 @@ class _Ending:
 def _endings(instance: dg.DagsterInstance, cursor: _Cursor) -> Iterator[_Ending]:
     """Bad endings in the order in which they were stored."""
     start = max(0, cursor.after - _OVERLAP_IDS)
-    found: list[_Ending] = []
     filters = {
         "failed": dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_FAILURE, after_storage_id=start),
         "was cancelled": dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_CANCELED, after_storage_id=start),
     }
+    found: list[_Ending] = []
+    horizon = math.inf
     for how, records_filter in filters.items():
         records = instance.fetch_run_status_changes(records_filter, limit=_BATCH, ascending=True).records
+        if len(records) == _BATCH:  # there may be more of this kind: do not let the other kind run ahead of it
+            horizon = min(horizon, records[-1].storage_id)
         found += [
             _Ending(record.storage_id, record.event_log_entry.run_id, how, record.timestamp)
             for record in records
             if record.timestamp >= cursor.since
         ]
-    yield from sorted(found, key=lambda ending: ending.storage_id)
+    yield from sorted((one for one in found if one.storage_id <= horizon), key=lambda one: one.storage_id)
 
 
 def _tell(instance: dg.DagsterInstance, ending: _Ending, raxx: Raxx) -> int:

@@ -40,18 +40,6 @@ def run_trouble(trouble: RunTrouble, ui_url: str) -> Message:
     return Message(text=f"raxx-bcp: {headline}", body=body)
 
 
-def check_trouble(asset: str, check: str, detail: str, at_utc: datetime, ui_url: str) -> Message:
-    """The alert for a check that turned red by itself, such as an export that is late."""
-    body = "\n".join(
-        [
-            f":rotating_light: *{_escape(asset)}: {_escape(check)}* ({at_utc:%Y-%m-%d %H:%M} UTC)",
-            _escape(_shortened(detail)),
-            f"*Look at:* <{ui_url}/assets/{asset}?view=checks|{asset} in Dagster>",
-        ]
-    )
-    return Message(text=f"raxx-bcp: {asset}: {check}", body=body)
-
-
 def _since(last_good: datetime | None, now: datetime) -> str:
     if last_good is None:
         return "never, as far as Dagster knows"

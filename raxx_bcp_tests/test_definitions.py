@@ -1,0 +1,79 @@
+"""What Dagster loads, as a person sees it: a change here is a change for the operator."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from raxx_bcp.definitions import build_defs
+from raxx_bcp.errors import UsageError
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_assets_and_their_checks() -> None:
+    graph = build_defs().resolve_asset_graph()
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {
+        "infisical_vault",
+        "vault_export",
+        "vault_export_inventory",
+    }
+    assert {key.to_user_string() for key in graph.asset_check_keys} == {
+        "vault_export:completeness",
+        "vault_export:key_expiry",
+        "vault_export:read_back",
+        "vault_export:recipients",
+        "vault_export:second_copy",
+        "vault_export:shrink",
+        "vault_export:today_is_there",
+        "vault_export_inventory:no_gaps",
+    }
+
+
+def test_the_export_says_whose_it_is_and_is_not_partitioned() -> None:
+    spec = build_defs().resolve_asset_graph().get(dg.AssetKey("vault_export"))
+    assert spec.owners == ["team:sre"]
+    assert spec.group_name == "vault"
+    assert spec.kinds == {"s3", "infisical"}
+    assert spec.partitions_def is None, "a past day cannot be exported again"
+    assert spec.freshness_policy is not None
+
+
+def test_the_schedules_run_by_default_in_utc() -> None:
+    defs = build_defs()
+    crons = {
+        "daily_vault_export_schedule": "0 7 * * *",
+        "daily_inventory_schedule": "30 7 * * *",
+        "freshness_sentinel_schedule": "2 * * * *",
+    }
+    assert {schedule.name for schedule in defs.schedules or []} == set(crons)
+    for name, cron in crons.items():
+        schedule = defs.resolve_schedule_def(name)
+        assert (schedule.cron_schedule, schedule.execution_timezone) == (cron, "UTC")
+        assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+def test_a_wrong_policy_is_refused_at_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAXX_BCP_VAULT_EXPORT__CONCURRENCY", "99")
+    with pytest.raises(UsageError, match="CONCURRENCY"):
+        build_defs()
+
+
+def test_the_code_location_has_one_name() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    (location,) = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
+    assert location["python_module"]["location_name"] == project["code_location_name"]
+    assert location["python_module"]["module_name"] == project["code_location_target_module"]
+
+
+def test_the_instance_gives_up_lost_runs_and_sends_nothing_home() -> None:
+    config = yaml.safe_load((ROOT / "dagster.yaml").read_text())
+    assert config["run_monitoring"]["enabled"] is True
+    assert config["run_monitoring"]["max_runtime_seconds"] > 0
+    assert config["telemetry"]["enabled"] is False
+    assert config["concurrency"]["pools"]["default_limit"] == 1
+    assert "retention" in config
