@@ -20,7 +20,7 @@ from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, Trans
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-_ABSENT: Final = frozenset({"404", "NoSuchKey", "NotFound"})
+_ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
 _DENIED: Final = frozenset({"403", "AccessDenied", "Forbidden"})
 _UNKNOWN: Final = frozenset({"501", "NotImplemented"})
 _BUSY: Final = frozenset(

@@ -63,9 +63,12 @@ class Slack:
 
 def _refused(error: Any, channel: str) -> BcpError:
     status = int(error.response.status_code)
-    reason = str(error.response.get("error", "") if isinstance(error.response.data, dict) else "") or f"HTTP {status}"
+    said = error.response.get("error", "") if isinstance(error.response.data, dict) else ""
+    reason = f"HTTP {status}" if status >= 500 or not said else str(said)
     if status == 429 or status >= 500 or reason in _PASSING:
-        return TransientError(f"Slack is busy or failing ({reason}).", "The alert is kept and tried again.")
+        return TransientError(
+            f"Slack is busy or failing ({reason}).", "Look at status.slack.com; an alert is kept and tried again."
+        )
     where = f" for channel {channel}" if channel else ""
     return PermanentError(
         f"Slack refused the message{where}: {reason}.",
