@@ -13,10 +13,9 @@ from typing import Any, Final
 import click
 
 from raxx_bcp.checks import Status
-from raxx_bcp.commands.vault import check_lines
 from raxx_bcp.console import emit, exit_codes, json_option, progress
 from raxx_bcp.environment import state_bucket
-from raxx_bcp.errors import EXIT_FAIL, EXIT_PASS, BcpError
+from raxx_bcp.errors import EXIT_FAIL, EXIT_PASS, BcpError, PermanentError
 from raxx_bcp.policy import Policy, load_policy
 from raxx_bcp.sandbox.dagster_dev import DagsterDev, dagster_dev, free_port, require_free
 from raxx_bcp.sandbox.supervisor import UNSET, Sandbox
@@ -67,7 +66,9 @@ def demo(*, once: bool, port: int, as_json: bool) -> int:
 
 
 def _demo(sandbox: Sandbox, *, once: bool, port: int, as_json: bool) -> int:
-    steps = [_timed("sandbox", lambda: _bring_up(sandbox))]
+    started = time.monotonic()
+    parts = _bring_up(sandbox)
+    steps = [Step("sandbox", True, time.monotonic() - started, parts)]
     environ = _environment(sandbox)
     os.environ.clear()
     os.environ.update(environ)
@@ -80,6 +81,7 @@ def _demo(sandbox: Sandbox, *, once: bool, port: int, as_json: bool) -> int:
         result = {"ok": ok, "steps": [step.as_dict() for step in steps], "ui_url": None if once else dev.url}
         emit(result, _table(steps), as_json=as_json)
         if not once:
+            dev.wait_until_fresh("vault_export", progress)
             progress(_where(dev, sandbox))
             dev.wait()
     return EXIT_PASS if ok else EXIT_FAIL
@@ -117,24 +119,16 @@ def _prove(policy: Policy, directory: Path) -> str:
     fingerprint = os.environ["RAXX_BCP_GPG_FINGERPRINT"]
     verified: Verified = verify_export(state_bucket(policy), policy.vault_export, fingerprint, None, private_key)
     if verified.status is not Status.PASS:
-        return _fail("; ".join(check_lines(verified.checks)))
+        raise PermanentError("; ".join(check.detail for check in verified.checks), "Look at raxx-bcp vault verify.")
     return f"{verified.key}: {verified.checks[-1].detail}"
-
-
-class _StepFailedError(Exception):
-    """A step saw something wrong; its text is the step's detail."""
-
-
-def _fail(detail: str) -> str:
-    raise _StepFailedError(detail)
 
 
 def _timed(name: str, action: Callable[[], str]) -> Step:
     started = time.monotonic()
     try:
         detail, ok = action(), True
-    except _StepFailedError as failed:
-        detail, ok = str(failed), False
+    except BcpError as error:
+        detail, ok = f"{error.what} {error.remedy}", False
     return Step(name, ok, time.monotonic() - started, detail)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -27,6 +28,7 @@ from raxx_bcp.sandbox.stand_in import LOOPBACK
 START_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 20.0
 RUN_SECONDS: Final = 600.0
+FRESH_SECONDS: Final = 75.0
 _POLL_SECONDS: Final = 0.5
 _ENDED: Final = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 
@@ -110,6 +112,17 @@ class DagsterDev:
                 return JobRun(job_name, run_id, ok, time.monotonic() - started, reason)
             self._sleep(_POLL_SECONDS)
 
+    def wait_until_fresh(self, asset: str, say: Say) -> bool:
+        """Wait for the daemon's first evaluation of freshness, which it makes every 30 s; is ``asset`` fresh?"""
+        say("Waiting for Dagster's first look at freshness (up to a minute) …")
+        deadline = time.monotonic() + FRESH_SECONDS
+        while time.monotonic() < deadline:
+            (node,) = self._ask(_FRESH, {"key": {"path": [asset]}})["assetNodes"]
+            if (node["freshnessStatusInfo"] or {}).get("freshnessStatus") == "HEALTHY":
+                return True
+            self._sleep(_POLL_SECONDS)
+        return False
+
     def loaded(self) -> bool:
         """Has the code location loaded? Raises ``PermanentError`` with Dagster's reason where it cannot."""
         entries = self._ask(_LOADED, {})["workspaceOrError"].get("locationEntries", [])
@@ -141,7 +154,8 @@ class DagsterDev:
     def _reason(self, run_id: str) -> str:
         events = self._ask(_FOLLOW, {"runId": run_id, "cursor": None})["logsForRun"]["events"]
         errors = [event["error"]["message"].strip() for event in events if event.get("error")]
-        return errors[0] if errors else "the run ended without a reason"
+        said = errors[0] if errors else "the run ended without a reason"
+        return re.sub(r"^(\w+\.)+\w+: ", "", said)
 
     def _ask(self, query: str, variables: Mapping[str, Any]) -> Any:
         body = json.dumps({"query": query, "variables": variables}).encode()
@@ -256,6 +270,9 @@ def _owner(port: int) -> str:
 _LOADED: Final = """
 query Loaded { workspaceOrError { ... on Workspace { locationEntries { loadStatus
   locationOrLoadError { __typename ... on PythonError { message } } } } } }
+"""
+_FRESH: Final = """
+query Fresh($key: AssetKeyInput!) { assetNodes(assetKeys: [$key]) { freshnessStatusInfo { freshnessStatus } } }
 """
 _LAUNCH: Final = """
 mutation Launch($selector: JobOrPipelineSelector!) {

@@ -1,0 +1,48 @@
+"""The UI as a person sees it: green and fresh, then red with a reason, and a message in Slack."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from raxx_bcp.sandbox import processes
+from raxx_bcp_tests.ui.running import Demo, browser_page, running_demo
+
+
+@pytest.mark.browser
+def test_what_a_person_sees_of_a_good_and_of_a_bad_day() -> None:
+    with browser_page() as page, running_demo() as demo:
+        assert len(re.findall(r"^ok ", demo.table, re.MULTILINE)) == 4
+        _a_good_day(page, demo)
+        demo.sandbox.break_("vault-project-left")
+        _a_bad_day(page, demo)
+    assert processes.find(demo.sandbox.directory) == {}, "Ctrl-C ends all that it started"
+
+
+def _a_good_day(page: Page, demo: Demo) -> None:
+    page.goto(f"{demo.url}/assets/vault_export")
+    expect(page.get_by_text("Passing").first).to_be_visible()
+    expect(page.get_by_text("secret_count").first).to_be_visible()
+    page.goto(f"{demo.url}/assets/vault_export?view=checks")
+    for check in ("completeness", "read_back", "recipients", "second_copy", "today_is_there"):
+        expect(page.get_by_text(check, exact=True).first).to_be_visible()
+    expect(page.get_by_text("Succeeded")).to_have_count(7)
+    page.goto(f"{demo.url}/automation")
+    for name in ("daily_vault_export_schedule", "freshness_sentinel_schedule", "alert_on_trouble"):
+        expect(page.get_by_text(name).first).to_be_visible()
+
+
+def _a_bad_day(page: Page, demo: Demo) -> None:
+    page.goto(f"{demo.url}/assets/vault_export")
+    page.get_by_role("button", name="Materialize").first.click()
+    expect(page.get_by_text("Launched run").first).to_be_visible()
+    page.goto(f"{demo.url}/runs")
+    expect(page.get_by_text("Failure").first).to_be_visible(timeout=90_000)
+    page.goto(f"{demo.url}/assets/vault_export?view=checks")
+    expect(page.get_by_text("completeness", exact=True).first).to_be_visible()
+    expect(page.get_by_text("Failed").first).to_be_visible()
+    page.goto(demo.slack_url)
+    expect(page.get_by_text("vault_export failed").first).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("Project raxx-payments is expected").first).to_be_visible()
