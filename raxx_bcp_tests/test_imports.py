@@ -1,0 +1,140 @@
+"""Imports point one way: commands and rooms know the clients, and the clients know nobody."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import raxx_bcp
+
+ROOT = Path(raxx_bcp.__file__).parent
+MAY_USE_THE_SANDBOX = {"raxx_bcp.commands.demo", "raxx_bcp.commands.sandbox"}
+WITHOUT_DAGSTER = ("raxx_bcp.cli", "raxx_bcp.commands.vault", "raxx_bcp.commands.doctor")
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = ("raxx_bcp", *path.relative_to(ROOT).with_suffix("").parts)
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports_of(source: str, package: str) -> Iterator[str]:
+    """Every module that ``source`` imports anywhere, also inside functions and type-checking blocks."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, base]).rstrip(".")
+            yield base
+            yield from (f"{base}.{name.name}" for name in node.names)
+
+
+def imports_of_module(name: str, path: Path) -> set[str]:
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    return set(imports_of(path.read_text(encoding="utf-8"), package))
+
+
+def is_in(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+MODULES = modules()
+CLIENTS = {name: path for name, path in MODULES.items() if is_in(name, "raxx_bcp.clients")}
+PRODUCT = {
+    name: path
+    for name, path in MODULES.items()
+    if not is_in(name, "raxx_bcp.sandbox") and name not in MAY_USE_THE_SANDBOX
+}
+
+
+def test_the_scan_sees_every_way_to_import() -> None:
+    source = (
+        "import a.b\n"
+        "from c import d\n"
+        "def f():\n    from raxx_bcp.sandbox import keys\n"
+        "if TYPE_CHECKING:\n    import dagster as dg\n"
+        "from . import near\n"
+        "from .. import far\n"
+        "from ..other import thing\n"
+    )
+    assert set(imports_of(source, "raxx_bcp.clients")) == {
+        "a.b",
+        "c",
+        "c.d",
+        "raxx_bcp.sandbox",
+        "raxx_bcp.sandbox.keys",
+        "dagster",
+        "raxx_bcp.clients",
+        "raxx_bcp.clients.near",
+        "raxx_bcp",
+        "raxx_bcp.far",
+        "raxx_bcp.other",
+        "raxx_bcp.other.thing",
+    }
+
+
+def test_the_scan_finds_the_modules() -> None:
+    assert {"raxx_bcp", "raxx_bcp.clients.http", "raxx_bcp.vault.export", "raxx_bcp.sandbox.stand_in"} <= set(MODULES)
+    assert len(CLIENTS) >= 6
+
+
+@pytest.mark.parametrize("name", sorted(CLIENTS))
+def test_a_client_knows_only_the_errors_and_its_fellows(name: str) -> None:
+    imported = imports_of_module(name, CLIENTS[name])
+    own = {module for module in imported if is_in(module, "raxx_bcp")}
+    allowed = {m for m in own if is_in(m, "raxx_bcp.clients") or is_in(m, "raxx_bcp.errors") or m == "raxx_bcp"}
+    assert own == allowed
+    assert not {module for module in imported if module.startswith("dagster")}
+
+
+@pytest.mark.parametrize("name", sorted(PRODUCT))
+def test_product_code_never_imports_the_sandbox(name: str) -> None:
+    assert not {module for module in imports_of_module(name, PRODUCT[name]) if is_in(module, "raxx_bcp.sandbox")}
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_nothing_imports_the_tests(name: str) -> None:
+    assert not {module for module in imports_of_module(name, MODULES[name]) if is_in(module, "raxx_bcp_tests")}
+
+
+def fresh_interpreter(program: str) -> str:
+    """What ``program`` prints."""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT.parent, capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout
+
+
+def loaded_after(*names: str) -> set[str]:
+    """The modules of a fresh interpreter that imports ``names``."""
+    program = f"import sys, json, {', '.join(names)}; print(json.dumps(sorted(sys.modules)))"
+    return set(json.loads(fresh_interpreter(program)))
+
+
+def test_the_command_line_works_without_dagster_and_without_the_sandbox() -> None:
+    loaded = loaded_after(*WITHOUT_DAGSTER)
+    assert set(WITHOUT_DAGSTER) <= loaded
+    assert not {module for module in loaded if module.split(".")[0].startswith("dagster")}
+    assert not {module for module in loaded if is_in(module, "raxx_bcp.sandbox")}
+
+
+def test_help_loads_no_command() -> None:
+    program = (
+        "import sys\n"
+        "from click.testing import CliRunner\n"
+        "from raxx_bcp.cli import main\n"
+        "result = CliRunner().invoke(main, ['--help'])\n"
+        "assert result.exit_code == 0, result.output\n"
+        "print(*[name for name in sys.modules if name.startswith('raxx_bcp')])\n"
+    )
+    assert set(fresh_interpreter(program).split()) == {"raxx_bcp", "raxx_bcp.cli"}
