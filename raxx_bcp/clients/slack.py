@@ -57,7 +57,7 @@ class Slack:
         except (SlackClientError, OSError, ValueError) as error:
             raise TransientError(
                 f"Slack cannot be reached ({type(error).__name__}).",
-                "The alert is kept and tried again. Check the network and SLACK_API_URL.",
+                "Check the network and SLACK_API_URL; an alert is kept and tried again.",
             ) from None
 
 

@@ -130,10 +130,10 @@ def inventory_asset(policy: VaultExport) -> dg.AssetsDefinition:
 
 def _day(context: dg.AssetExecutionContext) -> str:
     """The day of this run, the same however often its step is retried."""
-    record = context.instance.get_run_record_by_id(context.run_id)
+    record = context.instance.get_run_record_by_id(context.run.run_id)
     created = record.create_timestamp if record else None
     if created is None:
-        raise dg.Failure(f"Dagster has no record of run {context.run_id}.", allow_retries=False)
+        raise dg.Failure(f"Dagster has no record of run {context.run.run_id}.", allow_retries=False)
     scheduled = context.run.tags.get(SCHEDULED_TAG)
     return export_day(datetime.fromisoformat(scheduled) if scheduled else None, created)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from raxx_bcp.sandbox.part import Part
@@ -48,3 +49,10 @@ def make(home: Path, said: list[str]) -> MakeSandbox:
 def faster(times: int) -> Clock:
     """A clock that runs ``times`` as fast as the real one: deadlines come soon."""
     return Clock(now=lambda: time.monotonic() * times)
+
+
+def kill(pid: int) -> None:
+    """kill -9, and wait until the kernel has really taken the process away."""
+    process = psutil.Process(pid)
+    process.kill()
+    process.wait(timeout=10)

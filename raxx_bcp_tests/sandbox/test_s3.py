@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +20,7 @@ from raxx_bcp.sandbox.parts import s3
 from raxx_bcp.sandbox.report import Condition
 from raxx_bcp.sandbox.supervisor import Sandbox
 from raxx_bcp.sandbox.waiting import Clock
-from raxx_bcp_tests.sandbox.conftest import MakeSandbox
+from raxx_bcp_tests.sandbox.conftest import MakeSandbox, kill
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -200,7 +198,7 @@ class TestKilling:
         version = as_operator(local).put_object(Bucket=BUCKET, Key=EXPORT, Body=b"kept")["VersionId"]
         old = local.environment()
         pid = before.pid
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
         assert Clock().until(lambda: not processes.exists(pid), 5)
         (local.directory / "state.json").unlink()
         s3.PART.tidy(Place(local.directory, "s3", before.ports))  # nothing else remembers these ports now

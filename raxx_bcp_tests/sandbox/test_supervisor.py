@@ -24,7 +24,7 @@ from raxx_bcp.sandbox.parts import slack
 from raxx_bcp.sandbox.parts.s3 import EXPORTER_SECRET
 from raxx_bcp.sandbox.report import Condition
 from raxx_bcp.sandbox.supervisor import Sandbox, sandbox_environment
-from raxx_bcp_tests.sandbox.conftest import MakeSandbox, faster
+from raxx_bcp_tests.sandbox.conftest import MakeSandbox, faster, kill
 
 
 def pid_of(local: Sandbox, part: str = "slack") -> int:
@@ -66,6 +66,7 @@ class TestTheWholeSandbox:
             "RAXX_BCP_GPG_FINGERPRINT",
             "RAXX_BCP_GPG_PUBLIC_KEY_FILE",
             "RAXX_BCP_SANDBOX_DIR",
+            "RAXX_BCP_VAULT_EXPORT__SECOND_COPY__BUCKET",
             "SLACK_API_URL",
             "SLACK_BOT_TOKEN",
         }
@@ -116,7 +117,7 @@ class TestUp:
         client = WebClient(before["SLACK_BOT_TOKEN"], base_url=before["SLACK_API_URL"])
         posted = client.chat_postMessage(channel="D0AJ7K184TV", text="kept")["ts"]
         pid = pid_of(local)
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
         make().up()
         assert f"slack (pid {pid}) has stopped by itself: it is started again." in said
         assert make().environment() == before
@@ -318,7 +319,7 @@ class TestFaults:
     def test_they_outlive_a_restart_of_their_part(self, make: MakeSandbox) -> None:
         make().up()
         make().break_("slack-channel-gone")
-        os.kill(pid_of(make()), signal.SIGKILL)
+        kill(pid_of(make()))
         assert make().up().active_faults == ("slack-channel-gone",)
         environment = make().environment()
         client = WebClient(environment["SLACK_BOT_TOKEN"], base_url=environment["SLACK_API_URL"])
@@ -330,7 +331,7 @@ class TestFaults:
     def test_those_of_a_part_that_is_gone_can_be_mended(self, make: MakeSandbox) -> None:
         make().up()
         make().break_("slack-down")
-        os.kill(pid_of(make()), signal.SIGKILL)
+        kill(pid_of(make()))
         with pytest.raises(UsageError, match="slack has stopped"):
             make().environment()
         assert make().mend_all() == ("slack-down",)
