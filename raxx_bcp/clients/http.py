@@ -6,15 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
-import requests
 import tenacity
-from requests.adapters import HTTPAdapter
 
 from raxx_bcp.errors import PermanentError, TransientError, UsageError
+
+if TYPE_CHECKING:
+    import requests  # at run time imported on first use: Dagster loads this module long before it sends anything
 
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 LONGEST_WAIT_SECONDS: Final = 120.0
@@ -124,6 +125,9 @@ class Door:
         json: Any,
         headers: Mapping[str, str] | None,
     ) -> Answer:
+        from requests.exceptions import RequestException, SSLError
+        from urllib3.exceptions import HTTPError
+
         try:
             response = self._session().request(
                 method,
@@ -137,12 +141,12 @@ class Door:
             )
             # One read of the whole body: requests' own .content joins 10 KiB pieces, which doubles the peak.
             body = response.raw.read(decode_content=True)
-        except requests.exceptions.SSLError as error:
+        except SSLError as error:
             raise PermanentError(
                 f"{self.name} at {self.base_url} did not show a certificate that is trusted here ({_cause(error)}).",
                 "Renew its certificate, or point REQUESTS_CA_BUNDLE at the authority that signed it.",
             ) from None
-        except (requests.exceptions.RequestException, OSError, _urllib3_error()) as error:
+        except (RequestException, OSError, HTTPError) as error:
             raise _BusyError(
                 f"{self.name} at {self.base_url} cannot be reached ({_cause(error)}).",
                 "Check that the host is up and reachable from here, then try again.",
@@ -164,6 +168,9 @@ class Door:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
+            import requests
+            from requests.adapters import HTTPAdapter
+
             session = requests.Session()
             session.trust_env = True
             session.headers.update({"accept": "application/json"})
@@ -173,12 +180,6 @@ class Door:
             with self._lock:
                 self._sessions.append(session)
         return session
-
-
-def _urllib3_error() -> type[Exception]:
-    from urllib3.exceptions import HTTPError
-
-    return HTTPError
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
