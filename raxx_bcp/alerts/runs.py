@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 import dagster as dg
 
 from raxx_bcp.alerts.texts import RunTrouble
+
+
+_WITHOUT_REASON: Final = {
+    dg.DagsterEventType.RUN_FAILURE: (
+        "its process was killed or its host was lost (out of memory? a restart?). Nothing is half-written: "
+        "look at the run, then start the job again."
+    ),
+    dg.DagsterEventType.RUN_CANCELED: (
+        "a person or the time limit ended it. Nothing is half-written: if it was not meant, start the job again."
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -78,10 +90,15 @@ def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
     raised = [text for data in failures if (text := _raised(data))]
     if said or red or raised:
         return "\n".join(said or red or raised)
-    for kind in (dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED):
+    return _how_it_ended(instance, run_id)
+
+
+def _how_it_ended(instance: dg.DagsterInstance, run_id: str) -> str:
+    """For a run that left no reason of its own: killed, lost with its host, out of time, or cancelled."""
+    for kind, remedy in _WITHOUT_REASON.items():
         for entry in instance.all_logs(run_id, of_type=kind):
-            if entry.dagster_event and entry.dagster_event.message:
-                return entry.dagster_event.message
+            if entry.dagster_event:
+                return f"{entry.dagster_event.message or ''}\nWhat to do: {remedy}".strip()
     return ""
 
 

@@ -180,7 +180,7 @@ def test_a_killed_run_names_its_asset_and_says_how_it_ended(alerts: Alerts) -> N
     alerts.tick()
     (text,) = alerts.arrived()
     assert "bad" in text.splitlines()[0]
-    assert "Run worker vanished" in text
+    assert "Run worker vanished\nWhat to do: its process was killed" in text
 
 
 def test_a_cancelled_run_is_told_too(alerts: Alerts) -> None:
@@ -188,6 +188,7 @@ def test_a_cancelled_run_is_told_too(alerts: Alerts) -> None:
     alerts.tick()
     (text,) = alerts.arrived()
     assert "was cancelled" in text.splitlines()[0]
+    assert "What to do: a person or the time limit ended it" in text
 
 
 def test_what_failed_before_the_very_first_tick_is_told_unless_it_is_old_history(alerts: Alerts) -> None:
