@@ -11,7 +11,6 @@ import dagster as dg
 
 from raxx_bcp.alerts.texts import RunTrouble
 
-
 _WITHOUT_REASON: Final = {
     dg.DagsterEventType.RUN_FAILURE: (
         "its process was killed or its host was lost (out of memory? a restart?). Nothing is half-written: "
