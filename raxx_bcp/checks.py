@@ -23,6 +23,8 @@ class Check:
     status: Status
     detail: str
     remedy: str = ""
+    warning_id: str = ""
+    """What makes this warning the same one as yesterday's, so that Slack is told of it once; empty: not told."""
 
     def as_dict(self) -> dict[str, str]:
         """For JSON output and metadata tables."""

@@ -11,6 +11,7 @@ from raxx_bcp.checks import Check, Status
 from raxx_bcp.errors import BcpError, TransientError
 
 RAXX_KEY = "raxx"
+WARNING_ID = "warning_id"
 OWNER = "team:sre"
 
 
@@ -25,7 +26,7 @@ def check_result(check: Check, asset: str | None = None) -> dg.AssetCheckResult:
         passed=passed,
         severity=severity,
         description=description,
-        metadata={"status": check.status.value},
+        metadata={"status": check.status.value} | ({WARNING_ID: check.warning_id} if check.warning_id else {}),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Final
 import dagster as dg
 
 from raxx_bcp.alerts.texts import RunTrouble
+from raxx_bcp.dagster_terms import WARNING_ID
 
 _WITHOUT_REASON: Final = {
     dg.DagsterEventType.RUN_FAILURE: (
@@ -36,6 +37,25 @@ class RunFacts:
     def trouble(self, how: str, at: datetime) -> RunTrouble:
         """The same for an alert: ``how`` it ended, and when (UTC)."""
         return RunTrouble(self.run_id, self.job_name, how, self.assets, self.reason, at, self.last_good_utc)
+
+
+@dataclass(frozen=True)
+class Warned:
+    """A check of a good run that warns; ``warning_id`` is the same for as long as it is the same warning."""
+
+    asset: str
+    check_name: str
+    detail: str
+    warning_id: str
+
+
+def warnings_of(instance: dg.DagsterInstance, run_id: str) -> list[Warned]:
+    """The warnings of a run that a person must be told of, such as a key that expires soon."""
+    return [
+        Warned(check.asset_key.to_user_string(), check.check_name, check.description or "", str(told.value))
+        for check in _failed_checks(instance, run_id)
+        if (told := check.metadata.get(WARNING_ID)) is not None
+    ]
 
 
 def facts_of(instance: dg.DagsterInstance, run_id: str) -> RunFacts | None:

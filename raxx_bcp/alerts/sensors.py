@@ -14,13 +14,16 @@ from typing import Final
 
 import dagster as dg
 
-from raxx_bcp.alerts.runs import facts_of
-from raxx_bcp.alerts.texts import run_trouble
+from raxx_bcp.alerts.runs import facts_of, warnings_of
+from raxx_bcp.alerts.texts import check_warning, run_trouble
+from raxx_bcp.clients.slack import Message
 from raxx_bcp.errors import BcpError
 from raxx_bcp.policy import Alerts
 from raxx_bcp.resources import Raxx
 
 TOLD_TAG: Final = "raxx-bcp/alerted"
+WARNED_TAG: Final = "raxx-bcp/warned"
+PASSED: Final = "passed"
 SENTINEL_JOB: Final = "freshness_sentinel"
 FIRST_LOOK_BACK_SECONDS: Final = 24 * 3600
 """How far back the very first tick looks: what failed before the sensor ever ran is told too."""
@@ -37,16 +40,20 @@ def alert_sensor(policy: Alerts) -> dg.SensorDefinition:
         name="alert_on_trouble",
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Tells Slack {policy.slack_channel} of each failed or cancelled run, exactly once.",
+        description=(
+            f"Tells Slack {policy.slack_channel} of each failed, killed or cancelled run, exactly once, and of a "
+            "warning such as a key that expires soon when it begins."
+        ),
     )
     def alert_on_trouble(context: dg.SensorEvaluationContext, raxx: dg.ResourceParam[Raxx]) -> dg.SkipReason:
         cursor = _Cursor.read(context.cursor, raxx.clock())
         told = 0
         for ending in _endings(context.instance, cursor):
-            told += _tell(context.instance, ending, raxx)
+            speak = _warn if ending.how == PASSED else _tell
+            told += speak(context.instance, ending, raxx)
             cursor.after = max(cursor.after, ending.storage_id)
         context.update_cursor(cursor.written())
-        return dg.SkipReason(f"told Slack of {told} runs" if told else "nothing new went wrong")
+        return dg.SkipReason(f"told Slack {told} times" if told else "nothing new went wrong")
 
     return alert_on_trouble
 
@@ -74,11 +81,12 @@ class _Ending:
 
 
 def _endings(instance: dg.DagsterInstance, cursor: _Cursor) -> Iterator[_Ending]:
-    """Bad endings in the order in which they were stored."""
+    """Endings in the order in which they were stored; good ones too, for they may hold a warning."""
     start = max(0, cursor.after - _OVERLAP_IDS)
     filters = {
         "failed": dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_FAILURE, after_storage_id=start),
         "was cancelled": dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_CANCELED, after_storage_id=start),
+        PASSED: dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_SUCCESS, after_storage_id=start),
     }
     found: list[_Ending] = []
     horizon = math.inf
@@ -103,15 +111,34 @@ def _tell(instance: dg.DagsterInstance, ending: _Ending, raxx: Raxx) -> int:
         _mark(instance, ending.run_id, "covered by an earlier alert")
         return 0
     message = run_trouble(facts.trouble(ending.how, datetime.fromtimestamp(ending.at, UTC)), raxx.policy.alerts.ui_url)
+    _mark(instance, ending.run_id, f"slack {_post(raxx, message, ending.run_id)}")
+    return 1
+
+
+def _warn(instance: dg.DagsterInstance, ending: _Ending, raxx: Raxx) -> int:
+    """How many warnings of a good run were told now. Each ``warning_id`` is told once, on whichever run."""
+    told = 0
+    for warned in warnings_of(instance, ending.run_id):
+        mark = {f"{WARNED_TAG}.{warned.check_name}": warned.warning_id}
+        if instance.get_run_records(dg.RunsFilter(tags=mark), limit=1):
+            continue
+        at = datetime.fromtimestamp(ending.at, UTC)
+        message = check_warning(warned.asset, warned.check_name, warned.detail, at, raxx.policy.alerts.ui_url)
+        _post(raxx, message, ending.run_id)
+        instance.add_run_tags(ending.run_id, mark)
+        told += 1
+    return told
+
+
+def _post(raxx: Raxx, message: Message, run_id: str) -> str:
+    """Slack's timestamp of the accepted message. Raises ``dg.Failure``, which leaves the cursor where it was."""
     try:
-        accepted = raxx.slack().post(raxx.policy.alerts.slack_channel, message)
+        return raxx.slack().post(raxx.policy.alerts.slack_channel, message)
     except BcpError as error:
         raise dg.Failure(
-            f"The alert for run {ending.run_id} was not delivered: {error.what} {error.remedy} "
+            f"The alert for run {run_id} was not delivered: {error.what} {error.remedy} "
             "It is kept and tried again at the next tick."
         ) from None
-    _mark(instance, ending.run_id, f"slack {accepted}")
-    return 1
 
 
 def _told_lately(instance: dg.DagsterInstance, at: float) -> bool:

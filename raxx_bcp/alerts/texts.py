@@ -40,6 +40,19 @@ def run_trouble(trouble: RunTrouble, ui_url: str) -> Message:
     return Message(text=f"raxx-bcp: {headline}", body=body)
 
 
+def check_warning(asset: str, check_name: str, detail: str, at_utc: datetime, ui_url: str) -> Message:
+    """The message for a good run with a warning that will be a failure one day."""
+    headline = f"{asset}: {check_name} warns"
+    body = "\n".join(
+        [
+            f":warning: *{_escape(headline)}* ({at_utc:%Y-%m-%d %H:%M} UTC)",
+            _escape(_shortened(detail)),
+            f"*Look at:* <{ui_url}/assets/{asset}?view=checks|{asset} in Dagster>",
+        ]
+    )
+    return Message(text=f"raxx-bcp: {headline}", body=body)
+
+
 def _since(last_good: datetime | None, now: datetime) -> str:
     if last_good is None:
         return "never, as far as Dagster knows"

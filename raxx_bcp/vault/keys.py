@@ -63,6 +63,7 @@ def expiry_check(key: PublicKey, warning_days: Sequence[int], now: datetime) -> 
         Status.WARN,
         f"{detail} (within {threshold}). From then on no export can be made.",
         "Extend it where the private key is (gpg --quick-set-expire), and give the public key exported anew.",
+        warning_id=f"{key.fingerprint}-{threshold}-days",
     )
 
 

@@ -1,7 +1,5 @@
 """The alert sensor on a real Dagster instance and the Slack sink: nothing lost, nothing twice."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +11,8 @@ import pytest
 import requests
 
 from raxx_bcp.alerts.sensors import TOLD_TAG, alert_sensor
+from raxx_bcp.checks import Check, Status
+from raxx_bcp.dagster_terms import check_result
 from raxx_bcp.definitions import build_defs
 from raxx_bcp.errors import TransientError
 from raxx_bcp.policy import Policy
@@ -42,6 +42,12 @@ class Alerts:
 
     def clear(self) -> None:
         requests.delete(f"{self._slack}_sandbox/messages", timeout=10).raise_for_status()
+
+
+class KeptConfig(dg.Config):
+    """``days``: within how many the key expires; 0: not at all."""
+
+    days: int = 0
 
 
 @dg.asset
@@ -222,6 +228,41 @@ def test_a_lateness_after_a_good_hour_is_told_again(alerts: Alerts) -> None:
     run(alerts, "freshness_sentinel")
     alerts.tick()
     assert len(alerts.arrived()) == 2
+
+
+@dg.asset(check_specs=[dg.AssetCheckSpec("key_expiry", asset="kept")])
+def kept(config: KeptConfig) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows only the bare class
+    """Good, with or without a warning."""
+    status = Status.WARN if config.days else Status.PASS
+    warning_id = f"ABCD-{config.days}-days" if config.days else ""
+    check = Check("key_expiry", status, f"ABCD expires (within {config.days}).", "Extend it.", warning_id)
+    return dg.MaterializeResult(check_results=[check_result(check)])
+
+
+def _keep(alerts: Alerts, days: int) -> None:
+    job = dg.Definitions(assets=[kept]).resolve_implicit_global_asset_job_def()
+    config = {"ops": {"kept": {"config": {"days": days}}}}
+    assert job.execute_in_process(instance=alerts.instance, run_config=config).success
+
+
+def test_a_warning_is_told_when_it_begins_and_not_every_day(alerts: Alerts, breakable_sandbox: Sandbox) -> None:
+    _keep(alerts, 0)
+    alerts.tick()
+    assert alerts.arrived() == []
+    breakable_sandbox.break_("slack-down")
+    _keep(alerts, 60)
+    with pytest.raises(dg.Failure):
+        alerts.tick()
+    breakable_sandbox.mend("slack-down")
+    for _day in range(3):
+        alerts.tick()
+        _keep(alerts, 60)
+    (text,) = alerts.arrived()
+    assert "*kept: key_expiry warns*" in text
+    assert "ABCD expires (within 60). Extend it." in text
+    _keep(alerts, 30)
+    alerts.tick()
+    assert len(alerts.arrived()) == 2, "the next threshold is a new warning"
 
 
 def test_the_channel_and_the_link_are_the_policys(alerts: Alerts) -> None:

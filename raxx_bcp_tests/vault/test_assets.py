@@ -146,6 +146,17 @@ def test_an_accepted_shrink_is_given_as_config_and_shown(
     assert event.metadata["accepted_shrink_reason"].value == "ticket 4711"
 
 
+def test_a_key_that_expires_soon_warns_in_the_catalog_and_can_be_told(
+    policy: Policy, instance: dg.DagsterInstance, breakable_sandbox: Sandbox
+) -> None:
+    breakable_sandbox.break_("key-expires-soon")
+    result = run(policy, instance)
+    assert result.success
+    (check,) = [one for one in result.get_asset_check_evaluations() if one.check_name == "key_expiry"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert str(check.metadata["warning_id"].value).endswith("-30-days")
+
+
 def test_a_scheduled_run_stores_under_the_day_of_its_schedule(policy: Policy, instance: dg.DagsterInstance) -> None:
     scheduled = datetime.now(UTC) - timedelta(minutes=5)
     assert run(policy, instance, tags={SCHEDULED_TAG: scheduled.isoformat()}).success
