@@ -18,17 +18,24 @@ import requests
 from raxx_bcp.sandbox.stand_in import LOOPBACK
 
 
+def never(_number: int) -> bool:
+    """No number is blocked."""
+    return False
+
+
 @dataclass(frozen=True)
 class Port:
     """One TCP port on loopback that a part listens on.
 
     ``twin`` is for programs that take a second port by themselves, at a fixed distance from this one: a number
-    is only chosen when both are free.
+    is only chosen when both are free. ``blocked`` says of a free number that the program could not use it all the
+    same.
     """
 
     name: str
     preferred: int
     twin: int = 0
+    blocked: Callable[[int], bool] = never
 
 
 @dataclass(frozen=True)

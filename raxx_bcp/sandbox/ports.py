@@ -30,7 +30,7 @@ def is_free(port: int) -> bool:
 def usable(port: Port, number: int, taken: Collection[int] = ()) -> bool:
     """Is ``number``, and its twin when it has one, free and not in ``taken``?"""
     numbers = [number, number + port.twin] if port.twin else [number]
-    return all(each not in taken and is_free(each) for each in numbers)
+    return all(each not in taken and is_free(each) and not port.blocked(each) for each in numbers)
 
 
 def choose(port: Port, wanted: int | None, taken: Collection[int]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import socket
@@ -33,16 +34,30 @@ _OPERATOR_ID, _OPERATOR_SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 EXPORTER_ID, EXPORTER_SECRET = "S3_EXPORTER_ACCESS_KEY_ID", "S3_EXPORTER_SECRET_ACCESS_KEY"
 
 _SEAWEED_ADMIN_GRPC = 10000  # its worker dials admin.port + 10000 whatever -admin.port.grpc says (4.48)
+
+
+def _sockets(number: int) -> list[Path]:
+    """The Unix sockets in /tmp that SeaweedFS names by ``number``; the folder is fixed in it."""
+    found = Path("/tmp").glob(f"seaweedfs-*-{number}.sock")  # noqa: S108 - where weed puts them
+    return [path for path in found if path.is_socket()]
+
+
+def _socket_in_the_way(number: int) -> bool:
+    """Another user's sandbox has, or a dead one has left, a socket that weed can neither use nor remove."""
+    me = os.geteuid()
+    return any(_is_served(path) or me not in (0, path.stat().st_uid) for path in _sockets(number))
+
+
 _PORTS = (
-    Port("http", 8703),
-    Port("http.grpc", 8713),
-    Port("master", 8714),
-    Port("master.grpc", 8715),
-    Port("volume", 8716),
-    Port("volume.grpc", 8717),
-    Port("filer", 8718),
-    Port("filer.grpc", 8719),
-    Port("admin", 8720, twin=_SEAWEED_ADMIN_GRPC),
+    Port("http", 8703, blocked=_socket_in_the_way),
+    Port("http.grpc", 8713, blocked=_socket_in_the_way),
+    Port("master", 8714, blocked=_socket_in_the_way),
+    Port("master.grpc", 8715, blocked=_socket_in_the_way),
+    Port("volume", 8716, blocked=_socket_in_the_way),
+    Port("volume.grpc", 8717, blocked=_socket_in_the_way),
+    Port("filer", 8718, blocked=_socket_in_the_way),
+    Port("filer.grpc", 8719, blocked=_socket_in_the_way),
+    Port("admin", 8720, twin=_SEAWEED_ADMIN_GRPC, blocked=_socket_in_the_way),
 )
 
 _DENIED_SID = "SandboxS3Denied"
@@ -275,8 +290,8 @@ def _tidy(place: Place) -> None:
     """When it is killed, SeaweedFS leaves Unix sockets in /tmp, named by port. Those that nobody serves go."""
     for port in place.ports.values():
         for number in (port, port + _SEAWEED_ADMIN_GRPC):
-            for path in Path("/tmp").glob(f"seaweedfs-*-{number}.sock"):  # noqa: S108 - where weed puts them
-                if path.is_socket() and not _is_served(path):
+            for path in _sockets(number):
+                if not _is_served(path):
                     path.unlink(missing_ok=True)
 
 
