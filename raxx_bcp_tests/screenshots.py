@@ -25,6 +25,7 @@ def main(folder: Path) -> None:
         page.goto(f"{demo.url}/runs")
         expect(page.get_by_text("Failure").first).to_be_visible(timeout=90_000)
         _take(page, f"{demo.url}/assets/vault_export?view=checks", "Failed", folder / "failure.png")
+        page.set_viewport_size({"width": 900, "height": 330})
         _take(page, demo.slack_url, "vault_export failed", folder / "slack.png")
 
 

@@ -29,12 +29,14 @@ def run_trouble(trouble: RunTrouble, ui_url: str) -> Message:
     """The alert for one failed, killed or cancelled run."""
     what = ", ".join(trouble.assets) or trouble.job_name
     headline = f"{what} {trouble.ended}"
+    # Dagster's own name for a run that was started with the Materialize button.
+    started = "started by hand" if trouble.job_name.startswith("__") else f"of job {_escape(trouble.job_name)}"
     body = "\n".join(
         [
             f":rotating_light: *{_escape(headline)}* ({trouble.ended_utc:%Y-%m-%d %H:%M} UTC)",
             _escape(_shortened(trouble.reason)) or "The run left no reason: its process was probably killed.",
             f"*Last good:* {_since(trouble.last_good_utc, trouble.ended_utc)}",
-            f"*Run:* <{ui_url}/runs/{trouble.run_id}|{trouble.run_id[:8]}> of job {_escape(trouble.job_name)}",
+            f"*Run:* <{ui_url}/runs/{trouble.run_id}|{trouble.run_id[:8]}> {started}",
         ]
     )
     return Message(text=f"raxx-bcp: {headline}", body=body)
@@ -56,8 +58,9 @@ def check_warning(asset: str, check_name: str, detail: str, at_utc: datetime, ui
 def _since(last_good: datetime | None, now: datetime) -> str:
     if last_good is None:
         return "never, as far as Dagster knows"
-    hours = (now - last_good).total_seconds() / 3600
-    return f"{last_good:%Y-%m-%d %H:%M} UTC, {hours:.0f} hours earlier"
+    seconds = (now - last_good).total_seconds()
+    number, unit = (round(seconds / 3600), "hour") if seconds >= 5400 else (round(seconds / 60), "minute")
+    return f"{last_good:%Y-%m-%d %H:%M} UTC, {number} {unit}{'' if number == 1 else 's'} earlier"
 
 
 def _shortened(text: str) -> str:

@@ -32,6 +32,18 @@ def test_a_killed_run_that_left_no_reason_says_so() -> None:
     assert "probably killed" in run_trouble(replace(TROUBLE, reason=""), UI).body
 
 
+def test_a_run_started_by_hand_is_called_that_and_not_by_dagsters_inner_name() -> None:
+    body = run_trouble(replace(TROUBLE, job_name="__ASSET_JOB"), UI).body
+    assert "|01234567> started by hand" in body
+    assert "__ASSET_JOB" not in body
+    assert "of job daily_vault_export" in run_trouble(TROUBLE, UI).body
+
+
+def test_a_short_while_is_told_in_minutes() -> None:
+    recently = datetime(2031, 3, 14, 6, 51, tzinfo=UTC)
+    assert "10 minutes earlier" in run_trouble(replace(TROUBLE, last_good_utc=recently), UI).body
+
+
 def test_never_good_is_said() -> None:
     assert "never, as far as Dagster knows" in run_trouble(replace(TROUBLE, last_good_utc=None), UI).body
 

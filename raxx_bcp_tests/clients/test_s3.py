@@ -145,7 +145,7 @@ def test_the_remedies_tell_a_wrong_bucket_from_wrong_credentials_from_a_wrong_ro
     assert "deploy/iam/" in remedies["AccessDenied"]
 
 
-@pytest.mark.parametrize("code", ["NoSuchKey", "404", "NotFound"])
+@pytest.mark.parametrize("code", ["NoSuchKey", "NoSuchVersion", "404", "NotFound"])
 def test_a_missing_object_is_absent_and_no_other_error(bucket: Bucket, stub: Stubber, code: str) -> None:
     stub.add_client_error("get_object", service_error_code=code, http_status_code=404)
     with pytest.raises(ObjectAbsentError):
