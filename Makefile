@@ -1,6 +1,7 @@
 # setup · demo · test · lint: the only commands a newcomer needs. No root, no Docker.
 PYTHON ?= python3
 PORT   ?= 3000
+LOCK_ARGS ?= --upgrade
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed-dev
@@ -44,11 +45,11 @@ screenshots: setup ## Take docs/screenshots anew, in headless Chromium
 bench: setup     ## Measure the export against a sequential walk and the bare floor
 	$(BIN)/python benchmarks/export.py
 
-lock: setup      ## Resolve the dependencies anew and write the hash locks
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate \
-	  --custom-compile-command "make lock" --quiet --upgrade -o requirements/prod.txt
+lock: setup      ## Resolve the dependencies anew and write the hash locks: what runs is what was tested
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
-	  --no-annotate --custom-compile-command "make lock" --quiet --upgrade -o requirements/dev.txt
+	  --no-annotate --custom-compile-command "make lock" --quiet $(LOCK_ARGS) -o requirements/dev.txt
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --custom-compile-command "make lock" --quiet $(LOCK_ARGS) -c requirements/dev.txt -o requirements/prod.txt
 
 clean:           ## Stop the sandbox and remove what was made here
 	-@test ! -x $(BIN)/raxx-bcp || $(BIN)/raxx-bcp sandbox down --purge
