@@ -4,8 +4,8 @@ from datetime import UTC
 
 import dagster as dg
 
+from raxx_bcp.dagster_terms import SCHEDULED_TAG
 from raxx_bcp.policy import Policy
-from raxx_bcp.vault.assets import SCHEDULED_TAG
 
 daily_vault_export = dg.define_asset_job(
     "daily_vault_export",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+from raxx_bcp.errors import BcpError, CouldNotVerifyError
 
 
 class Status(enum.StrEnum):
@@ -35,3 +38,13 @@ def worst(checks: tuple[Check, ...]) -> Status:
     """The gravest status of ``checks``; PASS when there are none."""
     order = (Status.FAIL, Status.COULD_NOT_VERIFY, Status.WARN)
     return next((status for status in order if any(check.status is status for check in checks)), Status.PASS)
+
+
+def guarded(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
+    """Every part is looked at, also when an earlier one is broken."""
+    try:
+        return list(look())
+    except CouldNotVerifyError as error:
+        return [Check(name, Status.COULD_NOT_VERIFY, error.what, error.remedy)]
+    except BcpError as error:
+        return [Check(name, Status.FAIL, error.what, error.remedy)]

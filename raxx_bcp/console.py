@@ -10,7 +10,8 @@ from typing import Any, ParamSpec
 
 import click
 
-from raxx_bcp.errors import BcpError
+from raxx_bcp.checks import Check, Status
+from raxx_bcp.errors import EXIT_COULD_NOT_VERIFY, EXIT_FAIL, EXIT_PASS, BcpError
 
 P = ParamSpec("P")
 
@@ -46,3 +47,18 @@ def exit_codes(command: Callable[P, int | None]) -> Callable[P, None]:
         sys.exit(code)
 
     return run
+
+
+def exit_code(status: Status) -> int:
+    """0 for a pass or a warning, 1 for a failure, 3 for what could not be verified."""
+    return {Status.FAIL: EXIT_FAIL, Status.COULD_NOT_VERIFY: EXIT_COULD_NOT_VERIFY}.get(status, EXIT_PASS)
+
+
+def check_lines(checks: tuple[Check, ...]) -> list[str]:
+    """Each check as a line, with its remedy below where it is not a pass."""
+    lines = []
+    for check in checks:
+        lines.append(f"  {check.status.value:<16} {check.name}: {check.detail}")
+        if check.remedy and check.status is not Status.PASS:
+            lines.append(f"  {'':<16}   -> {check.remedy}")
+    return lines

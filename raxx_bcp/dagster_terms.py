@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from datetime import datetime
 
 import dagster as dg
 
 from raxx_bcp.checks import Check, Status
+from raxx_bcp.clock import run_day
 from raxx_bcp.errors import BcpError, TransientError
 
 RAXX_KEY = "raxx"
+SCHEDULED_TAG = "raxx-bcp/scheduled_for_utc"
 WARNING_ID = "warning_id"
 OWNER = "team:sre"
 
@@ -52,3 +55,13 @@ def operator_errors(
 def failure(error: BcpError) -> dg.Failure:
     """The run's last word: what failed and what to do."""
     return dg.Failure(f"{error.what}\nWhat to do: {error.remedy}", allow_retries=False)
+
+
+def day_of_run(context: dg.AssetExecutionContext) -> str:
+    """The UTC day (``YYYY-MM-DD``) of this run, the same however often its step is retried."""
+    record = context.instance.get_run_record_by_id(context.run.run_id)
+    created = record.create_timestamp if record else None
+    if created is None:
+        raise dg.Failure(f"Dagster has no record of run {context.run.run_id}.", allow_retries=False)
+    scheduled = context.run.tags.get(SCHEDULED_TAG)
+    return run_day(datetime.fromisoformat(scheduled) if scheduled else None, created)

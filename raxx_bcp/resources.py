@@ -7,16 +7,15 @@ so no secret can be shown in the UI, printed by ``repr`` or stored with a run (d
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 from raxx_bcp import environment
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.clients.slack import DEFAULT_API_URL, Slack
+from raxx_bcp.clock import Clock, utc_now
 from raxx_bcp.policy import Policy
 from raxx_bcp.vault.doors import export_doors
-from raxx_bcp.vault.export import ExportDoors, utc_now
+from raxx_bcp.vault.export import ExportDoors
 from raxx_bcp.vault.keys import OperatorKey, operator_key
 
 
@@ -25,7 +24,7 @@ class Raxx:
     """The company as its assets see it. Each method raises ``UsageError`` for a variable that is missing."""
 
     policy: Policy
-    clock: Callable[[], datetime] = utc_now
+    clock: Clock = utc_now
 
     def export_doors(self) -> ExportDoors:
         """The vault, the bucket, and the optional second identity and second bucket."""

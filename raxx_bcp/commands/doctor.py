@@ -6,11 +6,10 @@ import click
 
 from raxx_bcp.alerts.doctor import slack_check
 from raxx_bcp.checks import worst
-from raxx_bcp.commands.vault import check_lines, exit_code
-from raxx_bcp.console import emit, exit_codes, json_option
+from raxx_bcp.clock import utc_now
+from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option
 from raxx_bcp.policy import load_policy
 from raxx_bcp.vault.doctor import examine
-from raxx_bcp.vault.export import utc_now
 
 
 @click.command()

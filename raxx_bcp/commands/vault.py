@@ -8,11 +8,12 @@ import click
 
 from raxx_bcp import environment
 from raxx_bcp.checks import Check, Status
-from raxx_bcp.console import emit, exit_codes, json_option, progress
-from raxx_bcp.errors import EXIT_COULD_NOT_VERIFY, EXIT_FAIL, EXIT_PASS, UsageError
+from raxx_bcp.clock import run_day, utc_now
+from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option, progress
+from raxx_bcp.errors import UsageError
 from raxx_bcp.policy import load_policy
 from raxx_bcp.vault.doors import export_doors
-from raxx_bcp.vault.export import ExportReceipt, export_day, export_vault, utc_now
+from raxx_bcp.vault.export import ExportReceipt, export_vault
 from raxx_bcp.vault.inventory import Inventory, freshness_check, take_inventory
 from raxx_bcp.vault.keys import operator_key
 from raxx_bcp.vault.verify import PrivateKey, verify_export
@@ -35,7 +36,7 @@ def export_command(*, accept_shrink: str, as_json: bool) -> int:
         export_doors(policy),
         operator,
         policy.vault_export,
-        export_day(None, utc_now()),
+        run_day(None, utc_now()),
         accept_shrink=accept_shrink,
         progress=progress,
     )
@@ -86,21 +87,6 @@ def verify_command(*, day: str | None, decrypt: bool, private_key_file: Path | N
     verified = verify_export(bucket, policy.vault_export, fingerprint, day, private_key)
     emit(verified.as_dict(), "\n".join([verified.key, *check_lines(verified.checks)]), as_json=as_json)
     return exit_code(verified.status)
-
-
-def exit_code(status: Status) -> int:
-    """0 for a pass or a warning, 1 for a failure, 3 for what could not be verified."""
-    return {Status.FAIL: EXIT_FAIL, Status.COULD_NOT_VERIFY: EXIT_COULD_NOT_VERIFY}.get(status, EXIT_PASS)
-
-
-def check_lines(checks: tuple[Check, ...]) -> list[str]:
-    """Each check as a line, with its remedy below where it is not a pass."""
-    lines = []
-    for check in checks:
-        lines.append(f"  {check.status.value:<16} {check.name}: {check.detail}")
-        if check.remedy and check.status is not Status.PASS:
-            lines.append(f"  {'':<16}   -> {check.remedy}")
-    return lines
 
 
 def _receipt_text(receipt: ExportReceipt) -> str:

@@ -6,14 +6,13 @@ from typing import Final
 
 import dagster as dg
 
-from raxx_bcp.dagster_terms import OWNER, check_result, operator_errors
+from raxx_bcp.dagster_terms import OWNER, check_result, day_of_run, operator_errors
 from raxx_bcp.policy import VaultExport
 from raxx_bcp.resources import Raxx
-from raxx_bcp.vault.export import CHECK_NAMES, SECOND_COPY, ExportReceipt, export_day, export_vault
+from raxx_bcp.vault.export import CHECK_NAMES, SECOND_COPY, ExportReceipt, export_vault
 from raxx_bcp.vault.gate import ExportRefusedError
 from raxx_bcp.vault.inventory import FRESHNESS, Inventory, freshness_check, late_from, take_inventory
 
-SCHEDULED_TAG: Final = "raxx-bcp/scheduled_for_utc"
 GROUP: Final = "vault"
 
 infisical_vault = dg.AssetSpec(
@@ -76,7 +75,7 @@ def _export(
                 raxx.export_doors(),
                 raxx.operator_key(),
                 policy,
-                _day(context),
+                day_of_run(context),
                 accept_shrink=config.accept_shrink,
                 clock=raxx.clock,
                 progress=context.log.info,
@@ -126,16 +125,6 @@ def inventory_asset(policy: VaultExport) -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata=_inventory_metadata(inventory), check_results=[_gap_check(inventory)])
 
     return vault_export_inventory
-
-
-def _day(context: dg.AssetExecutionContext) -> str:
-    """The day of this run, the same however often its step is retried."""
-    record = context.instance.get_run_record_by_id(context.run.run_id)
-    created = record.create_timestamp if record else None
-    if created is None:
-        raise dg.Failure(f"Dagster has no record of run {context.run.run_id}.", allow_retries=False)
-    scheduled = context.run.tags.get(SCHEDULED_TAG)
-    return export_day(datetime.fromisoformat(scheduled) if scheduled else None, created)
 
 
 def _freshness(policy: VaultExport) -> dg.FreshnessPolicy:

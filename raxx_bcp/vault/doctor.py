@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from raxx_bcp import environment
-from raxx_bcp.checks import Check, Status
+from raxx_bcp.checks import Check, Status, guarded
 from raxx_bcp.clients.gpg import keyring
 from raxx_bcp.clients.infisical import Infisical
 from raxx_bcp.clients.s3 import Bucket, Versioning
-from raxx_bcp.errors import BcpError, CouldNotVerifyError
 from raxx_bcp.policy import Policy, VaultExport
 from raxx_bcp.vault import gate, walk
 from raxx_bcp.vault.export import organisation_projects
@@ -23,21 +21,11 @@ def examine(policy: Policy, now: datetime) -> list[Check]:
     """Look at all that the export needs, without reading a secret or writing an object."""
     bucket = environment.state_bucket(policy)
     return [
-        *_guarded("operator key", lambda: [_key(policy.vault_export, now)]),
-        *_guarded("vault", lambda: _vault(policy)),
-        *_guarded("state bucket", lambda: _bucket(bucket, policy.vault_export, now)),
+        *guarded("operator key", lambda: [_key(policy.vault_export, now)]),
+        *guarded("vault", lambda: _vault(policy)),
+        *guarded("state bucket", lambda: _bucket(bucket, policy.vault_export, now)),
         _second_copy(policy),
     ]
-
-
-def _guarded(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
-    """Every part is looked at, also when an earlier one is broken."""
-    try:
-        return list(look())
-    except CouldNotVerifyError as error:
-        return [Check(name, Status.COULD_NOT_VERIFY, error.what, error.remedy)]
-    except BcpError as error:
-        return [Check(name, Status.FAIL, error.what, error.remedy)]
 
 
 def _key(policy: VaultExport, now: datetime) -> Check:
@@ -92,7 +80,7 @@ def _unseen(joined: list[Membership], org_admin: Infisical | None, policy: Vault
 
 def _bucket(bucket: Bucket, policy: VaultExport, now: datetime) -> list[Check]:
     fresh = freshness_check(bucket, policy, now)
-    return [*_guarded("versioning", lambda: [_versioning(bucket)]), fresh]
+    return [*guarded("versioning", lambda: [_versioning(bucket)]), fresh]
 
 
 def _versioning(bucket: Bucket) -> Check:
@@ -118,7 +106,7 @@ def _second_copy(policy: Policy) -> Check:
             "not configured: the exports would not survive the loss of this AWS account or region.",
             "Set vault_export.second_copy to a bucket in another account and region.",
         )
-    found = _guarded("second copy", lambda: [Check("second copy", Status.PASS, _reached(second))])
+    found = guarded("second copy", lambda: [Check("second copy", Status.PASS, _reached(second))])
     own_account = "" if copy.profile else " It uses the same credentials: not a separate account."
     return Check("second copy", found[0].status, found[0].detail + own_account, found[0].remedy)
 

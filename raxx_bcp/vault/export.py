@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +17,7 @@ from raxx_bcp.checks import Check, Status, worst
 from raxx_bcp.clients.gpg import Ciphertext, Keyring, PublicKey, keyring
 from raxx_bcp.clients.infisical import DeniedError, Infisical, OrgProject
 from raxx_bcp.clients.s3 import Bucket, Receipt
+from raxx_bcp.clock import Clock, utc_now
 from raxx_bcp.errors import CouldNotVerifyError, PermanentError
 from raxx_bcp.policy import VaultExport
 from raxx_bcp.vault import gate, store, walk
@@ -36,9 +37,7 @@ CHECK_NAMES: Final = (
     store.READ_BACK,
     store.SECOND_COPY,
 )
-LATE_TICK: Final = timedelta(hours=2)
 
-Clock = Callable[[], datetime]
 Progress = Callable[[str], None]
 
 
@@ -91,24 +90,6 @@ class _Made:
     @property
     def secret_count(self) -> int:
         return sum(row.secrets for row in self.counts)
-
-
-def utc_now() -> datetime:
-    """The system clock, the only place of this room that reads it."""
-    return datetime.now(UTC)
-
-
-def export_day(scheduled: datetime | None, now: datetime) -> str:
-    """The UTC date under which a run stores, decided once per run: that of its scheduled time.
-
-    A tick that is caught up long after its day would file today's secrets under an old date, so past
-    midnight by more than two hours the day is the one on which the run really reads.
-    """
-    if scheduled is None:
-        return now.astimezone(UTC).date().isoformat()
-    due, real = scheduled.astimezone(UTC), now.astimezone(UTC)
-    same_day = due.date() == real.date()
-    return (due if same_day or timedelta(0) <= real - due <= LATE_TICK else real).date().isoformat()
 
 
 def export_vault(

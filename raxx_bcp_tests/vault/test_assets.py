@@ -9,13 +9,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from raxx_bcp.dagster_terms import operator_errors
+from raxx_bcp.dagster_terms import SCHEDULED_TAG, operator_errors
 from raxx_bcp.definitions import build_defs
 from raxx_bcp.errors import PermanentError, TransientError
 from raxx_bcp.policy import Policy, SecondCopy
 from raxx_bcp.resources import Raxx
 from raxx_bcp.sandbox.supervisor import Sandbox
-from raxx_bcp.vault.assets import SCHEDULED_TAG
 from raxx_bcp_tests.vault.world import state_bucket, stored
 
 EXPORT = dg.AssetKey("vault_export")

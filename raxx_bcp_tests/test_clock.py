@@ -1,4 +1,4 @@
-"""Which day an export belongs to: decided in UTC, once, from the time for which the run was scheduled."""
+"""Which day a run belongs to: decided in UTC, once, from the time for which the run was scheduled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raxx_bcp.vault.export import LATE_TICK, export_day
+from raxx_bcp.clock import LATE_TICK, run_day
 
 TICK = datetime(2026, 2, 3, 7, 0, tzinfo=UTC)
 
@@ -44,7 +44,7 @@ def at(text: str) -> datetime:
     ],
 )
 def test_by_hand_it_is_the_day_in_utc_wherever_the_machine_stands(now: str, day: str) -> None:
-    assert export_day(None, at(now)) == day
+    assert run_day(None, at(now)) == day
 
 
 @pytest.mark.usefixtures("machine_zone")
@@ -65,29 +65,27 @@ def test_by_hand_it_is_the_day_in_utc_wherever_the_machine_stands(now: str, day:
     ],
 )
 def test_a_tick_keeps_its_day_unless_it_runs_long_after_midnight(scheduled: str, now: str, day: str) -> None:
-    assert export_day(at(scheduled), at(now)) == day
+    assert run_day(at(scheduled), at(now)) == day
 
 
 def test_two_hours_are_the_border() -> None:
     late = at("2026-02-03T23:00:00")
-    assert export_day(late, late + LATE_TICK) == "2026-02-03"
-    assert export_day(late, late + LATE_TICK + timedelta(microseconds=1)) == "2026-02-04"
+    assert run_day(late, late + LATE_TICK) == "2026-02-03"
+    assert run_day(late, late + LATE_TICK + timedelta(microseconds=1)) == "2026-02-04"
     assert timedelta(hours=2) == LATE_TICK
 
 
 def test_a_run_that_is_retried_within_its_window_keeps_its_day() -> None:
-    days = {
-        export_day(at("2026-02-03T23:30:00"), at("2026-02-03T23:31:00") + timedelta(minutes=m)) for m in (0, 30, 90)
-    }
+    days = {run_day(at("2026-02-03T23:30:00"), at("2026-02-03T23:31:00") + timedelta(minutes=m)) for m in (0, 30, 90)}
     assert days == {"2026-02-03"}
 
 
 @pytest.mark.usefixtures("machine_zone")
 def test_times_written_in_another_zone_mean_the_same_moment() -> None:
     berlin, samoa = timezone(timedelta(hours=1)), timezone(timedelta(hours=-11))
-    assert export_day(TICK.astimezone(samoa), TICK.astimezone(berlin)) == "2026-02-03"
-    assert export_day(None, at("2026-02-03T23:30:00").astimezone(berlin)) == "2026-02-03"
-    assert export_day(None, at("2026-02-03T00:30:00").astimezone(samoa)) == "2026-02-03"
+    assert run_day(TICK.astimezone(samoa), TICK.astimezone(berlin)) == "2026-02-03"
+    assert run_day(None, at("2026-02-03T23:30:00").astimezone(berlin)) == "2026-02-03"
+    assert run_day(None, at("2026-02-03T00:30:00").astimezone(samoa)) == "2026-02-03"
 
 
 @given(
@@ -96,7 +94,7 @@ def test_times_written_in_another_zone_mean_the_same_moment() -> None:
 )
 def test_the_day_is_always_that_of_the_schedule_or_that_of_the_reading(scheduled: datetime, late: timedelta) -> None:
     now = scheduled + late
-    day = export_day(scheduled, now)
+    day = run_day(scheduled, now)
     assert day in (scheduled.date().isoformat(), now.date().isoformat())
     if late > LATE_TICK:
         assert day == now.date().isoformat()
