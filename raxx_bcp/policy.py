@@ -24,6 +24,9 @@ DEFAULT_POLICY_FILE: Final = "bcp.toml"
 
 OFF: Final = ""
 """An empty string switches an optional thing off; TOML has no null."""
+ADDON_OFF: Final = "off"
+ADDON_WINDOW_MINUTES: Final = 45
+"""Lightsail starts an automatic snapshot "between the time specified and up to 45 minutes after" (EnableAddOn)."""
 
 
 def _clock_time(value: str) -> str:
@@ -45,8 +48,34 @@ def _prefix(value: str) -> str:
     return value
 
 
+def _refuse_hour(hour: str, schedule_utc: str, deadline_minutes: int) -> None:
+    """The automatic snapshot's hour must be one that Lightsail takes, and stay clear of our own snapshot."""
+    if not re.fullmatch(r"([01]\d|2[0-3]):00", hour):
+        raise ValueError(
+            f"Lightsail's automatic snapshots are hourly only (HH:00), so not {hour!r}: the daily {schedule_utc} is "
+            "taken by the schedule instead; write off, or a full hour such as 18:00"
+        )
+    start, ours = _minute(hour), _minute(schedule_utc)
+    if _overlap(start, ADDON_WINDOW_MINUTES, ours, deadline_minutes):
+        raise ValueError(
+            f"an automatic snapshot at {hour} may run for {ADDON_WINDOW_MINUTES} minutes and would meet the one at "
+            f"{schedule_utc}, which Lightsail then refuses; choose an hour well clear of it, such as 18:00"
+        )
+
+
+def _minute(clock_time: str) -> int:
+    return int(clock_time[:2]) * 60 + int(clock_time[3:])
+
+
+def _overlap(first: int, first_minutes: int, second: int, second_minutes: int) -> bool:
+    """Do two daily windows, in minutes of the day, meet? Both ends count, and a day joins the next."""
+    return (second - first) % 1440 <= first_minutes or (first - second) % 1440 <= second_minutes
+
+
 UtcTime = Annotated[str, AfterValidator(_clock_time)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
+ResourceName = Annotated[str, Field(pattern=r"^\w[\w-]{0,98}\w$")]
+"""A Lightsail name; short enough that our snapshots' names fit into Lightsail's 255 characters."""
 
 
 class Section(BaseModel):
@@ -110,15 +139,58 @@ class VaultExport(Section):
 class VaultSnapshot(Section):
     """D1: the daily Lightsail snapshot of the vault instance."""
 
+    instance: ResourceName = "raxx-vault"
     schedule_utc: UtcTime = "06:30"
     keep: Annotated[int, Field(ge=7, le=365)] = 7
     """Never fewer than the seven of D1."""
+    deadline_minutes: Annotated[int, Field(ge=1, le=55)] = 30
+    """How long a new snapshot may take until it is available; past it: COULD_NOT_VERIFY. A run may last an hour."""
+    poll_seconds: Annotated[float, Field(gt=0, le=300)] = 15.0
+    late_after_minutes: Annotated[int, Field(ge=5, le=720)] = 60
+    """How long after ``schedule_utc`` today's snapshot counts as late."""
+    addon: str = ADDON_OFF
+    """Lightsail's own automatic snapshots as a second belt: ``off``, or their UTC hour (``18:00``)."""
+    copy_region: Annotated[str, Field(pattern=r"^$|^[a-z]{2}(-[a-z]+)+-\d$")] = OFF
+    """Another region to which each new snapshot is copied; empty: none."""
+    inventory_days: Annotated[int, Field(ge=1, le=90)] = 14
+    price_usd_per_gb_month: Annotated[float, Field(ge=0, le=10)] = 0.05
+    """Lightsail's price of snapshot storage, as the ADR reckons with it."""
+    max_retries: Annotated[int, Field(ge=0, le=10)] = 3
+    retry_wait_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+
+    @model_validator(mode="after")
+    def _a_legal_hour(self) -> VaultSnapshot:
+        if self.addon != ADDON_OFF:
+            _refuse_hour(self.addon, self.schedule_utc, self.deadline_minutes)
+        return self
+
+
+class FreeScout(Section):
+    """The help desk on Lightsail, whose own backup the vault's must not meet (ADR-0103 D1, D4)."""
+
+    instance: ResourceName = "raxx-tickets"
+    backup_ends_utc: UtcTime = "06:00"
+    """When its own daily backup has ended; the vault's snapshot follows half an hour later."""
 
 
 class StateBucket(Section):
     """D2: the Terraform state bucket, which also holds the exports."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = "raxx-iac-state-prod"
+    terraform_role_arns: tuple[Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")], ...] = ()
+    """Roles of Terraform and its pipelines, which must not be able to read the exports in the same bucket."""
+
+
+class Evidence(Section):
+    """D4: the record of restores that worked, and when a BCP card may close on it."""
+
+    prefix: Annotated[str, AfterValidator(_prefix)] = "evidence/"
+    retention_days: Annotated[int, Field(ge=0, le=3650)] = 0
+    """COMPLIANCE-mode Object Lock for each row, in days, where the bucket has Object Lock; 0: none."""
+    max_age_days: Annotated[int, Field(ge=1, le=365)] = 90
+    """How old the newest passing drill may be (CIS 11.5: quarterly)."""
+    reviewer_required: bool = False
+    """Does the gate ask for a second person's word on the row?"""
 
 
 class Alerts(Section):
@@ -135,6 +207,8 @@ class Policy(Section):
     vault_export: VaultExport = VaultExport()
     vault_snapshot: VaultSnapshot = VaultSnapshot()
     state_bucket: StateBucket = StateBucket()
+    freescout: FreeScout = FreeScout()
+    evidence: Evidence = Evidence()
     alerts: Alerts = Alerts()
 
 
