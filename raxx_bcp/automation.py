@@ -6,51 +6,63 @@ import dagster as dg
 
 from raxx_bcp.dagster_terms import SCHEDULED_TAG
 from raxx_bcp.policy import Policy
+from raxx_bcp.snapshots.assets import apply_vault_snapshot_addon
 
 daily_vault_export = dg.define_asset_job(
     "daily_vault_export",
     selection=dg.AssetSelection.assets("vault_export"),
     description="D3: export the vault, store it, read it back.",
 )
+daily_vault_snapshot = dg.define_asset_job(
+    "daily_vault_snapshot",
+    selection=dg.AssetSelection.assets("vault_snapshot"),
+    description="D1: take the vault host's snapshot, wait for it, keep seven.",
+)
 daily_inventory = dg.define_asset_job(
     "daily_inventory",
-    selection=dg.AssetSelection.assets("vault_export_inventory"),
-    description="What the buckets really hold: gaps, sizes, versions.",
+    selection=dg.AssetSelection.assets("vault_export_inventory", "snapshot_inventory"),
+    description="What the buckets and Lightsail really hold: gaps, sizes, versions, costs.",
 )
 freshness_sentinel = dg.define_asset_job(
     "freshness_sentinel",
-    selection=dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("vault_export"), "today_is_there")),
+    selection=dg.AssetSelection.checks(
+        dg.AssetCheckKey(dg.AssetKey("vault_export"), "today_is_there"),
+        dg.AssetCheckKey(dg.AssetKey("vault_snapshot"), "snapshot_is_there"),
+    ),
     description="Is everything that is due there? Fails, and so alerts, when something is late.",
 )
 
-JOBS = [daily_vault_export, daily_inventory, freshness_sentinel]
+ASSET_JOBS = [daily_vault_snapshot, daily_vault_export, daily_inventory, freshness_sentinel]
+OP_JOBS = [apply_vault_snapshot_addon]
 
 
 def schedules(policy: Policy) -> list[dg.ScheduleDefinition]:
     """Every schedule, running by default."""
     return [
-        _daily_export(policy.vault_export.schedule_utc),
+        _of_the_day(daily_vault_snapshot.name, policy.vault_snapshot.schedule_utc, "D1"),
+        _of_the_day(daily_vault_export.name, policy.vault_export.schedule_utc, "D3"),
         _plain("daily_inventory_schedule", daily_inventory.name, "30 7 * * *"),
         _plain("freshness_sentinel_schedule", freshness_sentinel.name, "2 * * * *"),
     ]
 
 
-def _daily_export(at_utc: str) -> dg.ScheduleDefinition:
+def _of_the_day(job_name: str, at_utc: str, decision: str) -> dg.ScheduleDefinition:
+    """A daily schedule whose runs say for which tick they are, so that a late one keeps its day."""
     hour, minute = at_utc.split(":")
 
     @dg.schedule(
-        name="daily_vault_export_schedule",
-        job=daily_vault_export,
+        name=f"{job_name}_schedule",
+        job_name=job_name,
         cron_schedule=f"{int(minute)} {int(hour)} * * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"ADR-0103 D3: every day at {at_utc} UTC.",
+        description=f"ADR-0103 {decision}: every day at {at_utc} UTC.",
     )
-    def daily_vault_export_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         scheduled = context.scheduled_execution_time.astimezone(UTC)
         return dg.RunRequest(run_key=scheduled.isoformat(), tags={SCHEDULED_TAG: scheduled.isoformat()})
 
-    return daily_vault_export_schedule
+    return schedule
 
 
 def _plain(name: str, job_name: str, cron: str) -> dg.ScheduleDefinition:

@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "demo": ("raxx_bcp.commands.demo", "Bring the local sandbox up, run the main job once, open the UI."),
     "doctor": ("raxx_bcp.commands.doctor", "What can this machine see and do, and what not? With each remedy."),
     "sandbox": ("raxx_bcp.commands.sandbox", "A local Raxx on loopback, to try and to break."),
+    "snapshot": ("raxx_bcp.commands.snapshot", "D1: take the vault host's snapshot, list what there is."),
     "vault": ("raxx_bcp.commands.vault", "D3: export the Infisical vault, list and verify the exports."),
 }
 

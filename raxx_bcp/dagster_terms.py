@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import dagster as dg
 
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.clock import run_day
+from raxx_bcp.daily import Daily, late_from
 from raxx_bcp.errors import BcpError, TransientError
 
 RAXX_KEY = "raxx"
@@ -65,3 +66,19 @@ def day_of_run(context: dg.AssetExecutionContext) -> str:
         raise dg.Failure(f"Dagster has no record of run {context.run.run_id}.", allow_retries=False)
     scheduled = context.run.tags.get(SCHEDULED_TAG)
     return run_day(datetime.fromisoformat(scheduled) if scheduled else None, created)
+
+
+def daily_freshness(daily: Daily) -> dg.FreshnessPolicy:
+    """Fresh when it was materialized since midnight by the time at which today's is late."""
+    late = late_from("2026-01-01", daily)
+    since_midnight = timedelta(hours=late.hour, minutes=late.minute)
+    return dg.FreshnessPolicy.cron(
+        deadline_cron=f"{late.minute} {late.hour} * * *",
+        lower_bound_delta=max(since_midnight, timedelta(minutes=daily.late_after_minutes)),
+        timezone="UTC",
+    )
+
+
+def late_clock(daily: Daily) -> str:
+    """``HH:MM`` (UTC) from which on today's is late."""
+    return f"{late_from('2026-01-01', daily):%H:%M}"

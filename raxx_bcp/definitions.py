@@ -15,6 +15,7 @@ from raxx_bcp.alerts.sensors import alert_sensor
 from raxx_bcp.dagster_terms import RAXX_KEY
 from raxx_bcp.policy import Policy, load_policy
 from raxx_bcp.resources import Raxx
+from raxx_bcp.snapshots import assets as snapshots
 from raxx_bcp.vault import assets as vault
 
 
@@ -23,12 +24,19 @@ def build_defs(policy: Policy | None = None, resource_overrides: Mapping[str, An
     policy = policy or load_policy()
     return dg.Definitions(
         assets=[
+            snapshots.vault_instance,
+            snapshots.freescout_instance,
             vault.infisical_vault,
+            snapshots.vault_snapshot_asset(policy.vault_snapshot),
+            snapshots.snapshot_inventory_asset(policy),
             vault.vault_export_asset(policy.vault_export),
             vault.inventory_asset(policy.vault_export),
         ],
-        asset_checks=[vault.today_is_there(policy.vault_export)],
-        jobs=automation.JOBS,
+        asset_checks=[
+            vault.today_is_there(policy.vault_export),
+            snapshots.snapshot_is_there(policy.vault_snapshot),
+        ],
+        jobs=[*automation.ASSET_JOBS, *automation.OP_JOBS],
         schedules=automation.schedules(policy),
         sensors=[alert_sensor(policy.alerts)],
         resources={RAXX_KEY: Raxx(policy), **(resource_overrides or {})},

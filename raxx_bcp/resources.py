@@ -7,6 +7,8 @@ so no secret can be shown in the UI, printed by ``repr`` or stored with a run (d
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from raxx_bcp import environment
@@ -14,6 +16,8 @@ from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.clients.slack import DEFAULT_API_URL, Slack
 from raxx_bcp.clock import Clock, utc_now
 from raxx_bcp.policy import Policy
+from raxx_bcp.snapshots.doors import snapshot_doors
+from raxx_bcp.snapshots.run import SnapshotDoors
 from raxx_bcp.vault.doors import export_doors
 from raxx_bcp.vault.export import ExportDoors
 from raxx_bcp.vault.keys import OperatorKey, operator_key
@@ -25,6 +29,7 @@ class Raxx:
 
     policy: Policy
     clock: Clock = utc_now
+    sleep: Callable[[float], None] = time.sleep
 
     def export_doors(self) -> ExportDoors:
         """The vault, the bucket, and the optional second identity and second bucket."""
@@ -37,6 +42,10 @@ class Raxx:
     def state_bucket(self) -> Bucket:
         """The bucket of Terraform's state and of the exports."""
         return environment.state_bucket(self.policy)
+
+    def snapshot_doors(self) -> SnapshotDoors:
+        """The snapshots of the instances' region, and those of the copies' region where the policy names one."""
+        return snapshot_doors(self.policy)
 
     def slack(self) -> Slack:
         """Where alerts go."""

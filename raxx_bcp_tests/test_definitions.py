@@ -18,11 +18,22 @@ ROOT = Path(__file__).parent.parent
 def test_the_assets_and_their_checks() -> None:
     graph = build_defs().resolve_asset_graph()
     assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {
+        "freescout_instance",
         "infisical_vault",
+        "snapshot_inventory",
         "vault_export",
         "vault_export_inventory",
+        "vault_instance",
+        "vault_snapshot",
     }
     assert {key.to_user_string() for key in graph.asset_check_keys} == {
+        "snapshot_inventory:addon_as_promised",
+        "snapshot_inventory:copies",
+        "snapshot_inventory:enough_good_ones",
+        "snapshot_inventory:freescout_backup",
+        "snapshot_inventory:newest_is_fresh",
+        "snapshot_inventory:none_stuck",
+        "snapshot_inventory:not_above_retention",
         "vault_export:completeness",
         "vault_export:key_expiry",
         "vault_export:read_back",
@@ -31,6 +42,10 @@ def test_the_assets_and_their_checks() -> None:
         "vault_export:shrink",
         "vault_export:today_is_there",
         "vault_export_inventory:no_gaps",
+        "vault_snapshot:available",
+        "vault_snapshot:copy",
+        "vault_snapshot:retention",
+        "vault_snapshot:snapshot_is_there",
     }
 
 
@@ -46,6 +61,7 @@ def test_the_export_says_whose_it_is_and_is_not_partitioned() -> None:
 def test_the_schedules_run_by_default_in_utc() -> None:
     defs = build_defs()
     crons = {
+        "daily_vault_snapshot_schedule": "30 6 * * *",
         "daily_vault_export_schedule": "0 7 * * *",
         "daily_inventory_schedule": "30 7 * * *",
         "freshness_sentinel_schedule": "2 * * * *",

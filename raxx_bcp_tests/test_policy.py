@@ -280,3 +280,38 @@ def test_any_unknown_top_level_key_is_refused(written: Path, key: str) -> None:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_unknown_table_is_refused(written: Path, key: str) -> None:
     assert f"{written}, line 1: {key}: unknown key" in refusal(written, f"[{key}]\n")
+
+
+@pytest.mark.parametrize("hour", ["18:00", "00:00", "04:00", "08:00", "05:00", "23:00"])
+def test_an_add_on_at_a_full_hour_clear_of_the_snapshot_is_taken(written: Path, hour: str) -> None:
+    assert load(written, f'[vault_snapshot]\naddon = "{hour}"').vault_snapshot.addon == hour
+
+
+@pytest.mark.parametrize("hour", ["06:30", "18:15", "6:00", "24:00", "on", ""])
+def test_an_add_on_that_lightsail_cannot_do_is_refused_with_the_reason(written: Path, hour: str) -> None:
+    with pytest.raises(UsageError, match="hourly only") as caught:
+        load(written, f'[vault_snapshot]\naddon = "{hour}"')
+    assert "06:30" in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("hour", "schedule", "refused"),
+    [
+        ("06:00", "06:30", True),
+        ("07:00", "06:30", True),
+        ("05:00", "06:30", False),
+        ("23:00", "00:10", False),
+        ("23:00", "23:45", True),
+        ("00:00", "23:45", True),
+        ("00:00", "23:20", False),
+    ],
+)
+def test_an_add_on_whose_window_meets_the_snapshot_is_refused(
+    written: Path, hour: str, schedule: str, *, refused: bool
+) -> None:
+    text = f'[vault_snapshot]\nschedule_utc = "{schedule}"\naddon = "{hour}"'
+    if not refused:
+        assert load(written, text).vault_snapshot.addon == hour
+        return
+    with pytest.raises(UsageError, match="would meet the one at"):
+        load(written, text)

@@ -105,7 +105,9 @@ def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
         if entry.dagster_event
     ]
     said = [text for data in failures if (text := _own_words(data))]
-    red = [f"{check.check_name}: {check.description or 'failed'}" for check in _failed_checks(instance, run_id)]
+    failed = _failed_checks(instance, run_id)
+    errors = [check for check in failed if check.severity is dg.AssetCheckSeverity.ERROR]  # warnings fail no run
+    red = [f"{check.check_name}: {check.description or 'failed'}" for check in errors or failed]
     raised = [text for data in failures if (text := _raised(data))]
     if said or red or raised:
         return "\n".join(said or red or raised)

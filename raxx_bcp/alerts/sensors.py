@@ -22,6 +22,7 @@ from raxx_bcp.policy import Alerts
 from raxx_bcp.resources import Raxx
 
 TOLD_TAG: Final = "raxx-bcp/alerted"
+TOLD_ASSETS_TAG: Final = "raxx-bcp/alerted_assets"
 WARNED_TAG: Final = "raxx-bcp/warned"
 PASSED: Final = "passed"
 SENTINEL_JOB: Final = "freshness_sentinel"
@@ -107,11 +108,11 @@ def _tell(instance: dg.DagsterInstance, ending: _Ending, raxx: Raxx) -> int:
     facts = facts_of(instance, ending.run_id)
     if facts is None or TOLD_TAG in facts.tags:
         return 0
-    if facts.job_name == SENTINEL_JOB and _told_lately(instance, ending.at):
+    if facts.job_name == SENTINEL_JOB and _told_lately(instance, ending.at, facts.assets):
         _mark(instance, ending.run_id, "covered by an earlier alert")
         return 0
     message = run_trouble(facts.trouble(ending.how, datetime.fromtimestamp(ending.at, UTC)), raxx.policy.alerts.ui_url)
-    _mark(instance, ending.run_id, f"slack {_post(raxx, message, ending.run_id)}")
+    _mark(instance, ending.run_id, f"slack {_post(raxx, message, ending.run_id)}", facts.assets)
     return 1
 
 
@@ -141,8 +142,11 @@ def _post(raxx: Raxx, message: Message, run_id: str) -> str:
         ) from None
 
 
-def _told_lately(instance: dg.DagsterInstance, at: float) -> bool:
-    """Has Slack accepted an alert of the sentinel within a day, with no good sentinel run since?"""
+def _told_lately(instance: dg.DagsterInstance, at: float, assets: tuple[str, ...]) -> bool:
+    """Has Slack accepted an alert of the sentinel for all of ``assets`` within a day, with no good run since?
+
+    Another asset that becomes late meanwhile is news, and told.
+    """
     runs = instance.get_run_records(dg.RunsFilter(job_name=SENTINEL_JOB), limit=48)
     for record in runs:
         ended = record.end_time or 0.0
@@ -150,10 +154,11 @@ def _told_lately(instance: dg.DagsterInstance, at: float) -> bool:
             continue
         if record.dagster_run.status is dg.DagsterRunStatus.SUCCESS:
             return False
-        if record.dagster_run.tags.get(TOLD_TAG, "").startswith("slack "):
-            return True
+        tags = record.dagster_run.tags
+        if tags.get(TOLD_TAG, "").startswith("slack "):
+            return set(assets) <= set(tags.get(TOLD_ASSETS_TAG, "").split())
     return False
 
 
-def _mark(instance: dg.DagsterInstance, run_id: str, how: str) -> None:
-    instance.add_run_tags(run_id, {TOLD_TAG: how})
+def _mark(instance: dg.DagsterInstance, run_id: str, how: str, assets: tuple[str, ...] = ()) -> None:
+    instance.add_run_tags(run_id, {TOLD_TAG: how, TOLD_ASSETS_TAG: " ".join(assets) or "none"})

@@ -1,17 +1,17 @@
 """The export in Dagster: one asset, its checks, and the inventory of what is stored."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import dagster as dg
 
-from raxx_bcp.dagster_terms import OWNER, check_result, day_of_run, operator_errors
+from raxx_bcp.dagster_terms import OWNER, check_result, daily_freshness, day_of_run, late_clock, operator_errors
 from raxx_bcp.policy import VaultExport
 from raxx_bcp.resources import Raxx
 from raxx_bcp.vault.export import CHECK_NAMES, SECOND_COPY, ExportReceipt, export_vault
 from raxx_bcp.vault.gate import ExportRefusedError
-from raxx_bcp.vault.inventory import FRESHNESS, Inventory, freshness_check, late_from, take_inventory
+from raxx_bcp.vault.inventory import FRESHNESS, Inventory, freshness_check, take_inventory
 
 GROUP: Final = "vault"
 
@@ -19,6 +19,7 @@ infisical_vault = dg.AssetSpec(
     "infisical_vault",
     group_name=GROUP,
     kinds={"infisical"},
+    deps=["vault_instance"],
     description="The self-hosted Infisical vault on Lightsail: every secret that Raxx has. Read, never written.",
 )
 
@@ -41,7 +42,7 @@ def vault_export_asset(policy: VaultExport) -> dg.AssetsDefinition:
         deps=[infisical_vault],
         code_version="1",
         pool="vault_export",
-        freshness_policy=_freshness(policy),
+        freshness_policy=daily_freshness(policy),
         check_specs=[
             dg.AssetCheckSpec(
                 name,
@@ -96,7 +97,7 @@ def today_is_there(policy: VaultExport) -> dg.AssetChecksDefinition:
         name=FRESHNESS,
         asset="vault_export",
         blocking=True,
-        description=f"Is the newest export that is due in S3, and whole? Late from {_late_clock(policy)} UTC.",
+        description=f"Is the newest export that is due in S3, and whole? Late from {late_clock(policy)} UTC.",
     )
     def check(raxx: dg.ResourceParam[Raxx]) -> dg.AssetCheckResult:
         return check_result(freshness_check(raxx.state_bucket(), raxx.policy.vault_export, raxx.clock()))
@@ -125,20 +126,6 @@ def inventory_asset(policy: VaultExport) -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata=_inventory_metadata(inventory), check_results=[_gap_check(inventory)])
 
     return vault_export_inventory
-
-
-def _freshness(policy: VaultExport) -> dg.FreshnessPolicy:
-    late = late_from("2026-01-01", policy)
-    since_midnight = timedelta(hours=late.hour, minutes=late.minute)
-    return dg.FreshnessPolicy.cron(
-        deadline_cron=f"{late.minute} {late.hour} * * *",
-        lower_bound_delta=max(since_midnight, timedelta(minutes=policy.late_after_minutes)),
-        timezone="UTC",
-    )
-
-
-def _late_clock(policy: VaultExport) -> str:
-    return f"{late_from('2026-01-01', policy):%H:%M}"
 
 
 _CHECK_DESCRIPTIONS: Final = {

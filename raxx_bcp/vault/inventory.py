@@ -6,11 +6,12 @@ import enum
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.clients.s3 import Bucket, ObjectAbsentError
+from raxx_bcp.daily import days_up_to, expected_day, late_from
 from raxx_bcp.errors import CouldNotVerifyError
 from raxx_bcp.policy import VaultExport
 from raxx_bcp.vault import manifest as manifests
@@ -77,7 +78,7 @@ def take_inventory(bucket: Bucket, policy: VaultExport, now: datetime) -> Invent
     objects = {item.key: item for item in bucket.objects(policy.prefix)}
     versions = _version_counts(bucket, policy.prefix)
     days = []
-    for day in store.days_up_to(now.date().isoformat(), policy.inventory_days):
+    for day in days_up_to(now.date().isoformat(), policy.inventory_days):
         keys = store.keys_of(policy.prefix, day)
         found = objects.get(keys.export)
         if found is None:
@@ -90,12 +91,6 @@ def take_inventory(bucket: Bucket, policy: VaultExport, now: datetime) -> Invent
     return Inventory(tuple(days), _first_day(objects))
 
 
-def late_from(day: str, policy: VaultExport) -> datetime:
-    """From when on (UTC) the export of ``day`` counts as late."""
-    due = datetime.combine(datetime.fromisoformat(day).date(), time.fromisoformat(policy.schedule_utc), tzinfo=UTC)
-    return due + timedelta(minutes=policy.late_after_minutes)
-
-
 def freshness_check(bucket: Bucket, policy: VaultExport, now: datetime) -> Check:
     """Is the newest export that is due there, and whole as its manifest says?
 
@@ -103,7 +98,7 @@ def freshness_check(bucket: Bucket, policy: VaultExport, now: datetime) -> Check
     the UI can report a materialization.
     """
     today = now.date().isoformat()
-    expected = today if now >= late_from(today, policy) else store.days_up_to(today, 2)[1]
+    expected = expected_day(now, policy)
     try:
         present = [day for item in bucket.objects(policy.prefix) if (day := store.day_of(item.key))]
         newest = max((day for day in present if day <= today), default=None)

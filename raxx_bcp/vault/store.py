@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from raxx_bcp.checks import Check, Status
@@ -177,12 +177,6 @@ def second_copy(
     except BcpError as error:
         return Check(SECOND_COPY, Status.FAIL, f"not stored: {error.what}", error.remedy)
     return Check(SECOND_COPY, checked.status, f"{bucket.name}: {checked.detail}", checked.remedy)
-
-
-def days_up_to(last_day: str, count: int) -> list[str]:
-    """The ``count`` days that end with ``last_day``, newest first."""
-    last = date.fromisoformat(last_day)
-    return [(last - timedelta(days=back)).isoformat() for back in range(count)]
 
 
 def _secret_count(bucket: Bucket, stored: StoredObject, keys: ExportKeys) -> int | None:

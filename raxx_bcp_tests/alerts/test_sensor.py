@@ -230,6 +230,48 @@ def test_a_lateness_after_a_good_hour_is_told_again(alerts: Alerts) -> None:
     assert len(alerts.arrived()) == 2
 
 
+@dg.asset_check(asset="bad", name="snapshot_is_there", blocking=True)
+def red_too() -> dg.AssetCheckResult:
+    """A second thing that the sentinel watches."""
+    return dg.AssetCheckResult(passed=False, description="The snapshot of 2031-03-14 is late.")
+
+
+def test_a_second_lateness_is_news_while_the_first_one_lasts(alerts: Alerts) -> None:
+    run(alerts, "freshness_sentinel")
+    alerts.tick()
+    both = dg.Definitions(
+        assets=[good, bad],
+        asset_checks=[red, red_too],
+        jobs=[dg.define_asset_job("freshness_sentinel", selection=dg.AssetSelection.all_asset_checks())],
+    )
+    for _hour in range(3):
+        job = both.resolve_job_def("freshness_sentinel")
+        job.execute_in_process(instance=alerts.instance, raise_on_error=False)
+        alerts.tick()
+    first, second = alerts.arrived()
+    assert "snapshot of 2031-03-14 is late" not in first
+    assert "The snapshot of 2031-03-14 is late." in second
+
+
+@dg.asset(
+    check_specs=[dg.AssetCheckSpec("loud", asset="mixed", blocking=True), dg.AssetCheckSpec("quiet", asset="mixed")]
+)
+def mixed() -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows only the bare class
+    """One check fails the run, another only warns."""
+    loud = Check("loud", Status.FAIL, "The versions are off.", "Switch them on.")
+    quiet = Check("quiet", Status.WARN, "MFA delete is off.", "Think about it.")
+    return dg.MaterializeResult(check_results=[check_result(loud), check_result(quiet)])
+
+
+def test_the_alert_names_what_failed_the_run_and_not_what_only_warns(alerts: Alerts) -> None:
+    job = dg.Definitions(assets=[mixed]).resolve_implicit_global_asset_job_def()
+    job.execute_in_process(instance=alerts.instance, raise_on_error=False)
+    alerts.tick()
+    (text,) = alerts.arrived()
+    assert "The versions are off." in text
+    assert "MFA delete" not in text
+
+
 @dg.asset(check_specs=[dg.AssetCheckSpec("key_expiry", asset="kept")])
 def kept(config: KeptConfig) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows only the bare class
     """Good, with or without a warning."""
