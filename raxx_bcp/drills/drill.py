@@ -1,0 +1,219 @@
+"""What every restore drill shares: phases with their times, checks, leases, and a verdict.
+
+A drill is a function that gets one of these. ``conduct`` (in ``conduct.py``) runs it, gives back what it leased
+whatever happens, and always leaves an evidence row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+from raxx_bcp.clock import Clock
+from raxx_bcp.drills.leases import Lease, Leases, Progress
+from raxx_bcp.errors import BcpError, CouldNotVerifyError, TransientError, UsageError
+
+T = TypeVar("T")
+TEARDOWN: Final = "teardown"
+
+
+class Verdict(enum.StrEnum):
+    """COULD_NOT_VERIFY is never a pass and never counts as fresh."""
+
+    PASS = "PASS"  # noqa: S105 - a verdict, not a password
+    FAIL = "FAIL"
+    COULD_NOT_VERIFY = "COULD_NOT_VERIFY"
+
+
+class CheckStatus(enum.StrEnum):
+    """NOT_RUN always says why."""
+
+    PASS = "PASS"  # noqa: S105 - a status, not a password
+    FAIL = "FAIL"
+    NOT_RUN = "NOT_RUN"
+
+
+@dataclass(frozen=True)
+class Order:
+    """Who asks for which drill, and what is promised of it."""
+
+    kind: str
+    """The drill's name, such as ``heroku_postgres``."""
+    system: str
+    """What is restored, such as ``heroku-postgres``."""
+    operator: str
+    scenario: str
+    rto_target_seconds: int
+    rpo_target_seconds: int
+    lease: timedelta
+    """After this time the sweeper takes what is left."""
+    checks: tuple[str, ...] = ()
+    """Every check that a pass needs; one that was not reached is recorded as NOT_RUN."""
+    tier: str = ""
+    trigger: str = "manual"
+    run_id: str = ""
+    run_url: str = ""
+    keep: bool = False
+    """Leave what was made standing until the lease is over."""
+
+
+@dataclass
+class Phase:
+    """One phase: when it began and ended (UTC). ``ended_utc`` is None when it was cut off."""
+
+    name: str
+    started_utc: datetime
+    ended_utc: datetime | None = None
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One thing that was compared. ``expected`` and ``actual`` never hold restored content."""
+
+    name: str
+    expected: str
+    actual: str
+    status: CheckStatus
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The backup that is restored, and why this one."""
+
+    backup_id: str
+    created_utc: datetime
+    selected_because: str
+    size_bytes: int | None = None
+    sha256: str = ""
+    key_fingerprint: str = ""
+
+
+@dataclass
+class Drill:
+    """One drill while it runs."""
+
+    order: Order
+    clock: Clock
+    sleep: Callable[[float], None]
+    progress: Progress
+    id: str = ""
+    started_utc: datetime = field(init=False)
+    phases: list[Phase] = field(default_factory=list)
+    results: list[CheckResult] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+    target: dict[str, str] = field(default_factory=dict)
+    isolation: list[str] = field(default_factory=list)
+    source_backup: Source | None = None
+    newest_record_utc: datetime | None = None
+    unknown: bool = False
+    leases: Leases = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not self.order.operator.strip():
+            raise UsageError("The drill was not started: it has no operator.", "Say who you are: --operator NAME.")
+        self.started_utc = self.clock()
+        self.id = self.id or f"{self.order.kind}-{self.started_utc:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        self.leases = Leases(self.clock, self.sleep, self.progress)
+
+    @property
+    def expires_utc(self) -> datetime:
+        """When every lease of this drill is over."""
+        return self.started_utc + self.order.lease
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time what happens inside."""
+        phase = Phase(name, self.clock())
+        self.phases.append(phase)
+        self.progress(f"{name} …")
+        try:
+            yield
+        finally:
+            phase.ended_utc = self.clock()
+
+    def source(self, backup: Source) -> Source:
+        """Record what is restored."""
+        self.source_backup = backup
+        age = (self.started_utc - backup.created_utc).total_seconds() / 3600
+        self.progress(f"backup {backup.backup_id}, {age:.1f} hours old: {backup.selected_because}")
+        return backup
+
+    def lease(self, lease: Lease, create: Callable[[], T]) -> T:
+        """Make a resource that is given back whatever happens; written down before it is made."""
+        self.leases.take(lease)
+        return create()
+
+    def check(self, name: str, *, expected: object, actual: object, ok: bool | None = None, reason: str = "") -> bool:
+        """Record a comparison; equal is a pass unless ``ok`` says otherwise. A failed one needs no exception."""
+        passed = expected == actual if ok is None else ok
+        why = "" if passed else reason or f"expected {expected}, found {actual}"
+        status = CheckStatus.PASS if passed else CheckStatus.FAIL
+        self._add(CheckResult(name, str(expected), str(actual), status, why))
+        return passed
+
+    def not_run(self, name: str, reason: str, *, expected: object = "") -> None:
+        """Record that something could not be compared, and why: never a pass."""
+        self._add(CheckResult(name, str(expected), "", CheckStatus.NOT_RUN, reason))
+
+    def _add(self, result: CheckResult) -> None:
+        self.results.append(result)
+        self.progress(f"  {result.status.value:<8} {result.name}{': ' + result.reason if result.reason else ''}")
+
+    def broke(self, error: BcpError) -> None:
+        """Record that an error ended it. Denied, timed out or away is unknown; anything else is a failure."""
+        self.findings.append(f"{error.what} {error.remedy}")
+        if isinstance(error, CouldNotVerifyError | TransientError):
+            self.unknown = True
+        else:
+            self.results.append(CheckResult("completed", "yes", "no", CheckStatus.FAIL, error.what))
+
+    def stopped(self, why: str) -> None:
+        """Record that it was ended from outside, or by a mistake in the program: nobody knows the result."""
+        self.findings.append(why)
+        self.unknown = True
+
+    def close(self) -> None:
+        """Record every promised check that was not reached."""
+        reached = {result.name for result in self.results}
+        self.results += [
+            CheckResult(name, "", "", CheckStatus.NOT_RUN, "the drill ended before it")
+            for name in self.order.checks
+            if name not in reached
+        ]
+
+    @property
+    def verdict(self) -> Verdict:
+        """FAIL when anything was seen to be wrong, PASS only when everything promised was seen to be right."""
+        statuses = {result.status for result in self.results}
+        if CheckStatus.FAIL in statuses:
+            return Verdict.FAIL
+        missing = set(self.order.checks) - {one.name for one in self.results if one.status is CheckStatus.PASS}
+        if self.unknown or missing or CheckStatus.NOT_RUN in statuses or not statuses:
+            return Verdict.COULD_NOT_VERIFY
+        return Verdict.PASS
+
+    @property
+    def rto_seconds(self) -> float | None:
+        """From the start to the end of the last phase before teardown; None when one of them was cut off."""
+        ends = [phase.ended_utc for phase in self.phases if phase.name != TEARDOWN]
+        known = [end for end in ends if end is not None]
+        if not known or len(known) < len(ends):
+            return None
+        return (max(known) - self.started_utc).total_seconds()
+
+    @property
+    def rpo_seconds(self) -> float | None:
+        """How old the restored backup was when the drill began."""
+        backup = self.source_backup
+        return None if backup is None else (self.started_utc - backup.created_utc).total_seconds()
+
+
+def names_of(results: Iterable[CheckResult], status: CheckStatus) -> list[str]:
+    """The names of the checks that ended so."""
+    return [one.name for one in results if one.status is status]
