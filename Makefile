@@ -42,8 +42,9 @@ schemas: setup   ## Write the published JSON Schemas anew
 screenshots: setup ## Take docs/screenshots anew, in headless Chromium
 	$(BIN)/python -m raxx_bcp_tests.screenshots docs/screenshots
 
-bench: setup     ## Measure the export against a sequential walk and the bare floor
+bench: setup     ## Measure the export and the inventory beside the bare calls that they make
 	$(BIN)/python benchmarks/export.py
+	$(BIN)/python benchmarks/inventory.py
 
 lock: setup      ## Resolve the dependencies anew and write the hash locks: what runs is what was tested
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \

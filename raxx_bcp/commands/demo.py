@@ -22,7 +22,7 @@ from raxx_bcp.sandbox.supervisor import UNSET, Sandbox
 from raxx_bcp.vault.verify import PrivateKey, Verified, verify_export
 
 UI_PORT: Final = 3000
-JOBS: Final = ("daily_vault_export", "daily_inventory")
+JOBS: Final = ("daily_vault_snapshot", "daily_vault_export", "daily_inventory")
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _table(steps: list[Step]) -> str:
 def _where(dev: DagsterDev, sandbox: Sandbox) -> str:
     slack = sandbox.environment()["SLACK_API_URL"].removesuffix("api/")
     return (
-        f"\nThe UI: {dev.url}/assets/vault_export   What Slack received: {slack}\n"
+        f"\nThe UI: {dev.url}/assets   What Slack received: {slack}\n"
         "Schedules and sensors are running. Try, in a second terminal: raxx-bcp sandbox break vault-down\n"
         "Ctrl-C ends all of this."
     )

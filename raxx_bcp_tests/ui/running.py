@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from raxx_bcp.commands.demo import JOBS
 from raxx_bcp.sandbox.dagster_dev import free_port
 from raxx_bcp.sandbox.supervisor import UNSET, Sandbox
 from raxx_bcp_tests.faults.commands import CLI
@@ -93,9 +94,10 @@ def _wait_for_ui(process: subprocess.Popen[str]) -> str:
 
 
 def _table(process: subprocess.Popen[str]) -> str:
-    """The four result rows and the empty line before them, all printed before the UI was announced."""
+    """The result rows and the empty line before them, all printed before the UI was announced."""
     assert process.stdout is not None
-    return "".join(process.stdout.readline() for _row in range(5))
+    rows = 1 + 2 + len(JOBS)
+    return "".join(process.stdout.readline() for _row in range(rows))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from raxx_bcp.commands.demo import JOBS
 from raxx_bcp.sandbox import processes
 from raxx_bcp_tests.ui.running import Demo, browser_page, running_demo
 
@@ -14,7 +15,7 @@ from raxx_bcp_tests.ui.running import Demo, browser_page, running_demo
 @pytest.mark.browser
 def test_what_a_person_sees_of_a_good_and_of_a_bad_day() -> None:
     with browser_page() as page, running_demo() as demo:
-        assert len(re.findall(r"^ok ", demo.table, re.MULTILINE)) == 4
+        assert len(re.findall(r"^ok ", demo.table, re.MULTILINE)) == 2 + len(JOBS)
         _a_good_day(page, demo)
         demo.sandbox.break_("vault-project-left")
         _a_bad_day(page, demo)
@@ -29,9 +30,32 @@ def _a_good_day(page: Page, demo: Demo) -> None:
     for check in ("completeness", "read_back", "recipients", "second_copy", "today_is_there"):
         expect(page.get_by_text(check, exact=True).first).to_be_visible()
     expect(page.get_by_text("Succeeded")).to_have_count(7)
+    _green(page, demo, "vault_snapshot", "available", "retention", "snapshot_is_there")
+    _green(page, demo, "snapshot_inventory", "newest_is_fresh", "enough_good_ones", "freescout_backup")
+    _versioned(page, demo)
     page.goto(f"{demo.url}/automation")
-    for name in ("daily_vault_export_schedule", "freshness_sentinel_schedule", "alert_on_trouble"):
+    for name in (
+        "daily_vault_snapshot_schedule",
+        "daily_vault_export_schedule",
+        "freshness_sentinel_schedule",
+        "alert_on_trouble",
+    ):
         expect(page.get_by_text(name).first).to_be_visible()
+
+
+def _green(page: Page, demo: Demo, asset: str, *checks: str) -> None:
+    page.goto(f"{demo.url}/assets/{asset}?view=checks")
+    for check in checks:
+        expect(page.get_by_text(check, exact=True).first).to_be_visible()
+    expect(page.get_by_text("Succeeded").first).to_be_visible()
+    expect(page.get_by_text("Failed")).to_have_count(0)
+
+
+def _versioned(page: Page, demo: Demo) -> None:
+    """The blocking line is green; what this S3 server cannot say (public access, MFA) is a warning, not a pass."""
+    page.goto(f"{demo.url}/assets/state_bucket_posture?view=checks")
+    expect(page.get_by_text("versioning", exact=True).first).to_be_visible()
+    expect(page.get_by_text("Succeeded").first).to_be_visible()
 
 
 def _a_bad_day(page: Page, demo: Demo) -> None:

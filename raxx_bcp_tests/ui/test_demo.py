@@ -41,6 +41,7 @@ def test_once_passes_every_step_and_leaves_nothing_running(directory: Path) -> N
     assert result["ok"] is True
     assert {step["name"]: step["ok"] for step in result["steps"]} == {
         "sandbox": True,
+        "daily_vault_snapshot": True,
         "daily_vault_export": True,
         "daily_inventory": True,
         "opens with the operator's key": True,
