@@ -15,13 +15,13 @@ from raxx_bcp.checks import Check, Status, worst
 from raxx_bcp.clients.lightsail import InstanceSnapshot, Snapshots
 from raxx_bcp.clock import Clock, utc_now
 from raxx_bcp.errors import BcpError
+from raxx_bcp.patience import Patience, Progress, silent
 from raxx_bcp.policy import Policy
 from raxx_bcp.snapshots.copies import COPY, Copied, copy_to
 from raxx_bcp.snapshots.freescout import BackupState, FreeScoutBackup, backup_of
 from raxx_bcp.snapshots.names import FREESCOUT_TAG, is_ours, our_tags
 from raxx_bcp.snapshots.prune import Pruned, carry_out, plan
 from raxx_bcp.snapshots.take import Taken, take
-from raxx_bcp.snapshots.waiting import Patience, Progress, silent
 
 AVAILABLE_CHECK: Final = "available"
 RETENTION: Final = "retention"

@@ -50,11 +50,12 @@ class TestTheWholeSandbox:
     def test_every_part_runs_and_says_how_to_reach_it(self, sandbox: Sandbox) -> None:
         report = sandbox.status()
         assert report.healthy
-        assert [part.state for part in report.parts] == [Condition.READY, *[Condition.RUNNING] * 3]
+        assert [part.state for part in report.parts] == [Condition.READY, *[Condition.RUNNING] * 4]
         assert report.active_faults == ()
         assert set(sandbox.environment()) == {
             "AWS_ACCESS_KEY_ID",
             "AWS_DEFAULT_REGION",
+            "AWS_ENDPOINT_URL_LIGHTSAIL",
             "AWS_ENDPOINT_URL_S3",
             "AWS_REGION",
             "AWS_SECRET_ACCESS_KEY",
@@ -67,6 +68,7 @@ class TestTheWholeSandbox:
             "RAXX_BCP_GPG_PUBLIC_KEY_FILE",
             "RAXX_BCP_SANDBOX_DIR",
             "RAXX_BCP_VAULT_EXPORT__SECOND_COPY__BUCKET",
+            "RAXX_BCP_VAULT_SNAPSHOT__POLL_SECONDS",
             "SLACK_API_URL",
             "SLACK_BOT_TOKEN",
         }

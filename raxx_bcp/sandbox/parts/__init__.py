@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from raxx_bcp.sandbox.part import Part
-from raxx_bcp.sandbox.parts import infisical, operator_keys, s3, slack
+from raxx_bcp.sandbox.parts import infisical, lightsail, operator_keys, s3, slack
 
 PARTS: tuple[Part, ...] = (
     operator_keys.PART,
     s3.PART,
+    lightsail.PART,
     infisical.PART,
     slack.PART,
 )
