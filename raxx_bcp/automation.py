@@ -7,6 +7,7 @@ import dagster as dg
 from raxx_bcp.dagster_terms import SCHEDULED_TAG
 from raxx_bcp.policy import Policy
 from raxx_bcp.snapshots.assets import apply_vault_snapshot_addon
+from raxx_bcp.state_bucket.assets import enable_state_bucket_versioning
 
 daily_vault_export = dg.define_asset_job(
     "daily_vault_export",
@@ -20,8 +21,8 @@ daily_vault_snapshot = dg.define_asset_job(
 )
 daily_inventory = dg.define_asset_job(
     "daily_inventory",
-    selection=dg.AssetSelection.assets("vault_export_inventory", "snapshot_inventory"),
-    description="What the buckets and Lightsail really hold: gaps, sizes, versions, costs.",
+    selection=dg.AssetSelection.assets("vault_export_inventory", "snapshot_inventory", "state_bucket_posture"),
+    description="What the buckets and Lightsail really hold and how they are set up: gaps, costs, versions, posture.",
 )
 freshness_sentinel = dg.define_asset_job(
     "freshness_sentinel",
@@ -33,7 +34,7 @@ freshness_sentinel = dg.define_asset_job(
 )
 
 ASSET_JOBS = [daily_vault_snapshot, daily_vault_export, daily_inventory, freshness_sentinel]
-OP_JOBS = [apply_vault_snapshot_addon]
+OP_JOBS = [apply_vault_snapshot_addon, enable_state_bucket_versioning]
 
 
 def schedules(policy: Policy) -> list[dg.ScheduleDefinition]:

@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "doctor": ("raxx_bcp.commands.doctor", "What can this machine see and do, and what not? With each remedy."),
     "sandbox": ("raxx_bcp.commands.sandbox", "A local Raxx on loopback, to try and to break."),
     "snapshot": ("raxx_bcp.commands.snapshot", "D1: take the vault host's snapshot, list what there is."),
+    "state-bucket": ("raxx_bcp.commands.state_bucket", "D2: is the state bucket as promised? Switch versioning on."),
     "vault": ("raxx_bcp.commands.vault", "D3: export the Infisical vault, list and verify the exports."),
 }
 
@@ -32,7 +33,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, _summary = _COMMANDS[cmd_name]
-        command = getattr(importlib.import_module(module), cmd_name)
+        command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
         if not isinstance(command, click.Command):
             raise TypeError(cmd_name)
         return command

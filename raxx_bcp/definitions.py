@@ -16,6 +16,7 @@ from raxx_bcp.dagster_terms import RAXX_KEY
 from raxx_bcp.policy import Policy, load_policy
 from raxx_bcp.resources import Raxx
 from raxx_bcp.snapshots import assets as snapshots
+from raxx_bcp.state_bucket import assets as state_bucket
 from raxx_bcp.vault import assets as vault
 
 
@@ -29,6 +30,8 @@ def build_defs(policy: Policy | None = None, resource_overrides: Mapping[str, An
             vault.infisical_vault,
             snapshots.vault_snapshot_asset(policy.vault_snapshot),
             snapshots.snapshot_inventory_asset(policy),
+            state_bucket.terraform_state_bucket,
+            state_bucket.state_bucket_posture_asset(policy),
             vault.vault_export_asset(policy.vault_export),
             vault.inventory_asset(policy.vault_export),
         ],

@@ -7,27 +7,29 @@ implemented" are ``CouldNotVerifyError``, never "off" or "absent".
 from __future__ import annotations
 
 import base64
-import contextlib
 import enum
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError, UsageError
+from raxx_bcp.clients.s3_errors import ConflictError, ObjectAbsentError, s3_errors
+from raxx_bcp.errors import PermanentError, UsageError
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-_ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
-_DENIED: Final = frozenset({"403", "AccessDenied", "Forbidden"})
-_UNKNOWN: Final = frozenset({"501", "NotImplemented"})
-_BUSY: Final = frozenset(
-    {"500", "502", "503", "504", "InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout", "Throttling"}
-)
-_LOST_RACE: Final = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
-_BAD_CREDENTIALS: Final = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"})
+__all__ = [
+    "Bucket",
+    "ConflictError",
+    "ObjectAbsentError",
+    "ObjectVersion",
+    "Receipt",
+    "StoredObject",
+    "Versioning",
+    "make_client",
+]
 
 
 class Versioning(enum.StrEnum):
@@ -36,14 +38,6 @@ class Versioning(enum.StrEnum):
     ENABLED = "Enabled"
     SUSPENDED = "Suspended"
     NEVER_ENABLED = "never enabled"
-
-
-class ConflictError(PermanentError):
-    """Somebody else wrote the object first; nothing was overwritten."""
-
-
-class ObjectAbsentError(PermanentError):
-    """There is no such object, or no such version of it."""
 
 
 @dataclass(frozen=True)
@@ -98,15 +92,24 @@ class Bucket:
     @property
     def _client(self) -> S3Client:
         if self._made is None:
-            self._made = _make_client(self._region, self._profile)
+            self._made = make_client(self._region, self._profile)
         return self._made
 
     def versioning(self) -> Versioning:
         """Does the bucket keep versions?"""
-        with self._errors("read the versioning of"):
+        with s3_errors("read the versioning of", self.name):
             answer: Mapping[str, Any] = self._client.get_bucket_versioning(Bucket=self.name)
         status = answer.get("Status")
         return Versioning(status) if status else Versioning.NEVER_ENABLED
+
+    def object_lock(self) -> bool:
+        """Can an object of the bucket be locked for a time (Object Lock)?"""
+        try:
+            with s3_errors("read the Object Lock configuration of", self.name):
+                answer: Mapping[str, Any] = self._client.get_object_lock_configuration(Bucket=self.name)
+        except ObjectAbsentError:
+            return False
+        return "Enabled" in answer.get("ObjectLockConfiguration", {}).values()
 
     def put(
         self,
@@ -139,14 +142,14 @@ class Bucket:
             request["IfMatch"] = only_if_etag
         if compliance_until is not None:
             request |= {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": compliance_until}
-        with self._errors(f"store {key} in", denied=PermanentError):
+        with s3_errors(f"store {key} in", self.name, denied=PermanentError):
             answer = self._client.put_object(**request)
         return Receipt(self.name, key, _version(answer.get("VersionId")), answer["ETag"], digest.hexdigest())
 
     def head(self, key: str, *, version_id: str | None = None) -> StoredObject | None:
         """The object as stored, or None where there is none."""
         try:
-            with self._errors(f"look at {key} in"):
+            with s3_errors(f"look at {key} in", self.name):
                 answer = self._client.head_object(Bucket=self.name, Key=key, **_at(version_id))
         except ObjectAbsentError:
             return None
@@ -161,14 +164,21 @@ class Bucket:
 
     def get(self, key: str, *, version_id: str | None = None) -> bytes:
         """The whole body of an object."""
-        with self._errors(f"read {key} from"):
+        with s3_errors(f"read {key} from", self.name):
             answer = self._client.get_object(Bucket=self.name, Key=key, **_at(version_id))
             return answer["Body"].read()
+
+    def keys(self, prefix: str, *, start_after: str = "") -> list[str]:
+        """The key of every current object under ``prefix`` that sorts behind ``start_after``, in key order."""
+        listed = self._client.get_paginator("list_objects_v2")
+        with s3_errors(f"list {prefix} in", self.name):
+            pages = listed.paginate(Bucket=self.name, Prefix=prefix, StartAfter=start_after)
+            return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
     def objects(self, prefix: str) -> list[StoredObject]:
         """Every current object under ``prefix`` in key order, without its metadata."""
         found: list[StoredObject] = []
-        with self._errors(f"list {prefix} in"):
+        with s3_errors(f"list {prefix} in", self.name):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
                 found += [
                     StoredObject(item["Key"], item["Size"], item["ETag"], None, item["LastModified"])
@@ -179,7 +189,7 @@ class Bucket:
     def versions(self, prefix: str) -> list[ObjectVersion]:
         """Every version and delete marker under ``prefix``, newest first within a key."""
         found: list[ObjectVersion] = []
-        with self._errors(f"list the versions of {prefix} in"):
+        with s3_errors(f"list the versions of {prefix} in", self.name):
             for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self.name, Prefix=prefix):
                 found += [
                     ObjectVersion(v["Key"], v["VersionId"], v["Size"], v["LastModified"], v["IsLatest"], False)
@@ -191,53 +201,12 @@ class Bucket:
                 ]
         return sorted(found, key=lambda version: (version.key, -version.modified_utc.timestamp()))
 
-    @contextlib.contextmanager
-    def _errors(self, action: str, *, denied: type[BcpError] = CouldNotVerifyError) -> Iterator[None]:
-        """``denied`` says what a refusal means: a denied look is unknown, a denied write has failed."""
-        from botocore import exceptions
 
-        try:
-            yield
-        except exceptions.ClientError as error:
-            raise _translated(error, action, self.name, denied) from None
-        except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
-            raise UsageError(
-                f"There are no usable AWS credentials to {action} bucket {self.name} ({type(error).__name__}).",
-                "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or an instance role.",
-            ) from None
-        except (exceptions.BotoCoreError, OSError) as error:
-            raise TransientError(
-                f"S3 could not be reached to {action} bucket {self.name} ({type(error).__name__}).",
-                "Check the network and AWS_ENDPOINT_URL_S3, then try again.",
-            ) from None
+def make_client(region: str, profile: str) -> S3Client:
+    """A client with the machine's own AWS settings where ``region`` or ``profile`` is empty.
 
-
-def _translated(error: Any, action: str, bucket: str, denied: type[BcpError]) -> BcpError:
-    code = str(error.response.get("Error", {}).get("Code", "unknown"))
-    status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
-    failed = f"S3 could not {action} bucket {bucket} ({code})."
-    if code == "NoSuchBucket":
-        return PermanentError(
-            failed, "The bucket does not exist here: check state_bucket.name in bcp.toml and the region."
-        )
-    if code in _BAD_CREDENTIALS:
-        return PermanentError(failed, "The AWS credentials are wrong or have expired: give valid ones.")
-    if code in _ABSENT:
-        return ObjectAbsentError(failed, "Look at raxx-bcp vault list for what is there.")
-    if code in _LOST_RACE:
-        return ConflictError(
-            failed, "Another run stored it first and nothing was overwritten; look at raxx-bcp vault list."
-        )
-    if code in _DENIED or status == "403":
-        return denied(failed, "The role may not do this: see deploy/iam/ for the rights it needs.")
-    if code in _UNKNOWN or status == "501":
-        return CouldNotVerifyError(failed, "This S3 server does not implement it, so its state is unknown.")
-    if code in _BUSY:
-        return TransientError(failed, "S3 is busy or failing: try again later.")
-    return PermanentError(failed, "Look the code up in the S3 error reference; nothing was stored.")
-
-
-def _make_client(region: str, profile: str) -> S3Client:
+    Raises ``UsageError`` where the profile is not configured.
+    """
     import boto3
     from botocore.config import Config
     from botocore.exceptions import ProfileNotFound

@@ -5,11 +5,17 @@ from __future__ import annotations
 import click
 
 from raxx_bcp.alerts.doctor import slack_check
-from raxx_bcp.checks import worst
+from raxx_bcp.checks import guarded, worst
 from raxx_bcp.clock import utc_now
 from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option
 from raxx_bcp.policy import load_policy
-from raxx_bcp.vault.doctor import examine
+from raxx_bcp.snapshots.doors import snapshot_doors
+from raxx_bcp.snapshots.health import checks_of as snapshots
+from raxx_bcp.snapshots.inventory import take_inventory
+from raxx_bcp.state_bucket.doors import state_bucket_settings
+from raxx_bcp.state_bucket.posture import examine as state_bucket
+from raxx_bcp.state_bucket.posture import weighed
+from raxx_bcp.vault.doctor import examine as vault
 
 
 @click.command()
@@ -18,8 +24,15 @@ from raxx_bcp.vault.doctor import examine
 def doctor(*, as_json: bool) -> int:
     """What can this machine see and do, and what not? Each finding with its remedy. Changes nothing."""
     policy = load_policy()
-    checks = (*examine(policy, utc_now()), slack_check(policy.alerts))
-    status = worst(checks)
+    now = utc_now()
+    posture = guarded("state bucket posture", lambda: state_bucket(state_bucket_settings(policy), policy, now).checks)
+    others = (
+        *vault(policy, now),
+        *guarded("lightsail", lambda: snapshots(take_inventory(snapshot_doors(policy), policy, now))),
+        slack_check(policy.alerts),
+    )
+    checks = (*others[:-1], *posture, others[-1])
+    status = worst((*others, *(weighed(check) for check in posture)))
     result = {"ok": exit_code(status) == 0, "status": status.value, "checks": [check.as_dict() for check in checks]}
     emit(result, "\n".join(check_lines(checks)), as_json=as_json)
     return exit_code(status)

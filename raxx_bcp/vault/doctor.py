@@ -8,7 +8,7 @@ from raxx_bcp import environment
 from raxx_bcp.checks import Check, Status, guarded
 from raxx_bcp.clients.gpg import keyring
 from raxx_bcp.clients.infisical import Infisical
-from raxx_bcp.clients.s3 import Bucket, Versioning
+from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.policy import Policy, VaultExport
 from raxx_bcp.vault import gate, walk
 from raxx_bcp.vault.export import organisation_projects
@@ -23,7 +23,7 @@ def examine(policy: Policy, now: datetime) -> list[Check]:
     return [
         *guarded("operator key", lambda: [_key(policy.vault_export, now)]),
         *guarded("vault", lambda: _vault(policy)),
-        *guarded("state bucket", lambda: _bucket(bucket, policy.vault_export, now)),
+        *guarded("state bucket", lambda: [freshness_check(bucket, policy.vault_export, now)]),
         _second_copy(policy),
     ]
 
@@ -76,24 +76,6 @@ def _unseen(joined: list[Membership], org_admin: Infisical | None, policy: Vault
         seen = "all projects that the policy expects are seen; whether there are others, this identity cannot know."
         return [Check(name, Status.WARN, seen, remedy)]
     return [Check(name, Status.COULD_NOT_VERIFY, "an identity sees only what it has joined.", remedy)]
-
-
-def _bucket(bucket: Bucket, policy: VaultExport, now: datetime) -> list[Check]:
-    fresh = freshness_check(bucket, policy, now)
-    return [*guarded("versioning", lambda: [_versioning(bucket)]), fresh]
-
-
-def _versioning(bucket: Bucket) -> Check:
-    state = bucket.versioning()
-    detail = f"bucket {bucket.name}: versioning {state.value}."
-    if state is Versioning.ENABLED:
-        return Check("versioning", Status.PASS, detail)
-    return Check(
-        "versioning",
-        Status.FAIL,
-        detail,
-        f"aws s3api put-bucket-versioning --bucket {bucket.name} --versioning-configuration Status=Enabled",
-    )
 
 
 def _second_copy(policy: Policy) -> Check:

@@ -10,6 +10,7 @@ import socket
 import string
 import sys
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,29 @@ _PORTS = (
     Port("admin", 8720, twin=_SEAWEED_ADMIN_GRPC, blocked=_socket_in_the_way),
 )
 
-_DENIED_SID = "SandboxS3Denied"
+# Those of the shipped bcp.toml.
+TERRAFORM_ROLES = tuple(f"arn:aws:iam::123456789012:role/raxx-terraform-{role}" for role in ("plan", "apply"))
+
+
+def _deny(sid: str, actions: list[str], below: str, who: Any = "*") -> dict[str, Any]:
+    """One statement of the state bucket's policy."""
+    resource = f"arn:aws:s3:::{STATE_BUCKET}{below}"
+    return {"Sid": sid, "Effect": "Deny", "Principal": who, "Action": actions, "Resource": resource}
+
+
+# A rule against plain http is not here: it would lock everybody out of this server, which has no TLS.
+_EXPORTS = f"/{EXPORTS_PREFIX}*"
+_KEEP_TERRAFORM_OUT = _deny(
+    "TerraformDoesNotReadExports", ["s3:GetObject", "s3:GetObjectVersion"], _EXPORTS, {"AWS": list(TERRAFORM_ROLES)}
+)
+_DENY_PUTS = _deny("SandboxS3Denied", ["s3:PutObject"], _EXPORTS)
+# Not GetBucketPolicy: without it nobody could take this statement out again.
+_LOOKS = ("BucketVersioning", "BucketPublicAccessBlock", "EncryptionConfiguration", "LifecycleConfiguration")
+_DENY_LOOKS = _deny("SandboxStateBucketDenied", ["s3:ListBucketVersions", *(f"s3:Get{look}" for look in _LOOKS)], "")
+
+_ENCRYPTION: Any = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
+_EVERYTHING: Any = {"ID": "prior-versions-for-a-year", "Status": "Enabled", "Filter": {"Prefix": ""}}
+_LIFECYCLE: Any = {"Rules": [{**_EVERYTHING, "NoncurrentVersionExpiration": {"NoncurrentDays": 365}}]}
 _TERRAFORM_STATES = {"raxx-app/terraform.tfstate": 4, "raxx-dns/terraform.tfstate": 3}
 
 
@@ -184,7 +207,7 @@ def _answers(place: Place) -> bool:
 
 
 def _fill(place: Place) -> None:
-    """Make the two buckets and the Terraform states, and leave alone what is there already."""
+    """Make the two buckets, their settings and the Terraform states, and leave alone what is there already."""
     s3 = client(place)
     try:
         existing = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
@@ -192,14 +215,36 @@ def _fill(place: Place) -> None:
             s3.create_bucket(Bucket=STATE_BUCKET)
         if SECOND_COPY_BUCKET not in existing:
             s3.create_bucket(Bucket=SECOND_COPY_BUCKET, ObjectLockEnabledForBucket=True)
+        _without(_DENY_LOOKS)(place)  # a fault, which is switched on again after this
         if "Status" not in s3.get_bucket_versioning(Bucket=STATE_BUCKET):
             s3.put_bucket_versioning(Bucket=STATE_BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        _set_up(s3)
         for key, serials in _TERRAFORM_STATES.items():
             known = s3.list_object_versions(Bucket=STATE_BUCKET, Prefix=key)
             for serial in range(len(known.get("Versions", [])) + 1, serials + 1):
                 s3.put_object(Bucket=STATE_BUCKET, Key=key, Body=_terraform_state(key, serial))
     except (BotoCoreError, ClientError) as error:
         raise _unwilling("fill its buckets", error) from error
+
+
+def _set_up(s3: S3Client) -> None:
+    """The settings that D2 promises, each where nobody has set one. PublicAccessBlock this server does not have."""
+    if _is_absent(lambda: s3.get_bucket_encryption(Bucket=STATE_BUCKET)):
+        s3.put_bucket_encryption(Bucket=STATE_BUCKET, ServerSideEncryptionConfiguration=_ENCRYPTION)
+    if _is_absent(lambda: s3.get_bucket_lifecycle_configuration(Bucket=STATE_BUCKET)):
+        s3.put_bucket_lifecycle_configuration(Bucket=STATE_BUCKET, LifecycleConfiguration=_LIFECYCLE)
+    if _is_absent(lambda: s3.get_bucket_policy(Bucket=STATE_BUCKET)):
+        _store(s3, [_KEEP_TERRAFORM_OUT])
+
+
+def _is_absent(read: Callable[[], object]) -> bool:
+    try:
+        read()
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.NOT_FOUND:
+            return True
+        raise
+    return False
 
 
 def _terraform_state(key: str, serial: int) -> bytes:
@@ -245,45 +290,43 @@ def _versioning(status: Any) -> Callable[[Place], None]:
     return switch
 
 
-def _policy(s3: S3Client) -> dict[str, Any]:
-    """The state bucket's policy without our statement; somebody may have set one, and keeps it."""
+def _statements(s3: S3Client) -> list[dict[str, Any]]:
+    """The state bucket's policy; somebody may have set one, and keeps it."""
     try:
-        policy: dict[str, Any] = json.loads(s3.get_bucket_policy(Bucket=STATE_BUCKET)["Policy"])
+        policy = json.loads(s3.get_bucket_policy(Bucket=STATE_BUCKET)["Policy"])
     except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchBucketPolicy":
             raise
-        return {"Version": "2012-10-17", "Statement": []}
-    policy["Statement"] = [each for each in policy["Statement"] if each.get("Sid") != _DENIED_SID]
-    return policy
+        return []
+    return list(policy["Statement"])
 
 
-def _deny_puts(place: Place) -> None:
-    denied = {
-        "Sid": _DENIED_SID,
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:PutObject",
-        "Resource": f"arn:aws:s3:::{STATE_BUCKET}/{EXPORTS_PREFIX}*",
-    }
+def _store(s3: S3Client, statements: list[dict[str, Any]]) -> None:
+    if statements:
+        policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        s3.put_bucket_policy(Bucket=STATE_BUCKET, Policy=policy)
+    else:
+        s3.delete_bucket_policy(Bucket=STATE_BUCKET)
+
+
+def _with(statement: dict[str, Any]) -> Callable[[Place], None]:
+    return lambda place: _edit_policy(place, statement["Sid"], [statement])
+
+
+def _without(statement: dict[str, Any]) -> Callable[[Place], None]:
+    return lambda place: _edit_policy(place, statement["Sid"], [])
+
+
+def _edit_policy(place: Place, sid: str, instead: list[dict[str, Any]]) -> None:
+    """Have ``instead`` in place of the statement ``sid``, and leave all others as they are."""
     try:
         s3 = client(place)
-        policy = _policy(s3)
-        policy["Statement"].append(denied)
-        s3.put_bucket_policy(Bucket=STATE_BUCKET, Policy=json.dumps(policy))
+        before = _statements(s3)
+        after = [each for each in before if each.get("Sid") != sid] + instead
+        if after != before:
+            _store(s3, after)
     except (BotoCoreError, ClientError) as error:
-        raise _unwilling("take a bucket policy", error) from error
-
-
-def _allow_puts(place: Place) -> None:
-    try:
-        s3 = client(place)
-        policy = _policy(s3)
-        if policy["Statement"]:
-            s3.put_bucket_policy(Bucket=STATE_BUCKET, Policy=json.dumps(policy))
-        else:
-            s3.delete_bucket_policy(Bucket=STATE_BUCKET)
-    except (BotoCoreError, ClientError) as error:
-        raise _unwilling("drop the bucket policy", error) from error
+        raise _unwilling(f"change the policy of {STATE_BUCKET}", error) from error
 
 
 def _tidy(place: Place) -> None:
@@ -327,8 +370,20 @@ PART = Part(
         Fault(
             "s3-denied",
             f"Writing under {EXPORTS_PREFIX} in {STATE_BUCKET} is denied by the bucket's policy.",
-            _deny_puts,
-            _allow_puts,
+            _with(_DENY_PUTS),
+            _without(_DENY_PUTS),
+        ),
+        Fault(
+            "state-bucket-denied",
+            f"Looking at the settings of {STATE_BUCKET} and at its versions is denied by the bucket's policy.",
+            _with(_DENY_LOOKS),
+            _without(_DENY_LOOKS),
+        ),
+        Fault(
+            "terraform-reads-exports",
+            f"The policy of {STATE_BUCKET} no longer keeps Terraform's roles from reading {EXPORTS_PREFIX}.",
+            _without(_KEEP_TERRAFORM_OUT),
+            _with(_KEEP_TERRAFORM_OUT),
         ),
         Fault(
             "bucket-versioning-off",

@@ -1,0 +1,215 @@
+"""The door to one S3 bucket's settings and to the history of its objects: reads, and one switch.
+
+The switch turns versioning on. Nothing here turns anything off, and nothing deletes. A setting that S3 says is not
+there is None; denied and "not implemented" are ``CouldNotVerifyError``, never "off".
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from raxx_bcp.clients.s3 import ObjectVersion, Versioning, make_client
+from raxx_bcp.clients.s3_errors import s3_errors
+from raxx_bcp.errors import CouldNotVerifyError, PermanentError
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+_ABSENT: Final = frozenset(
+    {
+        "NoSuchBucketPolicy",
+        "NoSuchLifecycleConfiguration",
+        "NoSuchPublicAccessBlockConfiguration",
+        "ServerSideEncryptionConfigurationNotFoundError",
+    }
+)
+
+Named = TypeVar("Named", bound=enum.StrEnum)
+
+
+class MfaDelete(enum.StrEnum):
+    """Does it take the root user's device to delete a version? (GetBucketVersioning)."""
+
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"
+    NEVER_CONFIGURED = "never configured"
+
+
+@dataclass(frozen=True)
+class VersioningState:
+    """What GetBucketVersioning says."""
+
+    versioning: Versioning
+    mfa_delete: MfaDelete
+
+
+@dataclass(frozen=True)
+class DefaultEncryption:
+    """What S3 does with an object that comes without a wish of its own. ``kms_key`` is empty for SSE-S3."""
+
+    algorithm: str
+    kms_key: str = ""
+
+
+@dataclass(frozen=True)
+class PublicAccessBlock:
+    """The bucket's own four switches; one that S3 does not mention is off."""
+
+    block_public_acls: bool
+    ignore_public_acls: bool
+    block_public_policy: bool
+    restrict_public_buckets: bool
+
+
+@dataclass(frozen=True)
+class LifecycleRule:
+    """What a rule removes. Days count from the day on which an object was stored, or became noncurrent."""
+
+    rule_id: str
+    enabled: bool
+    prefix: str
+    narrowed: bool
+    """Does the rule ask for tags or sizes too? Then not every object under ``prefix`` is meant."""
+    expires_after_days: int | None = None
+    """Current objects are expired so many days after they were stored."""
+    expires_on: datetime | None = None
+    """Current objects are expired at this time."""
+    noncurrent_days: int | None = None
+    """Prior versions are deleted for good so many days after they became noncurrent."""
+    noncurrent_kept: int = 0
+    """So many of the newest prior versions are kept all the same."""
+
+    @property
+    def expires_current(self) -> bool:
+        """Does it remove objects that are in use?"""
+        return self.expires_after_days is not None or self.expires_on is not None
+
+
+class BucketSettings:
+    """One bucket's settings, through a boto3 client that is made on first use.
+
+    Every method raises ``TransientError`` (unreachable, busy), ``CouldNotVerifyError`` (denied, not implemented),
+    ``UsageError`` (no credentials) or ``PermanentError`` (no such bucket, bad credentials).
+    """
+
+    def __init__(self, name: str, client: S3Client | None = None) -> None:
+        self.name = name
+        self._made = client
+
+    @property
+    def _client(self) -> S3Client:
+        if self._made is None:
+            self._made = make_client("", "")
+        return self._made
+
+    def versioning(self) -> VersioningState:
+        """Are versions kept, and who may delete them?"""
+        with s3_errors("read the versioning of", self.name):
+            answer: Mapping[str, Any] = self._client.get_bucket_versioning(Bucket=self.name)
+        return VersioningState(
+            self._one_of(Versioning, answer.get("Status"), Versioning.NEVER_ENABLED),
+            self._one_of(MfaDelete, answer.get("MFADelete"), MfaDelete.NEVER_CONFIGURED),
+        )
+
+    def enable_versioning(self) -> None:
+        """One PutBucketVersioning with Status=Enabled. Raises ``PermanentError`` where it is denied."""
+        with s3_errors("switch versioning on in", self.name, denied=PermanentError):
+            self._client.put_bucket_versioning(Bucket=self.name, VersioningConfiguration={"Status": "Enabled"})
+
+    def default_encryption(self) -> DefaultEncryption | None:
+        """How new objects are encrypted at rest, or None where the bucket says nothing."""
+        answer = self._read("read the default encryption of", lambda s3: s3.get_bucket_encryption(Bucket=self.name))
+        rules = answer["ServerSideEncryptionConfiguration"]["Rules"] if answer else []
+        defaults = [rule["ApplyServerSideEncryptionByDefault"] for rule in rules if _has_default(rule)]
+        if not defaults:
+            return None
+        return DefaultEncryption(defaults[0]["SSEAlgorithm"], defaults[0].get("KMSMasterKeyID", ""))
+
+    def public_access_block(self) -> PublicAccessBlock | None:
+        """The bucket's own block of public access, or None where it has none."""
+        answer = self._read("read the public access block of", lambda s3: s3.get_public_access_block(Bucket=self.name))
+        if answer is None:
+            return None
+        switches = answer["PublicAccessBlockConfiguration"]
+        return PublicAccessBlock(
+            block_public_acls=switches.get("BlockPublicAcls", False),
+            ignore_public_acls=switches.get("IgnorePublicAcls", False),
+            block_public_policy=switches.get("BlockPublicPolicy", False),
+            restrict_public_buckets=switches.get("RestrictPublicBuckets", False),
+        )
+
+    def lifecycle_rules(self) -> tuple[LifecycleRule, ...] | None:
+        """Every rule, also those that are switched off, or None where there is no lifecycle configuration."""
+        answer = self._read(
+            "read the lifecycle rules of", lambda s3: s3.get_bucket_lifecycle_configuration(Bucket=self.name)
+        )
+        return None if answer is None else tuple(_rule(rule) for rule in answer.get("Rules", []))
+
+    def policy(self) -> str | None:
+        """The bucket policy as the JSON text that S3 keeps, or None where there is none."""
+        answer = self._read("read the policy of", lambda s3: s3.get_bucket_policy(Bucket=self.name))
+        return None if answer is None else str(answer["Policy"])
+
+    def object_versions(self) -> Iterator[ObjectVersion]:
+        """Every version and delete marker in the bucket. One page is held at a time, in no order within it."""
+        action = "list the versions in"
+        with s3_errors(action, self.name):
+            pages = iter(self._client.get_paginator("list_object_versions").paginate(Bucket=self.name))
+        while True:
+            with s3_errors(action, self.name):
+                page = next(pages, None)
+            if page is None:
+                return
+            for v in page.get("Versions", []):
+                yield ObjectVersion(v["Key"], v["VersionId"], v["Size"], v["LastModified"], v["IsLatest"], False)
+            for m in page.get("DeleteMarkers", []):
+                yield ObjectVersion(m["Key"], m["VersionId"], 0, m["LastModified"], m["IsLatest"], True)
+
+    def _read(self, action: str, call: Callable[[S3Client], Any]) -> Mapping[str, Any] | None:
+        from botocore.exceptions import ClientError
+
+        with s3_errors(action, self.name):
+            try:
+                answer: Mapping[str, Any] = call(self._client)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in _ABSENT:
+                    return None
+                raise
+        return answer
+
+    def _one_of(self, names: type[Named], answered: str | None, absent: Named) -> Named:
+        try:
+            return names(answered) if answered else absent
+        except ValueError:
+            raise CouldNotVerifyError(
+                f"S3 says {answered!r} of the versioning of bucket {self.name}, which is no known answer.",
+                "Look at the bucket in the S3 console; this server may not be S3.",
+            ) from None
+
+
+def _has_default(rule: Mapping[str, Any]) -> bool:
+    """A rule may also only say which encryption it refuses."""
+    return bool(rule.get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm"))
+
+
+def _rule(rule: Mapping[str, Any]) -> LifecycleRule:
+    """A filter is one condition, or several below ``And``; rules from before 2016 have the prefix beside it."""
+    conditions: dict[str, Any] = dict(rule.get("Filter", {}))
+    conditions |= conditions.pop("And", {})
+    prefix = str(conditions.pop("Prefix", rule.get("Prefix", "")))
+    expiration = rule.get("Expiration", {})
+    noncurrent = rule.get("NoncurrentVersionExpiration")
+    return LifecycleRule(
+        rule_id=rule.get("ID", ""),
+        enabled=rule.get("Status") == "Enabled",
+        prefix=prefix,
+        narrowed=bool(conditions),
+        expires_after_days=expiration.get("Days"),
+        expires_on=expiration.get("Date"),
+        noncurrent_days=noncurrent.get("NoncurrentDays", 0) if noncurrent else None,
+        noncurrent_kept=noncurrent.get("NewerNoncurrentVersions", 0) if noncurrent else 0,
+    )
