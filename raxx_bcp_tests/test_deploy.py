@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 IAM = ROOT / "deploy" / "iam"
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 PRODUCT = [path for path in (ROOT / "raxx_bcp").rglob("*.py") if "sandbox" not in path.parts]
-VARIABLE = re.compile(r'"((?:RAXX_BCP|INFISICAL|SLACK)_[A-Z0-9_]*[A-Z0-9])"')
+VARIABLE = re.compile(r'"((?:RAXX_BCP|INFISICAL|SLACK|HEROKU)_[A-Z0-9_]*[A-Z0-9])"')
 
 
 def _statements(name: str) -> list[dict[str, object]]:
@@ -51,7 +51,7 @@ def test_every_variable_that_the_code_reads_is_in_the_example() -> None:
 
 def test_every_variable_of_the_example_is_read_somewhere() -> None:
     named = re.findall(
-        r"^((?:RAXX_BCP|INFISICAL|SLACK)_[A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE
+        r"^((?:RAXX_BCP|INFISICAL|SLACK|HEROKU)_[A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE
     )
     code = "\n".join(path.read_text() for path in (ROOT / "raxx_bcp").rglob("*.py"))
     assert [name for name in named if f'"{name}"' not in code] == []
