@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Final
 
 import dagster as dg
 
@@ -66,6 +67,10 @@ def day_of_run(context: dg.AssetExecutionContext) -> str:
         raise dg.Failure(f"Dagster has no record of run {context.run.run_id}.", allow_retries=False)
     scheduled = context.run.tags.get(SCHEDULED_TAG)
     return run_day(datetime.fromisoformat(scheduled) if scheduled else None, created)
+
+
+INVENTORY_FRESHNESS: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26))
+"""For what is looked at every day at 07:30: a day, and two hours for a late start."""
 
 
 def daily_freshness(daily: Daily) -> dg.FreshnessPolicy:

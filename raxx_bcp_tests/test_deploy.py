@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 IAM = ROOT / "deploy" / "iam"
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 PRODUCT = [path for path in (ROOT / "raxx_bcp").rglob("*.py") if "sandbox" not in path.parts]
-VARIABLE = re.compile(r'"((?:RAXX_BCP|INFISICAL|SLACK|HEROKU)_[A-Z0-9_]*[A-Z0-9])"')
+VARIABLE = re.compile(r'"((?:RAXX_BCP|INFISICAL|SLACK)_[A-Z0-9_]*[A-Z0-9]|HEROKU_API_[A-Z]+|HEROKU_DATA_URL)"')
 
 
 def _statements(name: str) -> list[dict[str, object]]:

@@ -15,7 +15,13 @@ import raxx_bcp
 
 ROOT = Path(raxx_bcp.__file__).parent
 MAY_USE_THE_SANDBOX = {"raxx_bcp.commands.demo", "raxx_bcp.commands.sandbox"}
-WITHOUT_DAGSTER = ("raxx_bcp.cli", "raxx_bcp.commands.vault", "raxx_bcp.commands.doctor")
+WITHOUT_DAGSTER = (
+    "raxx_bcp.cli",
+    "raxx_bcp.commands.doctor",
+    "raxx_bcp.commands.snapshot",
+    "raxx_bcp.commands.state_bucket",
+    "raxx_bcp.commands.vault",
+)
 
 
 def modules() -> dict[str, Path]:

@@ -7,6 +7,7 @@ import dagster as dg
 
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.dagster_terms import (
+    INVENTORY_FRESHNESS,
     OWNER,
     check_result,
     daily_freshness,
@@ -133,6 +134,7 @@ def snapshot_inventory_asset(policy: Policy) -> dg.AssetsDefinition:
         owners=[OWNER],
         deps=["vault_snapshot", freescout_instance],
         code_version="1",
+        freshness_policy=INVENTORY_FRESHNESS,
         check_specs=[
             dg.AssetCheckSpec(
                 name,

@@ -6,7 +6,7 @@ from typing import Any, Final
 import dagster as dg
 
 from raxx_bcp.checks import Check, Status
-from raxx_bcp.dagster_terms import OWNER, check_result, failure, operator_errors
+from raxx_bcp.dagster_terms import INVENTORY_FRESHNESS, OWNER, check_result, failure, operator_errors
 from raxx_bcp.errors import BcpError
 from raxx_bcp.policy import Policy
 from raxx_bcp.resources import Raxx
@@ -39,6 +39,7 @@ def state_bucket_posture_asset(policy: Policy) -> dg.AssetsDefinition:
         owners=[OWNER],
         deps=[terraform_state_bucket],
         code_version="1",
+        freshness_policy=INVENTORY_FRESHNESS,
         check_specs=[
             dg.AssetCheckSpec(
                 name, asset="state_bucket_posture", description=_CHECK_DESCRIPTIONS[name], blocking=name in BLOCKING

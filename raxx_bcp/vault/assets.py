@@ -6,7 +6,15 @@ from typing import Final
 
 import dagster as dg
 
-from raxx_bcp.dagster_terms import OWNER, check_result, daily_freshness, day_of_run, late_clock, operator_errors
+from raxx_bcp.dagster_terms import (
+    INVENTORY_FRESHNESS,
+    OWNER,
+    check_result,
+    daily_freshness,
+    day_of_run,
+    late_clock,
+    operator_errors,
+)
 from raxx_bcp.policy import VaultExport
 from raxx_bcp.resources import Raxx
 from raxx_bcp.vault.export import CHECK_NAMES, SECOND_COPY, ExportReceipt, export_vault
@@ -115,6 +123,7 @@ def inventory_asset(policy: VaultExport) -> dg.AssetsDefinition:
         owners=[OWNER],
         deps=["vault_export"],
         code_version="1",
+        freshness_policy=INVENTORY_FRESHNESS,
         check_specs=[
             dg.AssetCheckSpec("no_gaps", asset="vault_export_inventory", description="A day without an export?")
         ],

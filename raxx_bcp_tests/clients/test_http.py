@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from raxx_bcp.clients.http import LONGEST_WAIT_SECONDS, Answer, Door
+from raxx_bcp.clients.http import LONGEST_WAIT_SECONDS, Answer, Door, RateLimitedError
 from raxx_bcp.errors import TransientError, UsageError
 from raxx_bcp_tests.clients.leaks import everything_shown
 from raxx_bcp_tests.clients.servers import Reply, scripted
@@ -111,6 +111,31 @@ def test_a_post_is_repeated_only_when_asked_to() -> None:
     with scripted(BUSY, Reply()) as served:
         assert door(served.url).send("POST", "/x", json={}, retry=True).ok
         assert len(served.asked) == 2
+
+
+def test_a_rate_limit_alone_is_waited_out_when_asked_to() -> None:
+    slept: list[float] = []
+    with scripted(BUSY, Reply()) as served:
+        assert door(served.url, slept).send("POST", "/x", json={}, retry_rate_limited=True).ok
+    assert (len(served.asked), slept) == (2, [7.0])
+    for lost in (Reply(status=503), Reply(hang_up=True)):
+        with scripted(lost) as served, pytest.raises(TransientError) as caught:
+            door(served.url).send("POST", "/x", json={}, retry_rate_limited=True)
+        assert len(served.asked) == 1
+        assert not isinstance(caught.value, RateLimitedError)
+
+
+def test_a_rate_limit_that_stays_says_so() -> None:
+    with scripted(BUSY) as served, pytest.raises(RateLimitedError, match="with 429"):
+        door(served.url).send("GET", "/x")
+    assert len(served.asked) == 4
+
+
+def test_headers_come_along_and_are_not_shown() -> None:
+    with scripted(Reply(headers={"Next-Range": "id ]rxs_range..; max=200"})) as served:
+        answer = door(served.url).send("GET", "/x")
+    assert answer.headers["next-range"] == "id ]rxs_range..; max=200"
+    assert "rxs_" not in repr(answer)
 
 
 def test_a_get_is_not_repeated_when_asked_not_to() -> None:

@@ -56,7 +56,7 @@ def test_nothing_of_the_vault_and_no_credential_is_left_anywhere(
         for fault in ("vault-hidden-values", "vault-error-body", "vault-login-refused", "s3-down"):
             breakable_sandbox.break_(fault)
             failed = run(environ, "vault", "export", "--json")
-            in_dagster = _dagster_job(environ, "daily_inventory" if fault == "s3-down" else "daily_vault_export")
+            in_dagster = _dagster_job(environ, "freshness_sentinel" if fault == "s3-down" else "daily_vault_export")
             breakable_sandbox.mend(fault)
             assert failed.returncode == 1
             assert in_dagster.returncode != 0

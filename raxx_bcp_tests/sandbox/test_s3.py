@@ -155,6 +155,7 @@ class TestFaults:
     def test_denied(self, breakable_sandbox: Sandbox, operator: S3Client, exporter: S3Client) -> None:
         mine = {"Sid": "Mine", "Effect": "Deny", "Principal": "*", "Action": "s3:GetObject"}
         policy = {"Version": "2012-10-17", "Statement": [{**mine, "Resource": f"arn:aws:s3:::{BUCKET}/none/*"}]}
+        before = operator.get_bucket_policy(Bucket=BUCKET)["Policy"]
         operator.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(policy))
         breakable_sandbox.break_("s3-denied")
         breakable_sandbox.break_("s3-denied")
@@ -167,7 +168,7 @@ class TestFaults:
         exporter.put_object(Bucket=BUCKET, Key=EXPORT, Body=b"x")
         left = json.loads(operator.get_bucket_policy(Bucket=BUCKET)["Policy"])["Statement"]
         assert [statement["Sid"] for statement in left] == ["Mine"]
-        operator.delete_bucket_policy(Bucket=BUCKET)
+        operator.put_bucket_policy(Bucket=BUCKET, Policy=before)
 
     def test_versioning_off(self, breakable_sandbox: Sandbox, operator: S3Client) -> None:
         breakable_sandbox.break_("bucket-versioning-off")
