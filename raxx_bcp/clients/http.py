@@ -37,6 +37,8 @@ class Answer:
     body: bytes = field(repr=False)
     content_type: str = ""
     retry_after_seconds: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Every header of the answer; names in any case."""
 
     @property
     def ok(self) -> bool:
@@ -56,6 +58,10 @@ class _BusyError(TransientError):
     def __init__(self, what: str, remedy: str, wait_seconds: float | None = None) -> None:
         super().__init__(what, remedy)
         self.wait_seconds = wait_seconds
+
+
+class RateLimitedError(_BusyError):
+    """429: the service did nothing of what it was asked, and asks to slow down."""
 
 
 class Door:
@@ -101,17 +107,20 @@ class Door:
         json: Any = None,
         headers: Mapping[str, str] | None = None,
         retry: bool | None = None,
+        retry_rate_limited: bool = False,
     ) -> Answer:
         """Send one request and return the answer, whatever its status.
 
         Raises ``TransientError`` when the service cannot be reached, or still answers with a transient
-        status after the last attempt. ``retry`` defaults to True for ``GET`` only.
+        status after the last attempt (``RateLimitedError`` for 429). ``retry`` defaults to True for ``GET``
+        only; ``retry_rate_limited`` repeats a request after a 429 alone, which is safe where the service
+        refuses before it does anything.
         """
-        attempts = self._attempts if (method == "GET" if retry is None else retry) else 1
+        always = method == "GET" if retry is None else retry
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(attempts),
+            stop=tenacity.stop_after_attempt(self._attempts if always or retry_rate_limited else 1),
             wait=_wait,
-            retry=tenacity.retry_if_exception_type(_BusyError),
+            retry=tenacity.retry_if_exception_type(_BusyError if always else RateLimitedError),
             sleep=self._sleep,
             reraise=True,
         )
@@ -156,9 +165,10 @@ class Door:
             body=body,
             content_type=response.headers.get("content-type", ""),
             retry_after_seconds=_seconds(response.headers.get("retry-after")),
+            headers=response.headers,
         )
         if answer.status in _RETRIED_STATUSES:
-            raise _BusyError(
+            raise (RateLimitedError if answer.status == 429 else _BusyError)(
                 f"{self.name} answered {method} {path} with {answer.status}.",
                 "It is overloaded, restarting or behind a failing proxy: look at its log, then try again.",
                 answer.retry_after_seconds,

@@ -1,0 +1,107 @@
+"""What a refusal by Heroku means, in one sentence. HTML bodies and addresses are never shown."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from raxx_bcp.clients.http import Answer
+from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError
+
+_LONGEST_SAID: Final = 200
+_ADDRESS: Final = re.compile(r"\S*(?:://|@)\S*")
+
+
+class AbsentError(PermanentError):
+    """There is no such thing, or this key may not know that there is."""
+
+
+class DeniedError(CouldNotVerifyError):
+    """The key is valid and may not see this."""
+
+
+class AppLimitError(PermanentError):
+    """The account may have no more apps: leftover throwaway apps fill the quota that a drill needs."""
+
+
+class NameTakenError(PermanentError):
+    """Another app on Heroku has this name; names are shared by everybody."""
+
+
+class _Problem(msgspec.Struct):
+    id: str = ""
+    message: str = ""
+
+
+def refusal(answer: Answer, action: str, throwaway_prefix: str) -> BcpError:
+    """The error that ``answer`` stands for while it was tried to ``action`` ("look at app raxx-app-prod").
+
+    A denied look (an ``action`` that reads) is unknown, a denied write has failed: ``write_refusal`` says the latter.
+    """
+    problem = _problem(answer)
+    said = _said(problem)
+    failed = f"Heroku could not {action} ({answer.status}{f': {said}' if said else ''})."
+    if answer.status == 401:
+        return PermanentError(
+            f"Heroku refused the API key when asked to {action}.",
+            "HEROKU_API_KEY is wrong, revoked or expired: make a new one (heroku authorizations:create) and set it.",
+        )
+    if answer.status == 402:
+        return PermanentError(failed, "The Heroku account owes money or has no payment method: settle that first.")
+    if answer.status == 403:
+        return DeniedError(failed, _denied_remedy(problem))
+    if answer.status == 404:
+        return AbsentError(failed, "Check the name in bcp.toml, and that HEROKU_API_KEY belongs to an account with it.")
+    if answer.status == 422:
+        return _invalid(problem.message, failed, throwaway_prefix)
+    return PermanentError(failed, "Read what Heroku said, and look at status.heroku.com; this call changed nothing.")
+
+
+def write_refusal(answer: Answer, action: str, throwaway_prefix: str) -> BcpError:
+    """As ``refusal``, for a call that changes something: denied means that it did not happen."""
+    error = refusal(answer, action, throwaway_prefix)
+    return PermanentError(error.what, error.remedy) if isinstance(error, DeniedError) else error
+
+
+def not_the_api(answer: Answer, action: str) -> PermanentError:
+    """The answer is not what the API documents."""
+    return PermanentError(
+        f"Heroku answered {answer.status} when asked to {action}, with a body that is not the API's "
+        f"({len(answer.body)} bytes of {answer.content_type or 'unknown type'}).",
+        "Check HEROKU_API_URL and HEROKU_DATA_URL, and look for a proxy or an error page in between.",
+    )
+
+
+def _denied_remedy(problem: _Problem) -> str:
+    if problem.id == "two_factor":
+        return "This key needs a second factor: make a long-lived one with heroku authorizations:create."
+    if problem.id == "suspended":
+        return "The account or the app is suspended: ask Heroku's support."
+    return "Give the key's account access to the app or team (scopes: read-protected; for drills write-protected)."
+
+
+def _invalid(message: str, failed: str, throwaway_prefix: str) -> BcpError:
+    lowered = message.lower()
+    if "app limit" in lowered:
+        return AppLimitError(
+            failed,
+            f"Delete what drills left behind (apps that begin with {throwaway_prefix}) by the drill sweeper, "
+            "or ask Heroku for a higher limit.",
+        )
+    if "already taken" in lowered:
+        return NameTakenError(failed, "Another app has this name: start again under another.")
+    return PermanentError(failed, "Heroku does not take these values: check the plan, the version and the region.")
+
+
+def _problem(answer: Answer) -> _Problem:
+    try:
+        return msgspec.json.decode(answer.body, type=_Problem)
+    except msgspec.MsgspecError:
+        return _Problem()
+
+
+def _said(problem: _Problem) -> str:
+    said = _ADDRESS.sub("(address)", " ".join(problem.message.split()))
+    return said[:_LONGEST_SAID].rstrip(".") or problem.id[:_LONGEST_SAID]

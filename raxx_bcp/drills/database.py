@@ -1,0 +1,159 @@
+"""What proves that a restored PostgreSQL is the production database (ADR-0103 D4): its facts, and their comparison.
+
+``expected_from`` looks at production, lightly; ``actual_from`` at what was restored, thoroughly; ``compare`` (in
+``database_compare.py``) says what agrees. Production is only ever read, at one moment, within time limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from pydantic import SecretStr
+
+from raxx_bcp.clients.postgres import Limits, Reader
+from raxx_bcp.drills import database_facts as facts
+from raxx_bcp.drills.database_catalogue import Catalogue, Counter, Reference, Relation, read_catalogue
+from raxx_bcp.drills.database_compare import CHECKS, compare
+from raxx_bcp.drills.database_facts import Facts
+from raxx_bcp.drills.database_history import RevisionHistory
+from raxx_bcp.drills.database_scan import Checked, Plan, Scanned, scan, shared_readers
+from raxx_bcp.errors import CouldNotVerifyError, UsageError
+
+__all__ = ["CHECKS", "Facts", "RevisionHistory", "actual_from", "compare", "expected_from"]
+
+CLOCK_SLACK: Final = timedelta(minutes=5)
+"""How far the clocks of an application, of Heroku and of PostgreSQL may differ."""
+
+
+def expected_from(
+    production: SecretStr,
+    *,
+    backup_created: datetime,
+    connections: int = 3,
+    limits: Limits | None = None,
+    moment_columns: Sequence[str] = (),
+) -> Facts:
+    """The facts of production, and how much of it was there when the backup was made.
+
+    Reads every table once, over at most ``connections`` connections that share one moment. ``moment_columns``
+    (``table.column``) tell the newest row; by default the usual names do. Raises ``CouldNotVerifyError`` when
+    production cannot be reached, denies, takes too long, or cannot read its own data.
+    """
+    plan = Plan(backup_created, thorough=False, moment_columns=_by_table(moment_columns))
+    found = _look(production, plan, connections, limits)
+    _refuse_unknown(plan, found)
+    damage = [table.damage for table in found.tables.values() if table.damage]
+    if damage:
+        raise CouldNotVerifyError(
+            f"There is nothing to compare the restore with: in production, {damage[0]}",
+            "Production itself is damaged: see its server's log first.",
+        )
+    return found
+
+
+def actual_from(
+    restored: SecretStr,
+    *,
+    backup_finished: datetime,
+    connections: int = 5,
+    limits: Limits | None = None,
+    moment_columns: Sequence[str] = (),
+) -> Facts:
+    """The facts of what was restored, with a sample of every table read whole and every foreign key proved.
+
+    ``backup_finished`` is when the backup had ended: nothing in it can be younger. Damage is a fact here, not
+    an error. Raises ``CouldNotVerifyError`` when the database cannot be reached, denies or takes too long.
+    """
+    plan = Plan(backup_finished + CLOCK_SLACK, thorough=True, moment_columns=_by_table(moment_columns))
+    return _look(restored, plan, connections, limits)
+
+
+def _look(url: SecretStr, plan: Plan, connections: int, limits: Limits | None) -> Facts:
+    def make(snapshot: str) -> Reader:
+        return Reader(url, limits, snapshot=snapshot)
+
+    with make("") as leader, shared_readers(leader, connections - 1, make) as readers:
+        catalogue = read_catalogue(leader)
+        tables, keys = scan(readers, catalogue, plan)
+    return _facts(catalogue, plan, tables, keys)
+
+
+def _facts(catalogue: Catalogue, plan: Plan, tables: Mapping[int, Scanned], keys: Mapping[str, Checked]) -> Facts:
+    newest = [(moment, column) for table in tables.values() for column, moment in table.newest.items()]
+    newest_utc, newest_in = max(newest, default=(None, ""))
+    roots = [one for one in catalogue.relations if not one.is_partition]
+    parts: dict[int, list[Scanned]] = {root.oid: [] for root in roots}
+    for one in catalogue.relations:
+        if one.oid in tables and one.root in parts:
+            parts[one.root].append(tables[one.oid])
+    return Facts(
+        server_version=catalogue.server_version,
+        as_of=plan.as_of,
+        revisions=catalogue.revisions,
+        tables={root.label: _table(root, parts[root.oid]) for root in roots if root.kind in "rpf"},
+        views={root.label: f"{root.kind} {root.populated}" for root in roots if root.kind in "vm"},
+        columns=catalogue.columns,
+        indexes=catalogue.indexes,
+        constraints=catalogue.constraints,
+        sequences={one.label: facts.Sequence(one.definition, _behind(one, parts)) for one in catalogue.counters},
+        routines=catalogue.routines,
+        extensions=catalogue.extensions,
+        foreign_keys={one.label: _foreign_key(one, keys) for one in catalogue.references},
+        newest_utc=newest_utc,
+        newest_in=newest_in,
+        younger={root.label: younger for root in roots if (younger := sum(one.younger for one in parts[root.oid]))},
+    )
+
+
+def _table(root: Relation, parts: Sequence[Scanned]) -> facts.Table:
+    """A table, or a partitioned one's partitions together. What is stored elsewhere (a foreign table) has no rows."""
+    if not parts:
+        return facts.Table(rows=0 if root.kind == "p" else None)
+    damage = next((one.damage for one in parts if one.damage), "")
+    if damage:
+        return facts.Table(damage=damage)
+    return facts.Table(
+        rows=_sum(one.rows for one in parts),
+        rows_then=_sum(one.rows_then for one in parts),
+        sampled=_sum(one.sampled for one in parts),
+    )
+
+
+def _foreign_key(key: Reference, checked: Mapping[str, Checked]) -> facts.ForeignKey:
+    found = checked.get(key.label, Checked())
+    return facts.ForeignKey(key.validated, found.orphans, found.damage)
+
+
+def _behind(counter: Counter, parts: Mapping[int, Sequence[Scanned]]) -> bool:
+    tops: list[int] = [
+        one.highest[column]
+        for table, column in counter.columns
+        for one in parts.get(table, ())
+        if column in one.highest
+    ]
+    return counter.behind(max(tops) if tops else None)
+
+
+def _sum(numbers: Iterable[int | None]) -> int | None:
+    known = list(numbers)
+    return None if None in known else sum(number for number in known if number is not None)
+
+
+def _by_table(columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """``["orders.placed_at"]`` as ``{"orders": ("placed_at",)}``."""
+    found: dict[str, tuple[str, ...]] = {}
+    for one in columns:
+        table, _dot, column = one.removeprefix("public.").rpartition(".")
+        found[table] = (*found.get(table, ()), column)
+    return found
+
+
+def _refuse_unknown(plan: Plan, found: Facts) -> None:
+    named = [f"{table}.{column}" for table, columns in plan.moment_columns.items() for column in columns]
+    wrong = [one for one in named if not found.columns.get(one, "").startswith("timestamp")]
+    if wrong:
+        raise UsageError(
+            f"Production has no column of a time called {wrong[0]}.", "Name columns of bcp.toml as table.column."
+        )

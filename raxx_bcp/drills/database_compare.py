@@ -1,0 +1,254 @@
+"""Says what agrees between production and what was restored, as checks for the evidence row.
+
+Reasons name objects and numbers, never a value. A check that has nothing to compare is NOT_RUN and says why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from raxx_bcp.drills.database_facts import Facts, Table
+from raxx_bcp.drills.database_history import RevisionHistory
+from raxx_bcp.drills.drill import CheckResult
+from raxx_bcp.evidence.row import CheckStatus
+
+CHECKS: Final = (
+    "server version",
+    "alembic revision",
+    "tables",
+    "columns",
+    "indexes",
+    "constraints",
+    "sequences",
+    "views",
+    "functions, triggers and types",
+    "extensions",
+    "row counts",
+    "newest row",
+    "foreign keys",
+    "sample readable",
+)
+"""Every check that ``compare`` makes, in its order."""
+_NAMED: Final = 5
+_NOTHING_SHARED: Final = "no table is on both sides"
+_GAP_SECONDS: Final = 300.0
+"""How much older than production's the newest restored row may be: what a transaction was still writing."""
+
+
+def compare(
+    expected: Facts,
+    actual: Facts,
+    *,
+    tolerance_ratio: float,
+    revisions: tuple[str, ...] | None = None,
+    history: RevisionHistory | None = None,
+) -> list[CheckResult]:
+    """Every check of ``CHECKS``. ``expected`` is of production, ``actual`` of what was restored.
+
+    ``tolerance_ratio`` is how far the number of a table's rows may be off. ``revisions`` are Alembic's heads to
+    expect instead of production's; ``history`` tells which of two revisions is ahead.
+    """
+    return [
+        _server_version(expected, actual),
+        _alembic(expected.revisions if revisions is None else revisions, actual.revisions, history),
+        _objects("tables", dict.fromkeys(expected.tables, ""), dict.fromkeys(actual.tables, "")),
+        _columns(expected, actual),
+        _objects("indexes", _valid(expected.indexes), actual.indexes),
+        _objects("constraints", expected.constraints, actual.constraints),
+        _sequences(expected, actual),
+        _objects("views", expected.views, actual.views),
+        _objects("functions, triggers and types", expected.routines, actual.routines, extra_is_fine=True),
+        _extensions(expected, actual),
+        _row_counts(expected, actual, tolerance_ratio),
+        _newest_row(expected, actual),
+        _foreign_keys(expected, actual),
+        _sample(actual),
+    ]
+
+
+def _server_version(expected: Facts, actual: Facts) -> CheckResult:
+    reason = "" if expected.major == actual.major else "create the throwaway database with production's major version"
+    return _checked("server version", _version(expected), _version(actual), [reason])
+
+
+def _version(facts: Facts) -> str:
+    return f"{facts.major}.{facts.server_version % 10_000}"
+
+
+def _alembic(
+    expected: tuple[str, ...] | None, actual: tuple[str, ...] | None, history: RevisionHistory | None
+) -> CheckResult:
+    name = "alembic revision"
+    if expected is None:
+        return CheckResult(name, "", _heads(actual), CheckStatus.NOT_RUN, "production has no table alembic_version")
+    if set(expected) == set(actual or ()) and expected:
+        return CheckResult(name, _heads(expected), _heads(actual), CheckStatus.PASS)
+    if not expected or not actual:
+        reason = "no revision is recorded" if actual == () or not expected else "there is no table alembic_version"
+    else:
+        reason = (
+            history.compared(expected, actual) if history else "no revision history was given to say which is ahead"
+        )
+    return CheckResult(name, _heads(expected), _heads(actual), CheckStatus.FAIL, reason)
+
+
+def _heads(revisions: tuple[str, ...] | None) -> str:
+    return ", ".join(revisions) if revisions else "none"
+
+
+def _objects(
+    name: str, expected: Mapping[str, str], actual: Mapping[str, str], *, extra_is_fine: bool = False
+) -> CheckResult:
+    """Both sides have the same objects with the same definitions."""
+    missing = expected.keys() - actual.keys()
+    extra = set() if extra_is_fine else actual.keys() - expected.keys()
+    changed = {one for one in expected.keys() & actual.keys() if expected[one] != actual[one]}
+    found = len(expected.keys() & actual.keys()) if extra_is_fine else len(actual)
+    reasons = [_listed("missing", missing), _listed("not in production", extra), _listed("different", changed)]
+    return _checked(name, f"{len(expected):,}", f"{found:,}", reasons)
+
+
+def _columns(expected: Facts, actual: Facts) -> CheckResult:
+    """Of what both have: a missing table is told once, by its own check."""
+    shared = (expected.tables.keys() | expected.views.keys()) & (actual.tables.keys() | actual.views.keys())
+    if not shared:
+        return CheckResult("columns", "", "", CheckStatus.NOT_RUN, _NOTHING_SHARED)
+    return _objects("columns", _within(expected.columns, shared), _within(actual.columns, shared))
+
+
+def _within(columns: Mapping[str, str], owners: Iterable[str]) -> dict[str, str]:
+    owning = set(owners)
+    return {name: one for name, one in columns.items() if name.rpartition(".")[0] in owning}
+
+
+def _valid(indexes: Mapping[str, str]) -> dict[str, str]:
+    """Without those that a failed CREATE INDEX CONCURRENTLY left invalid: pg_dump leaves them out."""
+    return {name: definition for name, definition in indexes.items() if not definition.endswith(" INVALID")}
+
+
+def _sequences(expected: Facts, actual: Facts) -> CheckResult:
+    known = _objects(
+        "sequences",
+        {name: one.definition for name, one in expected.sequences.items()},
+        {name: one.definition for name, one in actual.sequences.items()},
+    )
+    excused = {name for name, one in expected.sequences.items() if one.behind}
+    behind = {name for name, one in actual.sequences.items() if one.behind} - excused
+    return _checked("sequences", known.expected, known.actual, [known.reason, _listed("behind its column", behind)])
+
+
+def _extensions(expected: Facts, actual: Facts) -> CheckResult:
+    missing = expected.extensions.keys() - actual.extensions.keys()
+    shared = expected.extensions.keys() & actual.extensions.keys()
+    return _checked("extensions", _joined(expected.extensions), _joined(shared), [_listed("missing", missing)])
+
+
+def _joined(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def _row_counts(expected: Facts, actual: Facts, tolerance_ratio: float) -> CheckResult:
+    shared = sorted(expected.tables.keys() & actual.tables.keys())
+    counted = [name for name in shared if expected.tables[name].rows is not None]
+    if not counted:
+        return CheckResult("row counts", "", "", CheckStatus.NOT_RUN, _NOTHING_SHARED)
+    then = sum(_then(expected.tables[name]) for name in counted)
+    differing = list(_differing(expected, actual, counted, tolerance_ratio))
+    return _checked(
+        "row counts",
+        f"{then:,} rows in {len(counted):,} tables, within {tolerance_ratio:.1%}",
+        f"{sum(actual.tables[name].rows or 0 for name in counted):,} rows",
+        [_few(differing)],
+    )
+
+
+def _differing(expected: Facts, actual: Facts, names: Iterable[str], ratio: float) -> Iterator[str]:
+    for name in names:
+        there, here = expected.tables[name], actual.tables[name].rows
+        then, now = _then(there), there.rows or 0
+        if here is None:
+            yield f"{name} could not be counted"
+        elif (then and not here) or not _least(then, ratio) <= here <= _most(max(then, now), ratio):
+            yield f"{name} has {here:,} rows instead of {then:,}"
+
+
+def _then(table: Table) -> int:
+    """The rows at the time of the backup, as far as production can tell; else the rows of now."""
+    return (table.rows if table.rows_then is None else table.rows_then) or 0
+
+
+def _least(rows: int, ratio: float) -> int:
+    return rows - math.ceil(rows * ratio)
+
+
+def _most(rows: int, ratio: float) -> int:
+    return rows + math.ceil(rows * ratio)
+
+
+def _newest_row(expected: Facts, actual: Facts) -> CheckResult:
+    """As new as what production had at the backup, and nothing that is younger than the backup."""
+    name, there, here = "newest row", expected.newest_utc, actual.newest_utc
+    younger = [f"{table} has {count:,}" for table, count in actual.younger.items()]
+    if there is None and here is None and not younger:
+        reason = "no column tells when a row was made: name one in bcp.toml"
+        return CheckResult(name, "", "", CheckStatus.NOT_RUN, reason)
+    reasons = [f"rows are younger than the backup, so they do not come from it: {_few(younger)}"] if younger else []
+    if there is not None and here is None:
+        reasons.append("no row tells a time up to the backup's")
+    elif there is not None and here is not None and (there - here).total_seconds() > _GAP_SECONDS:
+        hours = (there - here).total_seconds() / 3600
+        reasons.append(f"the newest row is {hours:.1f} hours older than production's was at the backup")
+    return _checked(name, _newest(expected), _newest(actual), reasons)
+
+
+def _newest(facts: Facts) -> str:
+    if facts.newest_utc is None:
+        return "none"
+    return f"{facts.newest_utc:%Y-%m-%dT%H:%M:%SZ} ({facts.newest_in})"
+
+
+def _foreign_keys(expected: Facts, actual: Facts) -> CheckResult:
+    """Each is there, was validated, and no row points nowhere; one that production has NOT VALID is let be."""
+    loose = {name for name, one in expected.foreign_keys.items() if not one.validated}
+    missing = expected.foreign_keys.keys() - actual.foreign_keys.keys()
+    judged = {name: one for name, one in actual.foreign_keys.items() if name not in loose}
+    orphans = [f"{name} has {one.orphans:,}" for name, one in sorted(judged.items()) if one.orphans]
+    damaged = {name for name, one in judged.items() if one.damage}
+    unproved = {name for name, one in judged.items() if not one.validated}
+    valid = len(actual.foreign_keys) - len(damaged | unproved | {one for one in judged if judged[one].orphans})
+    reasons = [
+        _listed("missing", missing),
+        _listed("not validated", unproved),
+        f"rows point nowhere: {_few(orphans)}" if orphans else "",
+        _listed("could not be read", damaged),
+    ]
+    return _checked("foreign keys", f"{len(expected.foreign_keys):,} valid", f"{valid:,} valid", reasons)
+
+
+def _sample(actual: Facts) -> CheckResult:
+    filled = {name: one for name, one in actual.tables.items() if one.rows or one.damage}
+    damaged = [f"{name}: {one.damage}" for name, one in sorted(filled.items()) if one.damage]
+    unread = {name for name, one in filled.items() if not one.damage and not one.sampled}
+    if not filled:
+        return CheckResult("sample readable", "", "", CheckStatus.NOT_RUN, "there is no row to read")
+    read = sum(one.sampled or 0 for one in filled.values())
+    good = len(filled) - len(damaged) - len(unread)
+    reasons = [_few(damaged), _listed("no row could be read", unread)]
+    return _checked("sample readable", f"rows of {len(filled):,} tables", f"{read:,} rows of {good:,} tables", reasons)
+
+
+def _checked(name: str, expected: str, actual: str, reasons: Iterable[str]) -> CheckResult:
+    reason = "; ".join(one for one in reasons if one)
+    return CheckResult(name, expected, actual, CheckStatus.FAIL if reason else CheckStatus.PASS, reason)
+
+
+def _listed(what: str, names: Iterable[str]) -> str:
+    found = sorted(names)
+    return f"{what}: {_few(found)}" if found else ""
+
+
+def _few(texts: list[str]) -> str:
+    more = len(texts) - _NAMED
+    return ", ".join(texts[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
