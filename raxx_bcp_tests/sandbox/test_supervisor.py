@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -50,7 +51,7 @@ class TestTheWholeSandbox:
     def test_every_part_runs_and_says_how_to_reach_it(self, sandbox: Sandbox) -> None:
         report = sandbox.status()
         assert report.healthy
-        assert [part.state for part in report.parts] == [Condition.READY, *[Condition.RUNNING] * 4]
+        assert [part.state for part in report.parts] == [Condition.READY, *[Condition.RUNNING] * 5]
         assert report.active_faults == ()
         assert set(sandbox.environment()) == {
             "AWS_ACCESS_KEY_ID",
@@ -59,13 +60,18 @@ class TestTheWholeSandbox:
             "AWS_ENDPOINT_URL_S3",
             "AWS_REGION",
             "AWS_SECRET_ACCESS_KEY",
+            "HEROKU_API_KEY",
+            "HEROKU_API_URL",
+            "HEROKU_DATA_URL",
             "INFISICAL_CLIENT_ID",
             "INFISICAL_CLIENT_SECRET",
             "INFISICAL_ORG_ADMIN_CLIENT_ID",
             "INFISICAL_ORG_ADMIN_CLIENT_SECRET",
             "INFISICAL_URL",
+            "PG_BIN",
             "RAXX_BCP_GPG_FINGERPRINT",
             "RAXX_BCP_GPG_PUBLIC_KEY_FILE",
+            "RAXX_BCP_HEROKU_POSTGRES__POLL_SECONDS",
             "RAXX_BCP_SANDBOX_DIR",
             "RAXX_BCP_VAULT_EXPORT__SECOND_COPY__BUCKET",
             "RAXX_BCP_VAULT_SNAPSHOT__POLL_SECONDS",
@@ -75,8 +81,8 @@ class TestTheWholeSandbox:
         assert sandbox_environment(sandbox.directory) == sandbox.environment()
 
     def test_no_secret_is_on_a_command_line(self, sandbox: Sandbox) -> None:
-        secrets = [value for name, value in sandbox.credentials().items() if "SECRET" in name or "TOKEN" in name]
-        assert len(secrets) == 6
+        secrets = [value for name, value in sandbox.credentials().items() if re.search("SECRET|TOKEN|API_KEY", name)]
+        assert len(secrets) == 7
         for members in processes.find(sandbox.directory).values():
             for process in members:
                 line = " ".join(process.cmdline())
@@ -91,7 +97,7 @@ class TestTheWholeSandbox:
 
     def test_only_the_owner_can_read_what_it_keeps(self, sandbox: Sandbox) -> None:
         assert stat.S_IMODE(sandbox.directory.stat().st_mode) == 0o700
-        private = ["state.json", "keys/operator.key.asc", "s3/identities.json", "logs/s3.log"]
+        private = ["state.json", "keys/operator.key.asc", "s3/identities.json", "heroku/heroku.sqlite3", "logs/s3.log"]
         for name in private:
             assert stat.S_IMODE((sandbox.directory / name).stat().st_mode) == 0o600, name
 

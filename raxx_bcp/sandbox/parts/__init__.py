@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from raxx_bcp.sandbox.part import Part
-from raxx_bcp.sandbox.parts import infisical, lightsail, operator_keys, s3, slack
+from raxx_bcp.sandbox.parts import heroku, infisical, lightsail, operator_keys, s3, slack
 
 PARTS: tuple[Part, ...] = (
     operator_keys.PART,
     s3.PART,
     lightsail.PART,
+    heroku.PART,
     infisical.PART,
     slack.PART,
 )
