@@ -5,9 +5,13 @@ from datetime import UTC
 import dagster as dg
 
 from raxx_bcp.dagster_terms import SCHEDULED_TAG
+from raxx_bcp.drills.assets import HEROKU_DRILL, HEROKU_JOB, drill_sweeper
+from raxx_bcp.drills.clock import RESTORED_RECENTLY
 from raxx_bcp.policy import Policy
 from raxx_bcp.snapshots.assets import apply_vault_snapshot_addon
 from raxx_bcp.state_bucket.assets import enable_state_bucket_versioning
+
+DAILY_LOOKS = ("vault_export_inventory", "snapshot_inventory", "state_bucket_posture", "drill_evidence")
 
 daily_vault_export = dg.define_asset_job(
     "daily_vault_export",
@@ -21,8 +25,19 @@ daily_vault_snapshot = dg.define_asset_job(
 )
 daily_inventory = dg.define_asset_job(
     "daily_inventory",
-    selection=dg.AssetSelection.assets("vault_export_inventory", "snapshot_inventory", "state_bucket_posture"),
+    selection=dg.AssetSelection.assets(*DAILY_LOOKS)
+    | dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(HEROKU_DRILL), RESTORED_RECENTLY)),
     description="What the buckets and Lightsail really hold and how they are set up: gaps, costs, versions, posture.",
+)
+heroku_postgres_drill_job = dg.define_asset_job(
+    HEROKU_JOB,
+    selection=dg.AssetSelection.assets(HEROKU_DRILL),
+    description="D4: restore a backup of Heroku Postgres into a throwaway app and compare. Asks who you are.",
+)
+refresh_drill_evidence = dg.define_asset_job(
+    "refresh_drill_evidence",
+    selection=dg.AssetSelection.assets("drill_evidence"),
+    description="D4: verify the evidence ledger, store the report, judge each card's gate.",
 )
 freshness_sentinel = dg.define_asset_job(
     "freshness_sentinel",
@@ -33,8 +48,15 @@ freshness_sentinel = dg.define_asset_job(
     description="Is everything that is due there? Fails, and so alerts, when something is late.",
 )
 
-ASSET_JOBS = [daily_vault_snapshot, daily_vault_export, daily_inventory, freshness_sentinel]
-OP_JOBS = [apply_vault_snapshot_addon, enable_state_bucket_versioning]
+ASSET_JOBS = [
+    daily_vault_snapshot,
+    daily_vault_export,
+    daily_inventory,
+    freshness_sentinel,
+    heroku_postgres_drill_job,
+    refresh_drill_evidence,
+]
+OP_JOBS = [apply_vault_snapshot_addon, enable_state_bucket_versioning, drill_sweeper]
 
 
 def schedules(policy: Policy) -> list[dg.ScheduleDefinition]:
@@ -44,6 +66,8 @@ def schedules(policy: Policy) -> list[dg.ScheduleDefinition]:
         _of_the_day(daily_vault_export.name, policy.vault_export.schedule_utc, "D3"),
         _plain("daily_inventory_schedule", daily_inventory.name, "30 7 * * *"),
         _plain("freshness_sentinel_schedule", freshness_sentinel.name, "2 * * * *"),
+        _plain("drill_sweeper_schedule", drill_sweeper.name, "12 * * * *"),
+        _monthly_drill(heroku_postgres_drill_job.name, HEROKU_DRILL),
     ]
 
 
@@ -62,6 +86,25 @@ def _of_the_day(job_name: str, at_utc: str, decision: str) -> dg.ScheduleDefinit
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         scheduled = context.scheduled_execution_time.astimezone(UTC)
         return dg.RunRequest(run_key=scheduled.isoformat(), tags={SCHEDULED_TAG: scheduled.isoformat()})
+
+    return schedule
+
+
+def _monthly_drill(job_name: str, asset: str) -> dg.ScheduleDefinition:
+    """Off until a person trusts it: a drill makes things that cost money."""
+
+    @dg.schedule(
+        name=f"{job_name}_schedule",
+        job_name=job_name,
+        cron_schedule="0 9 2 * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description="D4: on the second of each month at 09:00 UTC. Switch it on once the drill is trusted.",
+    )
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        scheduled = context.scheduled_execution_time.astimezone(UTC).isoformat()
+        config = {"ops": {asset: {"config": {"operator": "the monthly schedule"}}}}
+        return dg.RunRequest(run_key=scheduled, run_config=config, tags={SCHEDULED_TAG: scheduled})
 
     return schedule
 

@@ -181,6 +181,34 @@ class StateBucket(Section):
     """Roles of Terraform and its pipelines, which must not be able to read the exports in the same bucket."""
 
 
+class HerokuPostgres(Section):
+    """D4: the restore drill of the customer database on Heroku."""
+
+    app: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,28}[a-z0-9]$")] = "raxx-app-prod"
+    team: str = OFF
+    """Heroku team in which throwaway apps are made; empty: the key's own account."""
+    region: str = OFF
+    throwaway_prefix: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{3,9}-$")] = "raxx-drill-"
+    """How the names of throwaway apps begin; nothing else is ever deleted."""
+    rto_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 60
+    """From the start of the drill until the restored database has been verified."""
+    rpo_hours: Annotated[int, Field(ge=1, le=24 * 31)] = 24
+    """How old the newest good backup may be."""
+    row_tolerance_ratio: Ratio = 0.05
+    """By how much of production's rows a table may differ, for what happened since the backup."""
+    newest_row_columns: tuple[str, ...] = ()
+    """``table.column`` whose newest value tells how old the data is; empty: found by type and name."""
+    revisions_directory: str = OFF
+    """Alembic's ``versions`` directory, where one is at hand: a mismatch then says which side is ahead."""
+    connections: Annotated[int, Field(ge=1, le=8)] = 4
+    """Connections to each database at once; Heroku's essential plans have 20."""
+    statement_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 300
+    provision_deadline_minutes: Annotated[int, Field(ge=1, le=60)] = 15
+    poll_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
+    lease_hours: Annotated[int, Field(ge=1, le=72)] = 4
+    """After this time the sweeper deletes what a drill left behind."""
+
+
 class Evidence(Section):
     """D4: the record of restores that worked, and when a BCP card may close on it."""
 
@@ -208,6 +236,7 @@ class Policy(Section):
     vault_snapshot: VaultSnapshot = VaultSnapshot()
     state_bucket: StateBucket = StateBucket()
     freescout: FreeScout = FreeScout()
+    heroku_postgres: HerokuPostgres = HerokuPostgres()
     evidence: Evidence = Evidence()
     alerts: Alerts = Alerts()
 

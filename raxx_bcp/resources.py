@@ -12,9 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from raxx_bcp import environment
+from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.clients.slack import DEFAULT_API_URL, Slack
 from raxx_bcp.clock import Clock, utc_now
+from raxx_bcp.drills.doors import Record, heroku_door, record_of
 from raxx_bcp.policy import Policy
 from raxx_bcp.snapshots.doors import snapshot_doors
 from raxx_bcp.snapshots.run import SnapshotDoors
@@ -46,6 +48,14 @@ class Raxx:
     def snapshot_doors(self) -> SnapshotDoors:
         """The snapshots of the instances' region, and those of the copies' region where the policy names one."""
         return snapshot_doors(self.policy)
+
+    def heroku(self) -> Heroku:
+        """The door to Heroku, with the key of the drills."""
+        return heroku_door(self.policy)
+
+    def record(self) -> Record:
+        """Where drills are put on record."""
+        return record_of(self.policy, self.clock, self.sleep)
 
     def slack(self) -> Slack:
         """Where alerts go."""

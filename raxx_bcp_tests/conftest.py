@@ -30,10 +30,11 @@ def sandbox_environ(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> dict[s
 
 @pytest.fixture
 def policy(sandbox_environ: dict[str, str]) -> Policy:
-    """The shipped policy with a prefix of this test's own, so that tests share the bucket without meeting."""
-    shipped = load_policy(environ=sandbox_environ)
-    export = shipped.vault_export.model_copy(update={"prefix": f"test-{uuid.uuid4().hex[:12]}/"})
-    return shipped.model_copy(update={"vault_export": export})
+    """The shipped policy with prefixes of this test's own, so that tests share the bucket without meeting."""
+    shipped, own = load_policy(environ=sandbox_environ), f"test-{uuid.uuid4().hex[:12]}"
+    export = shipped.vault_export.model_copy(update={"prefix": f"{own}/"})
+    evidence = shipped.evidence.model_copy(update={"prefix": f"{own}-evidence/"})
+    return shipped.model_copy(update={"vault_export": export, "evidence": evidence})
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ def test_the_shipped_file_loads_and_keeps_the_numbers_of_the_adr() -> None:
     assert shipped.vault_snapshot == defaults.vault_snapshot
     assert shipped.freescout == defaults.freescout
     assert shipped.evidence == defaults.evidence
+    assert shipped.heroku_postgres == defaults.heroku_postgres
     assert shipped.state_bucket.terraform_role_arns
     assert shipped.state_bucket.model_copy(update={"terraform_role_arns": ()}) == defaults.state_bucket
     assert shipped.alerts == defaults.alerts

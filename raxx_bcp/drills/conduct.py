@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from raxx_bcp.clock import Clock, utc_now
-from raxx_bcp.drills.drill import TEARDOWN, Drill, Order, Verdict
-from raxx_bcp.drills.leases import Progress
+from raxx_bcp.drills.drill import TEARDOWN, Drill, Order
 from raxx_bcp.drills.undisturbed import undisturbed
 from raxx_bcp.errors import BcpError
+from raxx_bcp.evidence.row import Verdict
+from raxx_bcp.patience import Progress, silent
 
 
 class Recorder(Protocol):
@@ -40,10 +41,6 @@ class Conducted:
         return self.drill.verdict
 
 
-def _silent(_message: str) -> None:
-    """Say nothing."""
-
-
 def conduct(
     order: Order,
     body: Callable[[Drill], None],
@@ -51,7 +48,7 @@ def conduct(
     *,
     clock: Clock = utc_now,
     sleep: Callable[[float], None] = time.sleep,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Conducted:
     """Run ``body`` and return the recorded result, whatever the verdict.
 
@@ -88,8 +85,6 @@ def _finish(drill: Drill, recorder: Recorder, *, cancelled: bool) -> int:
             drill.leases.keep_all(drill.expires_utc)
         else:
             drill.leases.release_all()
-    for left in drill.leases.returned:
-        if left.gone_utc is None and left.kept_until_utc is None:
-            drill.findings.append(f"{left.kind} {left.name} may still be there: {left.problem}")
+    drill.findings += [left.finding for left in drill.leases.returned if left.finding]
     drill.close()
     return recorder.write(drill)

@@ -7,35 +7,20 @@ whatever happens, and always leaves an evidence row.
 from __future__ import annotations
 
 import contextlib
-import enum
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from raxx_bcp.clock import Clock
-from raxx_bcp.drills.leases import Lease, Leases, Progress
+from raxx_bcp.drills.leases import Lease, Leases
 from raxx_bcp.errors import BcpError, CouldNotVerifyError, TransientError, UsageError
+from raxx_bcp.evidence.row import CheckStatus, Verdict
+from raxx_bcp.patience import Progress
 
 T = TypeVar("T")
 TEARDOWN: Final = "teardown"
-
-
-class Verdict(enum.StrEnum):
-    """COULD_NOT_VERIFY is never a pass and never counts as fresh."""
-
-    PASS = "PASS"  # noqa: S105 - a verdict, not a password
-    FAIL = "FAIL"
-    COULD_NOT_VERIFY = "COULD_NOT_VERIFY"
-
-
-class CheckStatus(enum.StrEnum):
-    """NOT_RUN always says why."""
-
-    PASS = "PASS"  # noqa: S105 - a status, not a password
-    FAIL = "FAIL"
-    NOT_RUN = "NOT_RUN"
 
 
 @dataclass(frozen=True)
@@ -122,6 +107,11 @@ class Drill:
         self.leases = Leases(self.clock, self.sleep, self.progress)
 
     @property
+    def token(self) -> str:
+        """Six hexadecimal digits that names of this drill's resources end in."""
+        return token_of(self.id)
+
+    @property
     def expires_utc(self) -> datetime:
         """When every lease of this drill is over."""
         return self.started_utc + self.order.lease
@@ -154,14 +144,15 @@ class Drill:
         passed = expected == actual if ok is None else ok
         why = "" if passed else reason or f"expected {expected}, found {actual}"
         status = CheckStatus.PASS if passed else CheckStatus.FAIL
-        self._add(CheckResult(name, str(expected), str(actual), status, why))
+        self.add(CheckResult(name, str(expected), str(actual), status, why))
         return passed
 
     def not_run(self, name: str, reason: str, *, expected: object = "") -> None:
         """Record that something could not be compared, and why: never a pass."""
-        self._add(CheckResult(name, str(expected), "", CheckStatus.NOT_RUN, reason))
+        self.add(CheckResult(name, str(expected), "", CheckStatus.NOT_RUN, reason))
 
-    def _add(self, result: CheckResult) -> None:
+    def add(self, result: CheckResult) -> None:
+        """Record a comparison that was made elsewhere."""
         self.results.append(result)
         self.progress(f"  {result.status.value:<8} {result.name}{': ' + result.reason if result.reason else ''}")
 
@@ -189,12 +180,15 @@ class Drill:
 
     @property
     def verdict(self) -> Verdict:
-        """FAIL when anything was seen to be wrong, PASS only when everything promised was seen to be right."""
+        """FAIL when anything was seen to be wrong, PASS only when everything promised was seen to be right.
+
+        What is left standing is no pass either: it costs money and fills the quota of the next drill.
+        """
         statuses = {result.status for result in self.results}
         if CheckStatus.FAIL in statuses:
             return Verdict.FAIL
         missing = set(self.order.checks) - {one.name for one in self.results if one.status is CheckStatus.PASS}
-        if self.unknown or missing or CheckStatus.NOT_RUN in statuses or not statuses:
+        if self.unknown or missing or CheckStatus.NOT_RUN in statuses or not statuses or not self.leases.confirmed:
             return Verdict.COULD_NOT_VERIFY
         return Verdict.PASS
 
@@ -214,6 +208,6 @@ class Drill:
         return None if backup is None else (self.started_utc - backup.created_utc).total_seconds()
 
 
-def names_of(results: Iterable[CheckResult], status: CheckStatus) -> list[str]:
-    """The names of the checks that ended so."""
-    return [one.name for one in results if one.status is status]
+def token_of(drill_id: str) -> str:
+    """The end of a drill's id."""
+    return drill_id.rpartition("-")[2]

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from raxx_bcp.clock import Clock
 from raxx_bcp.errors import BcpError
+from raxx_bcp.patience import Progress
 
-Progress = Callable[[str], None]
 _CONFIRM_SECONDS: Final = 60.0
 
 
@@ -44,6 +44,17 @@ class Returned:
     problem: str = ""
     kept_until_utc: datetime | None = None
     usd: float = 0.0
+
+    @property
+    def finding(self) -> str:
+        """What a reader of the row must know; empty when it is gone."""
+        if self.gone_utc is not None:
+            return ""
+        if self.kept_until_utc is not None:
+            until = f"{self.kept_until_utc:%Y-%m-%d %H:%M}"
+            why = "only a drill that gives everything back closes a card."
+            return f"{self.kind} {self.name} was kept until {until} UTC on request: {why}"
+        return f"{self.kind} {self.name} may still be there: {self.problem}"
 
 
 @dataclass

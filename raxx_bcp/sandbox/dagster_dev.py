@@ -28,7 +28,7 @@ from raxx_bcp.sandbox.stand_in import LOOPBACK
 START_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 20.0
 RUN_SECONDS: Final = 600.0
-FRESH_SECONDS: Final = 75.0
+FRESH_SECONDS: Final = 150.0
 _POLL_SECONDS: Final = 0.5
 _ENDED: Final = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 
@@ -91,10 +91,10 @@ class DagsterDev:
         self._log = log
         self._sleep = sleep
 
-    def run_job(self, job_name: str, say: Say) -> JobRun:
+    def run_job(self, job_name: str, say: Say, run_config: Mapping[str, Any] | None = None) -> JobRun:
         """Launch ``job_name`` as the UI would, follow its events, and wait for its end."""
         started = time.monotonic()
-        run_id = self._launch(job_name)
+        run_id = self._launch(job_name, run_config or {})
         cursor: str | None = None
         while True:
             if time.monotonic() - started > RUN_SECONDS:
@@ -138,13 +138,13 @@ class DagsterDev:
         """Until the UI ends by itself."""
         self._child.wait()
 
-    def _launch(self, job_name: str) -> str:
+    def _launch(self, job_name: str, run_config: Mapping[str, Any]) -> str:
         selector = {
             "repositoryLocationName": "raxx_bcp",
             "repositoryName": "__repository__",
             "jobName": job_name,
         }
-        answer = self._ask(_LAUNCH, {"selector": selector})["launchRun"]
+        answer = self._ask(_LAUNCH, {"selector": selector, "runConfig": run_config})["launchRun"]
         if answer["__typename"] != "LaunchRunSuccess":
             raise PermanentError(
                 f"Dagster would not launch {job_name} ({answer['__typename']}).", f"Look at {self._log}."
@@ -275,8 +275,8 @@ _FRESH: Final = """
 query Fresh($key: AssetKeyInput!) { assetNodes(assetKeys: [$key]) { freshnessStatusInfo { freshnessStatus } } }
 """
 _LAUNCH: Final = """
-mutation Launch($selector: JobOrPipelineSelector!) {
-  launchRun(executionParams: {selector: $selector, mode: "default"}) {
+mutation Launch($selector: JobOrPipelineSelector!, $runConfig: RunConfigData!) {
+  launchRun(executionParams: {selector: $selector, mode: "default", runConfigData: $runConfig}) {
     __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
 """
 _FOLLOW: Final = """

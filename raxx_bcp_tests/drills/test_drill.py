@@ -10,9 +10,10 @@ from datetime import timedelta
 import pytest
 
 from raxx_bcp.drills.conduct import Conducted, conduct
-from raxx_bcp.drills.drill import CheckStatus, Drill, Source, Verdict
+from raxx_bcp.drills.drill import Drill, Source
 from raxx_bcp.drills.undisturbed import CancelledError, cancelled_by_signals, undisturbed
 from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError, UsageError
+from raxx_bcp.evidence.row import CheckStatus, Verdict
 from raxx_bcp_tests.drills.engine import START, Memory, Shelf, StillClock, order
 
 AWAY = TransientError("The far side is away.", "Wait.")
@@ -175,7 +176,7 @@ def test_one_that_cannot_be_given_back_does_not_stop_the_others_and_is_named() -
     assert shelf.there == {"database"}
     assert not done.drill.leases.confirmed
     assert done.drill.findings == ["thing database may still be there: The delete was refused."]
-    assert done.verdict is Verdict.PASS, "the restore was good; the gate asks for the teardown by itself"
+    assert done.verdict is Verdict.COULD_NOT_VERIFY, "the restore was good, and something still stands"
 
 
 def test_a_delete_that_lies_is_not_believed() -> None:
@@ -204,7 +205,8 @@ def test_kept_means_left_standing_until_the_lease_ends() -> None:
     assert shelf.there == {"app", "database"}
     assert {one.kept_until_utc for one in done.drill.leases.returned} == {START + timedelta(hours=4)}
     assert not done.drill.leases.confirmed
-    assert done.drill.findings == []
+    assert done.verdict is Verdict.COULD_NOT_VERIFY
+    assert "thing app was kept until 2031-03-14 13:00 UTC on request" in done.drill.findings[1]
 
 
 def test_a_cancelled_drill_keeps_nothing() -> None:

@@ -96,7 +96,7 @@ def _wait_for_ui(process: subprocess.Popen[str]) -> str:
 def _table(process: subprocess.Popen[str]) -> str:
     """The result rows and the empty line before them, all printed before the UI was announced."""
     assert process.stdout is not None
-    rows = 1 + 2 + len(JOBS)
+    rows = 1 + 3 + len(JOBS)
     return "".join(process.stdout.readline() for _row in range(rows))
 
 

@@ -15,8 +15,9 @@ from raxx_bcp_tests.ui.running import Demo, browser_page, running_demo
 @pytest.mark.browser
 def test_what_a_person_sees_of_a_good_and_of_a_bad_day() -> None:
     with browser_page() as page, running_demo() as demo:
-        assert len(re.findall(r"^ok ", demo.table, re.MULTILINE)) == 2 + len(JOBS)
+        assert len(re.findall(r"^ok ", demo.table, re.MULTILINE)) == 3 + len(JOBS)
         _a_good_day(page, demo)
+        _an_operator_runs_a_drill(page, demo)
         demo.sandbox.break_("vault-project-left")
         _a_bad_day(page, demo)
     assert processes.find(demo.sandbox.directory) == {}, "Ctrl-C ends all that it started"
@@ -41,6 +42,25 @@ def _a_good_day(page: Page, demo: Demo) -> None:
         "alert_on_trouble",
     ):
         expect(page.get_by_text(name).first).to_be_visible()
+
+
+def _an_operator_runs_a_drill(page: Page, demo: Demo) -> None:
+    """Press Materialize, be asked who you are, say it, see it pass, and read the row in the evidence."""
+    page.goto(f"{demo.url}/assets/heroku_postgres_drill")
+    page.get_by_role("button", name="Materialize").first.click()
+    expect(page.get_by_text('Missing required config entry "operator"').first).to_be_visible()
+    page.get_by_text("row_tolerance_ratio").first.click()
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    page.keyboard.type("operator: carol")
+    page.get_by_role("dialog").get_by_role("button", name="Materialize").click()
+    expect(page.get_by_text("Launched run").first).to_be_visible()
+    page.goto(f"{demo.url}/assets/drill_evidence")
+    expect(page.get_by_text("carol").first).to_be_visible(timeout=180_000)
+    page.goto(f"{demo.url}/assets/drill_evidence?view=checks")
+    expect(page.get_by_text("gate_heroku_postgres", exact=True).first).to_be_visible()
+    page.get_by_text("gate_freescout", exact=True).first.click()
+    expect(page.get_by_text("no row of a drill freescout_snapshot").first).to_be_visible()
 
 
 def _green(page: Page, demo: Demo, asset: str, *checks: str) -> None:

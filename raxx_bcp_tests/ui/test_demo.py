@@ -43,9 +43,13 @@ def test_once_passes_every_step_and_leaves_nothing_running(directory: Path) -> N
         "sandbox": True,
         "daily_vault_snapshot": True,
         "daily_vault_export": True,
+        "drill_heroku_postgres": True,
         "daily_inventory": True,
         "opens with the operator's key": True,
+        "the D4 gate": True,
     }
+    (gate,) = [step["detail"] for step in result["steps"] if step["name"] == "the D4 gate"]
+    assert "freescout is shut: no row of a drill freescout" in gate
     assert "read raxx-platform/prod" in done.stderr, "long work is seen to move"
     assert processes.find(directory / "s") == {}
     assert not (directory / "home" / ".dagster").exists()

@@ -1,0 +1,118 @@
+"""``raxx-bcp drill``: a restore drill from the command line, for the day when Dagster is what burned."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from raxx_bcp.console import emit, exit_codes, json_option, progress
+from raxx_bcp.drills.conduct import Conducted, conduct
+from raxx_bcp.drills.doors import heroku_door, places, record_of
+from raxx_bcp.drills.heroku_postgres import NEWEST, Wanted, heroku_postgres, order
+from raxx_bcp.drills.sweeper import sweep
+from raxx_bcp.drills.undisturbed import CancelledError, cancelled_by_signals
+from raxx_bcp.errors import EXIT_COULD_NOT_VERIFY, EXIT_FAIL, EXIT_PASS, CouldNotVerifyError
+from raxx_bcp.evidence.row import Verdict
+from raxx_bcp.policy import load_policy
+
+
+@click.group()
+def drill() -> None:
+    """D4: restore a backup into something throwaway, compare, tear down, and put it on record."""
+
+
+@drill.command("heroku-postgres")
+@click.option("--operator", required=True, metavar="WHO", help="Who you are; it goes on record.")
+@click.option("--backup", default=NEWEST, show_default=True, help="newest, random-older, or a label such as b003.")
+@click.option("--plan", default="", help="Plan of the throwaway database; default: the smallest that fits.")
+@click.option("--tolerance", type=click.FloatRange(0, 1), default=None, help="Row counts may differ by this ratio.")
+@click.option("--revision", default="", help="The Alembic revision to expect; default: production's.")
+@click.option("--keep", is_flag=True, help="Leave the throwaway app for inspection until its lease ends.")
+@json_option
+@exit_codes
+def heroku_command(
+    *, operator: str, backup: str, plan: str, tolerance: float | None, revision: str, keep: bool, as_json: bool
+) -> int:
+    """Restore a backup of the customer database on Heroku and compare it with production, which is only read."""
+    policy = load_policy()
+    wanted = Wanted(backup, plan, tolerance, revision)
+    asked = order(policy.heroku_postgres, operator, wanted=wanted, keep=keep)
+    with heroku_door(policy) as heroku, _cancellable():
+        done = conduct(
+            asked,
+            lambda running: heroku_postgres(running, heroku, policy.heroku_postgres, wanted),
+            record_of(policy).recorder(),
+            progress=progress,
+        )
+    emit(_as_dict(done), _text(done), as_json=as_json)
+    return {Verdict.PASS: EXIT_PASS, Verdict.FAIL: EXIT_FAIL}.get(done.verdict, EXIT_COULD_NOT_VERIFY)
+
+
+@drill.command("sweep")
+@json_option
+@exit_codes
+def sweep_command(*, as_json: bool) -> int:
+    """Delete what killed drills left past its lease, and write the rows that they could not write."""
+    policy = load_policy()
+    record = record_of(policy)
+    with places(policy) as where:
+        swept = sweep(where, record.journal, record.ledger, record.spool, progress=progress)
+    emit(swept.as_dict(), swept.text(), as_json=as_json)
+    if swept.still_there:
+        return EXIT_FAIL
+    return EXIT_COULD_NOT_VERIFY if swept.problems else EXIT_PASS
+
+
+@contextlib.contextmanager
+def _cancellable() -> Iterator[None]:
+    """Ctrl-C and SIGTERM give everything back first, and end as could not verify with one sentence."""
+    try:
+        with cancelled_by_signals():
+            yield
+    except CancelledError:
+        raise CouldNotVerifyError(
+            "The drill was cancelled: everything it had made was given back, and its row is on record.",
+            "Start it again when you like.",
+        ) from None
+
+
+def _as_dict(done: Conducted) -> dict[str, Any]:
+    running = done.drill
+    backup = running.source_backup
+    return {
+        "ok": done.verdict is Verdict.PASS,
+        "verdict": done.verdict.value,
+        "drill_id": running.id,
+        "row_sequence": done.row_sequence,
+        "operator": running.order.operator,
+        "backup": backup.backup_id if backup else None,
+        "rto_seconds": running.rto_seconds,
+        "rpo_seconds": running.rpo_seconds,
+        "teardown_confirmed": running.leases.confirmed,
+        "checks": [
+            {
+                "name": one.name,
+                "expected": one.expected,
+                "actual": one.actual,
+                "status": one.status.value,
+                "reason": one.reason,
+            }
+            for one in running.results
+        ],
+        "findings": running.findings,
+    }
+
+
+def _text(done: Conducted) -> str:
+    running = done.drill
+    lines = [f"{done.verdict.value}: drill {running.id}, row {done.row_sequence}"]
+    if running.source_backup:
+        lines.append(f"  backup {running.source_backup.backup_id}, {running.source_backup.selected_because}")
+    if running.rto_seconds is not None:
+        lines.append(f"  restored and verified in {running.rto_seconds:.0f} s")
+    lines += [f"  {one.status.value:<8} {one.name}{': ' + one.reason if one.reason else ''}" for one in running.results]
+    lines += [f"  finding: {finding}" for finding in running.findings]
+    return "\n".join(lines)

@@ -1,0 +1,35 @@
+"""The second clock: how old is the newest drill that passed? Asked of the ledger, never of Dagster's database."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from raxx_bcp.checks import Check, Status
+from raxx_bcp.errors import CouldNotVerifyError
+from raxx_bcp.evidence.gate import history_of
+from raxx_bcp.evidence.ledger import Ledger
+from raxx_bcp.evidence.row import DrillEntry, Verdict
+
+RESTORED_RECENTLY: Final = "restored_recently"
+
+
+def restored_recently(ledger: Ledger, kind: str, max_age_days: int, now: datetime) -> Check:
+    """FAIL when the newest PASS of drill ``kind`` is older than ``max_age_days``, or there is none.
+
+    Slack is told once a month of a proof that has grown old; that there never was one is only shown.
+    """
+    again = f"Run the drill {kind} again."
+    try:
+        row = history_of(ledger.rows()).newest.get((kind, Verdict.PASS))
+    except CouldNotVerifyError as error:
+        return Check(RESTORED_RECENTLY, Status.COULD_NOT_VERIFY, error.what, error.remedy)
+    if row is None or not isinstance(row.entry, DrillEntry):
+        return Check(RESTORED_RECENTLY, Status.FAIL, f"No drill {kind} has ever passed.", again)
+    age = now - row.entry.timing.ended_utc
+    detail = (
+        f"row {row.sequence} passed {age.total_seconds() / 86400:.1f} days ago, at most {max_age_days} are allowed."
+    )
+    if age > timedelta(days=max_age_days):
+        return Check(RESTORED_RECENTLY, Status.FAIL, detail, again, warning_id=f"{kind}-old-{now:%Y-%m}")
+    return Check(RESTORED_RECENTLY, Status.PASS, detail)
