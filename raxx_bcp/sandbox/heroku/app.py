@@ -74,6 +74,7 @@ ENDPOINTS: Final = (
     Endpoint("GET", _APP + "/addon-attachments", platform_calls.list_attachments),
     Endpoint("GET", _APP + "/config-vars", platform_calls.config_vars),
     Endpoint("PATCH", _APP + "/config-vars", platform_calls.change_config_vars),
+    Endpoint("GET", "/addon-attachments", platform_calls.all_attachments),
     Endpoint("GET", "/addons/{addon}", platform_calls.get_any_addon),
     Endpoint("GET", "/addons/{addon}/addon-attachments", platform_calls.attachments_of_addon),
     Endpoint("POST", "/actions/addons/resolve", platform_calls.resolve_addon),

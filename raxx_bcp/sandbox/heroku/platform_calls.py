@@ -105,6 +105,12 @@ def list_attachments(call: Call) -> Listing:
     return Listing([shapes.attachment(each, app) for each in call.world.addons(app)])
 
 
+def all_attachments(call: Call) -> Listing:
+    """Every database of the account, by the names that apps know them by."""
+    world = call.world
+    return Listing([shapes.attachment(each, world.app(each.app_id)) for each in world.addons()])
+
+
 def attachments_of_addon(call: Call) -> Listing:
     """Where one database is attached."""
     addon = call.world.addon(call.path["addon"])

@@ -118,6 +118,8 @@ class TestDatabases:
         second = lab.post(f"/apps/{THROWAWAY}/addons", {**PLAN, "name": "second-pg"})
         attached = lab.get(f"/apps/{THROWAWAY}/addon-attachments")
         assert {each["name"] for each in attached} == {"DATABASE", "HEROKU_POSTGRESQL_AMBER"}
+        owners = [each["app"]["name"] for each in lab.get("/addon-attachments")]
+        assert sorted(owners) == [PRODUCTION, THROWAWAY, THROWAWAY]
         taken = lab.call("POST", f"/apps/{THROWAWAY}/addons", {**PLAN, "name": "second-pg"})
         assert (taken.status_code, taken.json()["message"]) == (422, "Name second-pg is already taken")
         answer = lab.call("DELETE", f"/apps/{THROWAWAY}/addons/{second['id']}")
