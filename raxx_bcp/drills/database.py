@@ -18,7 +18,7 @@ from raxx_bcp.drills.database_catalogue import Catalogue, Counter, Reference, Re
 from raxx_bcp.drills.database_compare import CHECKS, compare
 from raxx_bcp.drills.database_facts import Facts
 from raxx_bcp.drills.database_history import RevisionHistory
-from raxx_bcp.drills.database_scan import Checked, Plan, Scanned, scan, shared_readers
+from raxx_bcp.drills.database_scan import WHOLE_KEYS_BYTES, Checked, Plan, Scanned, scan, shared_readers
 from raxx_bcp.errors import CouldNotVerifyError, UsageError
 
 __all__ = ["CHECKS", "Facts", "RevisionHistory", "actual_from", "compare", "expected_from"]
@@ -60,13 +60,21 @@ def actual_from(
     connections: int = 5,
     limits: Limits | None = None,
     moment_columns: Sequence[str] = (),
+    whole_keys_bytes: int = WHOLE_KEYS_BYTES,
 ) -> Facts:
     """The facts of what was restored, with a sample of every table read whole and every foreign key proved.
 
-    ``backup_finished`` is when the backup had ended: nothing in it can be younger. Damage is a fact here, not
-    an error. Raises ``CouldNotVerifyError`` when the database cannot be reached, denies or takes too long.
+    ``backup_finished`` is when the backup had ended: nothing in it can be younger. A foreign key that PostgreSQL
+    has validated is proved again over all rows of a table of up to ``whole_keys_bytes``, and over a sample of a
+    larger one. Damage is a fact here, not an error. Raises ``CouldNotVerifyError`` when the database cannot be
+    reached, denies or takes too long.
     """
-    plan = Plan(backup_finished + CLOCK_SLACK, thorough=True, moment_columns=_by_table(moment_columns))
+    plan = Plan(
+        backup_finished + CLOCK_SLACK,
+        thorough=True,
+        moment_columns=_by_table(moment_columns),
+        whole_keys_bytes=whole_keys_bytes,
+    )
     return _look(restored, plan, connections, limits)
 
 
@@ -123,7 +131,7 @@ def _table(root: Relation, parts: Sequence[Scanned]) -> facts.Table:
 
 def _foreign_key(key: Reference, checked: Mapping[str, Checked]) -> facts.ForeignKey:
     found = checked.get(key.label, Checked())
-    return facts.ForeignKey(key.validated, found.orphans, found.damage)
+    return facts.ForeignKey(key.validated, found.orphans, found.damage, found.sampled)
 
 
 def _behind(counter: Counter, parts: Mapping[int, Sequence[Scanned]]) -> bool:

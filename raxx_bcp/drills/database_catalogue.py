@@ -107,6 +107,14 @@ class Catalogue:
     revisions: tuple[str, ...] | None
 
     @functools.cached_property
+    def pages(self) -> Mapping[int, int]:
+        """The size of each table, a partitioned one's with its partitions."""
+        found: dict[int, int] = {}
+        for one in self.relations:
+            found[one.root] = found.get(one.root, 0) + one.pages
+        return found
+
+    @functools.cached_property
     def counted(self) -> Mapping[int, tuple[str, ...]]:
         """Of each relation the columns that take from sequences."""
         found: dict[int, set[str]] = {}

@@ -35,6 +35,8 @@ class ForeignKey:
     validated: bool
     orphans: int | None = None
     damage: str = ""
+    sampled: bool = False
+    """Were not all of its rows looked at?"""
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,10 @@ WRITTEN: Final = CREATED | {
     "updated_on",
 }
 """Columns that say when a row was made or changed."""
+WHOLE_KEYS_BYTES: Final = 32 * 1024 * 1024
+"""PostgreSQL itself proves every key when pg_restore adds it, and only a superuser gets around that. To do it all
+again for large tables would take four fifths of the whole look's time (benchmarks/verify_database.py)."""
+_PAGE_BYTES: Final = 8192
 _ZONED: Final = "timestamp with time zone"
 _MOMENTS: Final = frozenset({_ZONED, "timestamp without time zone"})
 
@@ -60,6 +64,8 @@ class Plan:
     """Also the sample, the orphans and the rows younger than ``as_of``: for what was restored, not for production."""
     moment_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Table to the columns that tell its newest row; empty: those that are called as in ``WRITTEN``."""
+    whole_keys_bytes: int = WHOLE_KEYS_BYTES
+    """A validated foreign key of a larger table is proved by a sample of its rows."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,8 @@ class Checked:
 
     orphans: int | None = None
     damage: str = ""
+    sampled: bool = False
+    """Were not all of its rows looked at?"""
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,7 @@ class _Job:
 
     key: int | str
     pages: int
+    """What it reads, about: the longest jobs go first."""
     action: str
     statement: QueryNoTemplate
     told: Callable[[tuple[Any, ...]], Scanned | Checked]
@@ -118,11 +127,12 @@ def scan(readers: Sequence[Reader], catalogue: Catalogue, plan: Plan) -> tuple[d
     relations = {one.oid: one for one in catalogue.relations}
     jobs = [_table_job(one, relations, catalogue, plan) for one in catalogue.relations if one.holds_rows]
     if plan.thorough:
-        jobs += [_key_job(one, relations) for one in catalogue.references if one.plain and one.child in relations]
+        keys = [one for one in catalogue.references if one.plain and one.child in relations]
+        jobs += [_key_job(one, relations[one.child], catalogue, plan) for one in keys]
     answers = _run(readers, deque(sorted(jobs, key=lambda job: job.pages, reverse=True)))
     tables = {key: one for key, one in answers.items() if isinstance(key, int) and isinstance(one, Scanned)}
-    keys = {key: one for key, one in answers.items() if isinstance(key, str) and isinstance(one, Checked)}
-    return tables, keys
+    checked = {key: one for key, one in answers.items() if isinstance(key, str) and isinstance(one, Checked)}
+    return tables, checked
 
 
 @contextlib.contextmanager
@@ -211,13 +221,19 @@ def _table_job(table: Relation, relations: Mapping[int, Relation], catalogue: Ca
     return _Job(table.oid, table.pages, action, statement, told, lambda what: Scanned(damage=what))
 
 
-def _key_job(key: Reference, relations: Mapping[int, Relation]) -> _Job:
+def _key_job(key: Reference, child: Relation, catalogue: Catalogue, plan: Plan) -> _Job:
     from raxx_bcp.drills.database_statements import look_for_orphans
 
-    child, parent = relations[key.child], relations.get(key.parent)
-    pages = child.pages + (parent.pages if parent else 0)
-    action, statement = f"look for orphans of {key.label}", look_for_orphans(key, child)
-    return _Job(key.label, pages, action, statement, lambda row: Checked(row[0]), lambda what: Checked(damage=what))
+    pages = catalogue.pages.get(key.child, 0)
+    sampled = key.validated and pages * _PAGE_BYTES > plan.whole_keys_bytes
+    statement = look_for_orphans(key, child, of_pages=pages if sampled else None)
+
+    def told(row: tuple[Any, ...]) -> Checked:
+        return Checked(row[0], sampled=sampled)
+
+    effort = 0 if sampled else pages + catalogue.pages.get(key.parent, 0)
+    action = f"look for orphans of {key.label}"
+    return _Job(key.label, effort, action, statement, told, lambda what: Checked(damage=what))
 
 
 def _moments(root: Relation, columns: Mapping[str, str], plan: Plan) -> list[str]:

@@ -16,6 +16,7 @@ from raxx_bcp.drills.database_scan import Asked
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Also keeps out what Python has no time for: -infinity and years before Christ."""
 _HEAD_ROWS, _SPREAD_ROWS, _SPREAD_PAGES = 50, 150, 20
+_KEY_PAGES: Final = 128
 
 
 def look_at_table(table: Relation, asked: Asked, as_of: datetime, *, thorough: bool) -> sql.Composed:
@@ -34,21 +35,26 @@ def look_at_table(table: Relation, asked: Asked, as_of: datetime, *, thorough: b
     return sql.SQL("SELECT {} FROM ONLY {}").format(sql.SQL(", ").join(parts), _name(table))
 
 
-def look_for_orphans(key: Reference, child: Relation) -> sql.Composed:
+def look_for_orphans(key: Reference, child: Relation, *, of_pages: int | None) -> sql.Composed:
     """One row: how many rows of ``child`` point nowhere. A key with a null in it points nowhere on purpose.
 
-    With the operators that the key itself has: ``citext`` is not compared as text is.
+    With the operators that the key itself has: ``citext`` is not compared as text is. ``of_pages``: only rows of
+    some pages, out of so many.
     """
     known = [_each("child.{0} IS NOT NULL", column) for column in key.child_columns]
     same = [
         sql.SQL("parent.{} {} child.{}").format(sql.Identifier(above), sql.SQL(operator), sql.Identifier(below))
         for above, operator, below in zip(key.parent_columns, key.operators, key.child_columns, strict=True)
     ]
-    statement = "SELECT count(*) FROM {} AS child WHERE {} AND NOT EXISTS (SELECT FROM {} AS parent WHERE {})"
     parent = sql.Identifier(key.parent_schema, key.parent_name)
     together = sql.SQL(" AND ")
+    statement = "SELECT count(*) FROM {} AS child{} WHERE {} AND NOT EXISTS (SELECT FROM {} AS parent WHERE {})"
     return sql.SQL(statement).format(
-        _only(child.kind, _name(child)), together.join(known), _only(key.parent_kind, parent), together.join(same)
+        _only(child.kind, _name(child)),
+        sql.SQL("") if of_pages is None else _some_pages(_KEY_PAGES, of_pages),
+        together.join(known),
+        _only(key.parent_kind, parent),
+        together.join(same),
     )
 
 
@@ -61,10 +67,14 @@ def _sample(table: Relation) -> sql.Composed:
     head = "(SELECT octet_length(ROW(one.*)::text) AS size FROM ONLY {} AS one LIMIT {})"
     parts = [sql.SQL(head).format(where, sql.Literal(_HEAD_ROWS))]
     if table.pages > _SPREAD_PAGES:
-        spread = "(SELECT octet_length(ROW(one.*)::text) FROM ONLY {} AS one TABLESAMPLE SYSTEM ({}) LIMIT {})"
-        share = sql.Literal(100.0 * _SPREAD_PAGES / table.pages)
-        parts.append(sql.SQL(spread).format(where, share, sql.Literal(_SPREAD_ROWS)))
+        spread = "(SELECT octet_length(ROW(one.*)::text) FROM ONLY {} AS one{} LIMIT {})"
+        some = _some_pages(_SPREAD_PAGES, table.pages)
+        parts.append(sql.SQL(spread).format(where, some, sql.Literal(_SPREAD_ROWS)))
     return sql.SQL("(SELECT count(size) FROM ({}) AS sample)").format(sql.SQL(" UNION ALL ").join(parts))
+
+
+def _some_pages(some: int, of_pages: int) -> sql.Composed:
+    return sql.SQL(" TABLESAMPLE SYSTEM ({})").format(sql.Literal(min(100.0, 100.0 * some / of_pages)))
 
 
 def _each(template: LiteralString, column: str, *more: sql.Composable) -> sql.Composed:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from raxx_bcp.clients.postgres import Limits
+from raxx_bcp.clients.postgres import APPLICATION_NAME, Limits
 from raxx_bcp.drills.database import Facts, actual_from, expected_from
+from raxx_bcp.sandbox.postgres import Connection
 from raxx_bcp_tests.clients.postgres_lab import PostgresLab, postgres_lab
 
 BACKUP_CREATED = datetime(2024, 6, 1, 6, 0, tzinfo=UTC)
@@ -129,3 +130,12 @@ def databases() -> Iterator[Databases]:
 
 def _empty() -> Facts:
     return Facts(server_version=0, as_of=BACKUP_CREATED, revisions=None, tables={})
+
+
+def wait_until_nobody_looks(connection: Connection) -> None:
+    """A backend ends a moment after its connection was closed."""
+    looking = "SELECT pg_stat_clear_snapshot(), count(*) FROM pg_stat_activity WHERE application_name = %s"
+    for _attempt in range(10_000):
+        if connection.execute(looking, [APPLICATION_NAME]).fetchall()[0][1] == 0:
+            return
+    raise AssertionError("somebody still looks")

@@ -8,16 +8,20 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from raxx_bcp.commands.demo import JOBS
+from raxx_bcp.drills.doors import places, record_of
+from raxx_bcp.evidence.row import DrillEntry, Verdict
+from raxx_bcp.policy import load_policy
 from raxx_bcp.sandbox import processes
 from raxx_bcp_tests.ui.running import Demo, browser_page, running_demo
 
 
 @pytest.mark.browser
-def test_what_a_person_sees_of_a_good_and_of_a_bad_day() -> None:
+def test_what_a_person_sees_of_a_good_and_of_a_bad_day(monkeypatch: pytest.MonkeyPatch) -> None:
     with browser_page() as page, running_demo() as demo:
         assert len(re.findall(r"^ok ", demo.table, re.MULTILINE)) == 3 + len(JOBS)
         _a_good_day(page, demo)
         _an_operator_runs_a_drill(page, demo)
+        _an_operator_cancels_a_drill(page, demo, monkeypatch)
         demo.sandbox.break_("vault-project-left")
         _a_bad_day(page, demo)
     assert processes.find(demo.sandbox.directory) == {}, "Ctrl-C ends all that it started"
@@ -25,7 +29,7 @@ def test_what_a_person_sees_of_a_good_and_of_a_bad_day() -> None:
 
 def _a_good_day(page: Page, demo: Demo) -> None:
     page.goto(f"{demo.url}/assets/vault_export")
-    expect(page.get_by_text("Passing").first).to_be_visible()
+    expect(page.get_by_text("Passing").first).to_be_visible(timeout=60_000)
     expect(page.get_by_text("secret_count").first).to_be_visible()
     page.goto(f"{demo.url}/assets/vault_export?view=checks")
     for check in ("completeness", "read_back", "recipients", "second_copy", "today_is_there"):
@@ -44,23 +48,49 @@ def _a_good_day(page: Page, demo: Demo) -> None:
         expect(page.get_by_text(name).first).to_be_visible()
 
 
-def _an_operator_runs_a_drill(page: Page, demo: Demo) -> None:
-    """Press Materialize, be asked who you are, say it, see it pass, and read the row in the evidence."""
+def _start_drill(page: Page, demo: Demo, operator: str) -> None:
+    """Press Materialize, be asked who you are, say it."""
     page.goto(f"{demo.url}/assets/heroku_postgres_drill")
     page.get_by_role("button", name="Materialize").first.click()
-    expect(page.get_by_text('Missing required config entry "operator"').first).to_be_visible()
+    expect(page.get_by_text('Missing required config entry "operator"').first).to_be_visible(timeout=30_000)
     page.get_by_text("row_tolerance_ratio").first.click()
     page.keyboard.press("End")
     page.keyboard.press("Enter")
-    page.keyboard.type("operator: carol")
+    page.keyboard.type(f"operator: {operator}")
     page.get_by_role("dialog").get_by_role("button", name="Materialize").click()
-    expect(page.get_by_text("Launched run").first).to_be_visible()
+    page.wait_for_url("**/runs/**")
+
+
+def _an_operator_runs_a_drill(page: Page, demo: Demo) -> None:
+    """It passes, and its row is in the evidence without anybody asking for it; the other gate says why it is shut."""
+    _start_drill(page, demo, "carol")
+    expect(page.get_by_text("Success").first).to_be_visible(timeout=120_000)
     page.goto(f"{demo.url}/assets/drill_evidence")
     expect(page.get_by_text("carol").first).to_be_visible(timeout=180_000)
     page.goto(f"{demo.url}/assets/drill_evidence?view=checks")
-    expect(page.get_by_text("gate_heroku_postgres", exact=True).first).to_be_visible()
     page.get_by_text("gate_freescout", exact=True).first.click()
-    expect(page.get_by_text("no row of a drill freescout_snapshot").first).to_be_visible()
+    expect(page.get_by_text("no row of a drill freescout_snapshot").first).to_be_visible(timeout=30_000)
+
+
+def _an_operator_cancels_a_drill(page: Page, demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restore that hangs is terminated from the UI: nothing is left, the row is there and is no pass."""
+    demo.sandbox.break_("heroku-restore-hangs")
+    _start_drill(page, demo, "dave")
+    expect(page.get_by_text(re.compile(r"restored \d+ bytes")).first).to_be_visible(timeout=120_000)
+    page.get_by_role("button", name="Terminate").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Terminate").last.click()
+    expect(page.get_by_text("Canceled").first).to_be_visible(timeout=120_000)
+    demo.sandbox.mend("heroku-restore-hangs")
+    for name, value in demo.sandbox.environment().items():
+        monkeypatch.setenv(name, value)
+    policy = load_policy()
+    last = record_of(policy).ledger.tail()
+    assert last is not None
+    assert isinstance(last.entry, DrillEntry)
+    assert (last.entry.people.operator, last.entry.verdict) == ("dave", Verdict.COULD_NOT_VERIFY)
+    assert last.entry.teardown.confirmed
+    with places(policy) as where:
+        assert [one for place in where for one in place.leftovers()] == []
 
 
 def _green(page: Page, demo: Demo, asset: str, *checks: str) -> None:
