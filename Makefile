@@ -38,6 +38,7 @@ format: setup    ## Let ruff put the code in shape
 
 schemas: setup   ## Write the published JSON Schemas anew
 	$(BIN)/python -m raxx_bcp.vault.schemas
+	$(BIN)/python -m raxx_bcp.evidence.schemas
 
 screenshots: setup ## Take docs/screenshots anew, in headless Chromium
 	$(BIN)/python -m raxx_bcp_tests.screenshots docs/screenshots

@@ -109,11 +109,14 @@ def heroku_postgres(drill: Drill, heroku: Heroku, policy: HerokuPostgres, wanted
     with drill.phase("provision"):
         plan = _plan(info, wanted.plan)
         app = _lease_app(drill, heroku, policy, plan)
-        restored = _provision(drill, heroku, policy, app, plan, info)
+        restored = heroku.create_database(app.name, plan.name, info.postgres_major)
+        # Production is looked at while Heroku works: its counts are those of the backup's moment in any case.
+        expected = _production(heroku, policy, backup)
+        _await_database(drill, heroku, policy, restored)
     with drill.phase("restore"):
         _restore(drill, heroku, policy, backup, restored, deadline)
     with drill.phase("verify"):
-        _verify(drill, heroku, policy, wanted, backup, app)
+        _verify(drill, heroku, policy, wanted, backup, app, expected)
     _restore_time(drill, policy)
 
 
@@ -226,25 +229,37 @@ def _lease_app(drill: Drill, heroku: Heroku, policy: HerokuPostgres, plan: Plan)
     )
 
 
-def _provision(
-    drill: Drill, heroku: Heroku, policy: HerokuPostgres, app: App, plan: Plan, info: DatabaseInfo
-) -> Database:
-    """A database of production's major version: clients and servers of other versions do not fit together."""
-    made = heroku.create_database(app.name, plan.name, info.postgres_major)
+def _production(heroku: Heroku, policy: HerokuPostgres, backup: Transfer) -> database.Facts:
+    """What the restored database must be like."""
+    return database.expected_from(
+        heroku.database_url(policy.app),
+        backup_created=_begun(backup),
+        connections=policy.connections,
+        limits=_limits(policy),
+        moment_columns=policy.newest_row_columns,
+    )
+
+
+def _limits(policy: HerokuPostgres) -> Limits:
+    return Limits(statement_seconds=policy.statement_timeout_seconds)
+
+
+def _await_database(drill: Drill, heroku: Heroku, policy: HerokuPostgres, made: Database) -> None:
+    """Ask until it is ready; it is of production's major version, since others' clients and servers do not fit."""
     patience = Patience.of(policy.provision_deadline_minutes, policy.poll_seconds, drill.clock, drill.sleep)
     while True:
         status = heroku.wait_status(made.id)
         if status.state is WaitState.READY:
             drill.target["postgres"] = heroku.database_info(made.id).postgres_version
-            return made
+            return
         if status.state is WaitState.ERROR:
             raise CouldNotVerifyError(
-                f"Heroku could not provide the throwaway database of {app.name}.",
+                f"Heroku could not provide the throwaway database of {made.app_name}.",
                 "Look at status.heroku.com, then start the drill again: the backup was not judged.",
             )
         if not patience.left:
             raise CouldNotVerifyError(
-                f"The database of {app.name} was not ready after {policy.provision_deadline_minutes} minutes.",
+                f"The database of {made.app_name} was not ready after {policy.provision_deadline_minutes} minutes.",
                 "Look at status.heroku.com, then start the drill again: the backup was not judged.",
             )
         patience.pause()
@@ -299,21 +314,21 @@ def _look(drill: Drill, heroku: Heroku, restored: Database, before: Transfer) ->
 # -- verify ----------------------------------------------------------------------------------------------
 
 
-def _verify(drill: Drill, heroku: Heroku, policy: HerokuPostgres, wanted: Wanted, backup: Transfer, app: App) -> None:
-    """Production against what was restored. Addresses are read now: Heroku may have changed them."""
-    limits = Limits(statement_seconds=policy.statement_timeout_seconds)
-    expected = database.expected_from(
-        heroku.database_url(policy.app),
-        backup_created=_begun(backup),
-        connections=policy.connections,
-        limits=limits,
-        moment_columns=policy.newest_row_columns,
-    )
+def _verify(
+    drill: Drill,
+    heroku: Heroku,
+    policy: HerokuPostgres,
+    wanted: Wanted,
+    backup: Transfer,
+    app: App,
+    expected: database.Facts,
+) -> None:
+    """What was restored against production. Its address is read now: Heroku may have changed it."""
     actual = database.actual_from(
         heroku.database_url(app.name),
         backup_finished=_finished(backup),
         connections=policy.connections,
-        limits=limits,
+        limits=_limits(policy),
         moment_columns=policy.newest_row_columns,
     )
     drill.newest_record_utc = actual.newest_utc

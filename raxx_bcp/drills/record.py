@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
+from typing import Final
 
 from raxx_bcp import __version__
 from raxx_bcp.drills.drill import Drill
@@ -26,8 +27,8 @@ from raxx_bcp.evidence.row import (
 )
 from raxx_bcp.evidence.spool import Spool, record
 
-RESOURCE: str = "resource"
-REGION: str = "region"
+RESOURCE: Final = "resource"
+REGION: Final = "region"
 
 
 class LedgerRecorder:
@@ -53,10 +54,10 @@ def entry_of(drill: Drill, ended: datetime) -> DrillEntry:
     source = None
     if backup is not None:
         source = Source(
-            backup_id=backup.backup_id,
+            backup_id=withhold_secrets(backup.backup_id),
             created_utc=backup.created_utc,
             age_seconds=math.ceil((drill.started_utc - backup.created_utc).total_seconds()),
-            selected_because=backup.selected_because,
+            selected_because=withhold_secrets(backup.selected_because),
             size_bytes=backup.size_bytes,
             sha256=backup.sha256,
             key_fingerprint=backup.key_fingerprint,
@@ -67,7 +68,7 @@ def entry_of(drill: Drill, ended: datetime) -> DrillEntry:
             drill=order.kind,
             system=order.system,
             tier=order.tier,
-            scenario=order.scenario,
+            scenario=withhold_secrets(order.scenario),
             trigger="schedule" if order.trigger == "schedule" else "manual",
             dagster_run_id=order.run_id,
             dagster_run_url=order.run_url,
@@ -103,11 +104,11 @@ def entry_of(drill: Drill, ended: datetime) -> DrillEntry:
 def _target(drill: Drill) -> Target | None:
     if not drill.target:
         return None
-    versions = {name: value for name, value in drill.target.items() if name not in (RESOURCE, REGION)}
+    versions = {name: withhold_secrets(value) for name, value in drill.target.items() if name not in (RESOURCE, REGION)}
     return Target(
         resource_id=drill.target.get(RESOURCE, ""),
         region=drill.target.get(REGION, ""),
-        isolation=tuple(drill.isolation),
+        isolation=tuple(withhold_secrets(each) for each in drill.isolation),
         versions=versions,
     )
 
