@@ -122,7 +122,9 @@ class TestLeftovers:
             with running.connect() as connection:
                 assert connection.execute("SELECT 1").fetchone() == (1,)
 
-    @pytest.mark.parametrize("content", ["", "nonsense\n", f"{os.getpid()}\n", "99999999\n"])
+    @pytest.mark.parametrize(
+        "content", ["", "nonsense\n", f"{os.getpid()}\n", "99999999\n"], ids=["empty", "text", "alive", "none"]
+    )
     def test_a_pid_that_is_another_programs_is_left_alone(self, tmp_path: Path, content: str) -> None:
         (tmp_path / "data").mkdir()
         (tmp_path / "data" / "postmaster.pid").write_text(content)
