@@ -43,9 +43,12 @@ schemas: setup   ## Write the published JSON Schemas anew
 screenshots: setup ## Take docs/screenshots anew, in headless Chromium
 	$(BIN)/python -m raxx_bcp_tests.screenshots docs/screenshots
 
-bench: setup     ## Measure the export and the inventory beside the bare calls that they make
+bench: setup     ## Measure each path beside the bare calls that it makes
 	$(BIN)/python benchmarks/export.py
 	$(BIN)/python benchmarks/inventory.py
+	$(BIN)/python benchmarks/verify_database.py
+	$(BIN)/python benchmarks/drill_heroku.py
+	$(BIN)/python benchmarks/evidence.py
 
 lock: setup      ## Resolve the dependencies anew and write the hash locks: what runs is what was tested
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \

@@ -13,10 +13,16 @@ SETTLED_MILLISECONDS = 3000
 
 
 def main(folder: Path) -> None:
-    """Write catalog, asset page, a failure, and what Slack received, as PNG files into ``folder``."""
+    """Write catalog, asset pages, gates, a failure, and what Slack received, as PNG files into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     with browser_page() as page, running_demo() as demo:
         _take(page, f"{demo.url}/assets/vault_export", "Passing", folder / "vault-export.png")
+        _take(page, f"{demo.url}/assets/vault_snapshot", "Passing", folder / "vault-snapshot.png")
+        _take(page, f"{demo.url}/assets/heroku_postgres_drill", "rto_seconds", folder / "drill.png")
+        page.goto(f"{demo.url}/assets/drill_evidence?view=checks")
+        page.get_by_text("gate_freescout", exact=True).first.click()
+        page.wait_for_timeout(SETTLED_MILLISECONDS)
+        page.screenshot(path=folder / "gates.png")
         _take(page, f"{demo.url}/assets", "Materialized", folder / "catalog.png")
         demo.sandbox.break_("vault-project-left")
         page.goto(f"{demo.url}/assets/vault_export")

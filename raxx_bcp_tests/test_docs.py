@@ -9,6 +9,7 @@ import click
 import pytest
 
 from raxx_bcp.cli import main
+from raxx_bcp.sandbox.heroku.faults import KNOWN as HEROKU
 from raxx_bcp.sandbox.infisical.faults import KNOWN
 from raxx_bcp.sandbox.lightsail.faults import KNOWN as LIGHTSAIL
 from raxx_bcp.sandbox.parts import PARTS
@@ -57,7 +58,7 @@ def test_the_search_for_commands_finds_them() -> None:
 
 @pytest.mark.parametrize("page", TEXTS)
 def test_faults_exist(page: str) -> None:
-    known = set(KNOWN) | set(LIGHTSAIL) | {fault.name for part in PARTS for fault in part.faults}
+    known = set(KNOWN) | set(LIGHTSAIL) | set(HEROKU) | {fault.name for part in PARTS for fault in part.faults}
     for name in re.findall(r"sandbox (?:break|mend) ([a-z][a-z0-9-]+)", TEXTS[page]):
         assert name in known | {"slack-down"}, f"{page} names the fault {name}"
 
@@ -79,7 +80,7 @@ def test_files_named_in_code_exist(page: str) -> None:
 
 def test_the_table_of_failures_names_tests_that_exist() -> None:
     rows = [line for line in TEXTS["docs/failures.md"].splitlines() if re.match(r"\| \d", line)]
-    assert len(rows) == 13
+    assert len(rows) == 18
     for row in rows:
         for name in re.findall(r"`([^`]+)`", row.split("|")[-2]):
             assert (ROOT / "raxx_bcp_tests" / name).exists(), name
