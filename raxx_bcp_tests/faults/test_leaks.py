@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
+from raxx_bcp.drills.doors import heroku_door
 from raxx_bcp.policy import Policy
 from raxx_bcp.sandbox.supervisor import Sandbox
 from raxx_bcp_tests.faults.commands import private_environ, run
@@ -23,6 +25,7 @@ CREDENTIALS = (
     "INFISICAL_CLIENT_SECRET",
     "INFISICAL_ORG_ADMIN_CLIENT_SECRET",
     "AWS_SECRET_ACCESS_KEY",
+    "HEROKU_API_KEY",
     "SLACK_BOT_TOKEN",
 )
 
@@ -39,8 +42,8 @@ def _planted(policy: Policy, sandbox: Sandbox, day: str) -> set[str]:
     return set(re.findall(r"rxs_[0-9a-f]{24}", document))
 
 
-def _dagster_job(environ: dict[str, str], job: str) -> subprocess.CompletedProcess[bytes]:
-    argv = [sys.executable, "-m", "dagster", "job", "execute", "-m", "raxx_bcp.definitions", "-j", job]
+def _dagster_job(environ: dict[str, str], job: str, *options: str) -> subprocess.CompletedProcess[bytes]:
+    argv = [sys.executable, "-m", "dagster", "job", "execute", "-m", "raxx_bcp.definitions", "-j", job, *options]
     return subprocess.run(argv, cwd=ROOT, env=environ, capture_output=True, check=False, timeout=180)
 
 
@@ -96,3 +99,34 @@ def test_the_watcher_sees_arguments() -> None:
         while not any(b"rxs_seen" in line for line in seen):
             subprocess.run([sys.executable, "-c", "pass", "rxs_seen"], check=True)
     assert found_in_bytes(b"\n".join(seen), ["rxs_seen"]) == ["rxs_seen"]
+
+
+def test_no_key_password_or_signed_address_of_a_drill_is_left_anywhere(
+    policy: Policy, sandbox_environ: dict[str, str], breakable_sandbox: Sandbox, folder: Path
+) -> None:
+    prefixes = {"RAXX_BCP_EVIDENCE__PREFIX": policy.evidence.prefix}
+    environ = {**private_environ(sandbox_environ, folder, policy.vault_export.prefix), **prefixes}
+    with heroku_door(policy) as heroku:
+        password = conninfo_to_dict(heroku.database_url("raxx-app-prod").get_secret_value())["password"]
+    planted = {environ["HEROKU_API_KEY"], environ["AWS_SECRET_ACCESS_KEY"], str(password)}
+    config = folder / "config.yaml"
+    config.write_text("ops: {heroku_postgres_drill: {config: {operator: alice}}}")
+    arguments: set[bytes] = set()
+    with watched_arguments(arguments):
+        by_hand = run(environ, "drill", "heroku-postgres", "--operator", "alice", "--json")
+        by_dagster = _dagster_job(environ, "drill_heroku_postgres", "-c", str(config))
+        breakable_sandbox.break_("heroku-backup-truncated")
+        failed = run(environ, "drill", "heroku-postgres", "--operator", "alice", "--json")
+    assert by_hand.returncode == 0, by_hand.stderr
+    assert by_dagster.returncode == 0, by_dagster.stderr.decode()[-2000:]
+    assert failed.returncode == 1
+    printed = [each.encode() for done in (by_hand, failed) for each in (done.stdout, done.stderr)]
+    printed += [by_dagster.stdout, by_dagster.stderr]
+    assert found_in_bytes(b"\n".join(printed), planted) == []
+    assert found_in_bytes(b"\n".join(arguments), planted) == []
+    assert found_in_files(folder, planted) == {}, "DAGSTER_HOME, HOME, TMPDIR or the spool holds a secret"
+    assert found_in_files(breakable_sandbox.directory / "s3", {str(password)}) == {}, "a row or a report holds a secret"
+    assert found_in_files(breakable_sandbox.directory / "logs", planted) == {}
+    signed = re.compile(rb"signature=", re.IGNORECASE)
+    assert not [text for text in printed if signed.search(text)]
+    assert not [path for path in folder.rglob("*") if path.is_file() and signed.search(path.read_bytes())]
