@@ -144,7 +144,7 @@ class VaultSnapshot(Section):
     keep: Annotated[int, Field(ge=7, le=365)] = 7
     """Never fewer than the seven of D1."""
     deadline_minutes: Annotated[int, Field(ge=1, le=55)] = 30
-    """How long a new snapshot may take until it is available; past it: COULD_NOT_VERIFY. An export follows half an hour later."""
+    """How long a new snapshot may take until it is available; past it: COULD_NOT_VERIFY."""
     poll_seconds: Annotated[float, Field(gt=0, le=300)] = 15.0
     late_after_minutes: Annotated[int, Field(ge=5, le=720)] = 60
     """How long after ``schedule_utc`` today's snapshot counts as late."""
