@@ -1,8 +1,8 @@
 """How long the Heroku drill takes beside the bare ``pg_restore`` of the same dump on the same server.
 
-    python benchmarks/drill_heroku.py [--rows 340000 3400000] [--runs 3]
+    python benchmarks/drill_heroku.py [--rows 490000 4900000] [--runs 3]
 
-Everything runs on this machine: a Heroku stand-in with a PostgreSQL of its own (about 300 bytes of database a row, so
+Everything runs on this machine: a Heroku stand-in with a PostgreSQL of its own (about 205 bytes of database a row, so
 the defaults are about 100 MB and 1 GB), and a real S3 server for the record. In turn, so that ratios hold:
 
 - ``bare``: a throwaway app's database, into which ``pg_restore --no-owner --no-acl`` puts the dump; only that is timed;
@@ -147,7 +147,7 @@ def _once(heroku: Heroku, dump: Path) -> Timed:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=[340_000, 3_400_000])
+    parser.add_argument("--rows", type=int, nargs="+", default=[490_000, 4_900_000])
     parser.add_argument("--runs", type=int, default=3)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rb-") as temporary:
