@@ -166,11 +166,86 @@ class VaultSnapshot(Section):
 
 
 class FreeScout(Section):
-    """The help desk on Lightsail, whose own backup the vault's must not meet (ADR-0103 D1, D4)."""
+    """The help desk on Lightsail, whose own backup the vault's must not meet, and its two restore drills (D1, D4)."""
 
     instance: ResourceName = "raxx-tickets"
     backup_ends_utc: UtcTime = "06:00"
     """When its own daily backup has ended; the vault's snapshot follows half an hour later."""
+    restored_instance: ResourceName = "raxx-tickets-restored"
+    """The throwaway instance that both tiers restore to (ADR-0103 D4)."""
+    site_directory: Annotated[str, Field(pattern=r"^[\w./-]+$")] = "/var/www/html"
+    """Where FreeScout's code is on its host; a relative path starts at the login's home."""
+    database: Annotated[str, Field(pattern=r"^\w{1,64}$")] = "freescout"
+    quiet_units: tuple[Annotated[str, Field(pattern=r"^[\w.@-]+$")], ...] = ("cron", "supervisor", "postfix", "exim4")
+    """What systemd must not run on a restored copy: whatever would fetch or send mail."""
+    site_host: Annotated[str, Field(pattern=r"^[\w.-]+$")] = "localhost"
+    """The name that the restored site is asked by, on its own host."""
+    site_port: Annotated[int, Field(ge=1, le=65535)] = 80
+    dump_bucket: str = OFF
+    """Bucket of the dump sets; empty: the state bucket."""
+    dump_prefix: Annotated[str, AfterValidator(_prefix)] = "freescout-dumps/"
+    """Sets are in ``<prefix>YYYY-MM-DD/``: database.sql.gz, env, attachments.tar.gz, modules.tar.gz, manifest.json."""
+    dump_parts: tuple[Literal["env", "attachments", "modules"], ...] = ("env", "attachments", "modules")
+    """What a set must hold beside the database; without them it is incomplete."""
+    blueprint: str = "ubuntu_22_04"
+    """What Tier 2's instance is made from."""
+    bundle: str = OFF
+    """Of the throwaway instance; empty: the cheapest that fits."""
+    version: Annotated[str, Field(pattern=r"^$|^\d+(\.\d+)+$")] = OFF
+    """FreeScout's release that Tier 2 installs; empty: what the set's manifest says."""
+    rto_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 120
+    rpo_hours: Annotated[int, Field(ge=1, le=24 * 31)] = 25
+    """How old the newest good backup may be: a day and its own run."""
+    fetch_age_hours: Annotated[int, Field(ge=1, le=24 * 31)] = 2
+    """How long before the backup FreeScout may last have fetched mail: older, and it was not working then."""
+    row_tolerance_ratio: Ratio = 0.05
+    """By how much a count may fall below an expectation that is not of the very same moment."""
+    connections: Annotated[int, Field(ge=1, le=8)] = 2
+    """Connections that Tier 2 restores over."""
+
+
+class ThrowawayInstances(Section):
+    """What every drill that makes an instance needs to know."""
+
+    zone: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d[a-z]$")] = "us-east-1a"
+    worker_cidr: Annotated[str, Field(pattern=r"^$|^[0-9.]+/\d{1,2}$")] = OFF
+    """The worker's own address (``203.0.113.9/32``): the only one that may reach a throwaway instance."""
+    ssh_port: Annotated[int, Field(ge=1, le=65535)] = 22
+    egress_probes: tuple[Annotated[str, Field(pattern=r"^[\w.-]+:\d{1,5}$")], ...] = ("1.1.1.1:443", "8.8.8.8:53")
+    """Addresses that an isolated instance must fail to reach."""
+    provision_deadline_minutes: Annotated[int, Field(ge=1, le=120)] = 20
+    poll_seconds: Annotated[float, Field(gt=0, le=60)] = 10.0
+    command_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 600
+    lease_hours: Annotated[int, Field(ge=1, le=72)] = 4
+    """After this time the sweeper deletes what a drill left behind."""
+
+
+class VaultDrill(Section):
+    """D1 and D3: the vault's snapshot and its export, restored."""
+
+    restored_instance: ResourceName = "raxx-vault-restored"
+    api_port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    """Where Infisical listens on its own host."""
+    quiet_units: tuple[Annotated[str, Field(pattern=r"^[\w.@-]+$")], ...] = ("cron", "postfix", "exim4")
+    boot_deadline_minutes: Annotated[int, Field(ge=1, le=60)] = 10
+    """How long Infisical may take to answer after its instance has booted."""
+    throwaway_prefix: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{3,9}-$")] = "raxx-drill-"
+    """How the slugs of throwaway projects begin; nothing else is ever deleted from a vault."""
+    rto_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 60
+    rpo_hours: Annotated[int, Field(ge=1, le=24 * 31)] = 25
+    count_tolerance_ratio: Ratio = 0.05
+    """By how much a snapshot may differ from the export nearest to it."""
+    lease_hours: Annotated[int, Field(ge=1, le=72)] = 4
+
+
+class StateRecovery(Section):
+    """D2: a state object overwritten and deleted in a scratch prefix, and recovered from its versions."""
+
+    scratch_prefix: Annotated[str, AfterValidator(_prefix)] = "drill-scratch/"
+    """The only place of the bucket where a drill writes or deletes."""
+    rto_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 15
+    rpo_hours: Annotated[int, Field(ge=1, le=24 * 31)] = 24
+    lease_hours: Annotated[int, Field(ge=1, le=72)] = 4
 
 
 class StateBucket(Section):
@@ -237,6 +312,9 @@ class Policy(Section):
     state_bucket: StateBucket = StateBucket()
     freescout: FreeScout = FreeScout()
     heroku_postgres: HerokuPostgres = HerokuPostgres()
+    throwaway_instances: ThrowawayInstances = ThrowawayInstances()
+    vault_drill: VaultDrill = VaultDrill()
+    state_recovery: StateRecovery = StateRecovery()
     evidence: Evidence = Evidence()
     alerts: Alerts = Alerts()
 
