@@ -5,13 +5,15 @@ from datetime import UTC
 import dagster as dg
 
 from raxx_bcp.dagster_terms import SCHEDULED_TAG
-from raxx_bcp.drills.assets import HEROKU_DRILL, HEROKU_JOB, drill_sweeper
 from raxx_bcp.drills.clock import RESTORED_RECENTLY
+from raxx_bcp.drills.kinds import DRILLS, KINDS, Kind
+from raxx_bcp.drills.sweeping import drill_sweeper
 from raxx_bcp.policy import Policy
 from raxx_bcp.snapshots.assets import apply_vault_snapshot_addon
 from raxx_bcp.state_bucket.assets import enable_state_bucket_versioning
 
 DAILY_LOOKS = ("vault_export_inventory", "snapshot_inventory", "state_bucket_posture", "drill_evidence")
+_FIRST_DRILL_DAY = 2
 
 daily_vault_export = dg.define_asset_job(
     "daily_vault_export",
@@ -26,14 +28,17 @@ daily_vault_snapshot = dg.define_asset_job(
 daily_inventory = dg.define_asset_job(
     "daily_inventory",
     selection=dg.AssetSelection.assets(*DAILY_LOOKS)
-    | dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(HEROKU_DRILL), RESTORED_RECENTLY)),
+    | dg.AssetSelection.checks(*(dg.AssetCheckKey(dg.AssetKey(drill), RESTORED_RECENTLY) for drill in DRILLS)),
     description="What the buckets and Lightsail really hold and how they are set up: gaps, costs, versions, posture.",
 )
-heroku_postgres_drill_job = dg.define_asset_job(
-    HEROKU_JOB,
-    selection=dg.AssetSelection.assets(HEROKU_DRILL),
-    description="D4: restore a backup of Heroku Postgres into a throwaway app and compare. Asks who you are.",
-)
+drill_jobs = [
+    dg.define_asset_job(
+        kind.job,
+        selection=dg.AssetSelection.assets(kind.asset),
+        description=f"D4: the restore drill {kind.name}. Asks who you are.",
+    )
+    for kind in KINDS
+]
 refresh_drill_evidence = dg.define_asset_job(
     "refresh_drill_evidence",
     selection=dg.AssetSelection.assets("drill_evidence"),
@@ -53,7 +58,7 @@ ASSET_JOBS = [
     daily_vault_export,
     daily_inventory,
     freshness_sentinel,
-    heroku_postgres_drill_job,
+    *drill_jobs,
     refresh_drill_evidence,
 ]
 OP_JOBS = [apply_vault_snapshot_addon, enable_state_bucket_versioning, drill_sweeper]
@@ -67,7 +72,7 @@ def schedules(policy: Policy) -> list[dg.ScheduleDefinition]:
         _plain("daily_inventory_schedule", daily_inventory.name, "30 7 * * *"),
         _plain("freshness_sentinel_schedule", freshness_sentinel.name, "2 * * * *"),
         _plain("drill_sweeper_schedule", drill_sweeper.name, "12 * * * *"),
-        _monthly_drill(heroku_postgres_drill_job.name, HEROKU_DRILL),
+        *(_monthly_drill(kind, _FIRST_DRILL_DAY + day) for day, kind in enumerate(KINDS)),
     ]
 
 
@@ -90,20 +95,20 @@ def _of_the_day(job_name: str, at_utc: str, decision: str) -> dg.ScheduleDefinit
     return schedule
 
 
-def _monthly_drill(job_name: str, asset: str) -> dg.ScheduleDefinition:
-    """Off until a person trusts it: a drill makes things that cost money."""
+def _monthly_drill(kind: Kind, day: int) -> dg.ScheduleDefinition:
+    """Off until a person trusts it: a drill makes things that cost money. One drill a day, from the second on."""
 
     @dg.schedule(
-        name=f"{job_name}_schedule",
-        job_name=job_name,
-        cron_schedule="0 9 2 * *",
+        name=f"{kind.job}_schedule",
+        job_name=kind.job,
+        cron_schedule=f"0 9 {day} * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.STOPPED,
-        description="D4: on the second of each month at 09:00 UTC. Switch it on once the drill is trusted.",
+        description=f"D4: on day {day} of each month at 09:00 UTC. Switch it on once the drill is trusted.",
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         scheduled = context.scheduled_execution_time.astimezone(UTC).isoformat()
-        config = {"ops": {asset: {"config": {"operator": "the monthly schedule"}}}}
+        config = {"ops": {kind.asset: {"config": {"operator": "the monthly schedule"}}}}
         return dg.RunRequest(run_key=scheduled, run_config=config, tags={SCHEDULED_TAG: scheduled})
 
     return schedule

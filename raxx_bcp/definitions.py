@@ -14,6 +14,7 @@ from raxx_bcp import automation
 from raxx_bcp.alerts.sensors import alert_sensor
 from raxx_bcp.dagster_terms import RAXX_KEY
 from raxx_bcp.drills import assets as drills
+from raxx_bcp.drills import kinds
 from raxx_bcp.evidence.assets import drill_evidence_asset
 from raxx_bcp.evidence.sensors import evidence_sensor
 from raxx_bcp.policy import Policy, load_policy
@@ -34,8 +35,8 @@ def build_defs(policy: Policy | None = None, resource_overrides: Mapping[str, An
             snapshots.vault_snapshot_asset(policy.vault_snapshot),
             snapshots.snapshot_inventory_asset(policy),
             drills.heroku_postgres_database,
-            drills.heroku_drill_asset(policy),
-            drill_evidence_asset(drills.DRILLS),
+            *drills.drill_assets(policy),
+            drill_evidence_asset(kinds.DRILLS),
             state_bucket.terraform_state_bucket,
             state_bucket.state_bucket_posture_asset(policy),
             vault.vault_export_asset(policy.vault_export),
@@ -44,13 +45,13 @@ def build_defs(policy: Policy | None = None, resource_overrides: Mapping[str, An
         asset_checks=[
             vault.today_is_there(policy.vault_export),
             snapshots.snapshot_is_there(policy.vault_snapshot),
-            drills.restored_recently_check(policy),
+            drills.restored_recently_checks(policy),
         ],
         jobs=[*automation.ASSET_JOBS, *automation.OP_JOBS],
         schedules=automation.schedules(policy),
         sensors=[
             alert_sensor(policy.alerts),
-            evidence_sensor(automation.refresh_drill_evidence.name, drills.DRILL_JOBS, drills.DRILLS),
+            evidence_sensor(automation.refresh_drill_evidence.name, kinds.DRILL_JOBS, kinds.DRILLS),
         ],
         resources={RAXX_KEY: Raxx(policy), **(resource_overrides or {})},
         executor=dg.in_process_executor,

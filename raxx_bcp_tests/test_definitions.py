@@ -37,6 +37,7 @@ def test_the_assets_and_their_checks() -> None:
         "drill_evidence:gate_heroku_postgres",
         "drill_evidence:gate_terraform_state",
         "drill_evidence:gate_vault",
+        "drill_evidence:gate_vault_snapshot",
         "heroku_postgres_drill:passed",
         "heroku_postgres_drill:restored_recently",
         "snapshot_inventory:addon_as_promised",

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import click
 
 from raxx_bcp.console import emit, exit_codes, json_option, progress
-from raxx_bcp.drills.conduct import Conducted, conduct
-from raxx_bcp.drills.doors import heroku_door, places, record_of
-from raxx_bcp.drills.heroku_postgres import NEWEST, Wanted, heroku_postgres, order
+from raxx_bcp.drills import heroku_postgres, starts
+from raxx_bcp.drills.conduct import Conducted
+from raxx_bcp.drills.doors import places, record_of
+from raxx_bcp.drills.starts import Asked
 from raxx_bcp.drills.sweeper import sweep
 from raxx_bcp.drills.undisturbed import CancelledError, cancelled_by_signals
 from raxx_bcp.errors import EXIT_COULD_NOT_VERIFY, EXIT_FAIL, EXIT_PASS, CouldNotVerifyError
 from raxx_bcp.evidence.row import Verdict
+from raxx_bcp.patience import Progress
 from raxx_bcp.policy import load_policy
+from raxx_bcp.resources import Raxx
+
+W = TypeVar("W")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def asked_options(command: F) -> F:
+    """What every drill asks: who, and whether to leave what it made."""
+    command = click.option("--keep", is_flag=True, help="Leave what it made for inspection until its lease ends.")(
+        command
+    )
+    return click.option("--operator", required=True, metavar="WHO", help="Who you are; it goes on record.")(command)
 
 
 @click.group()
@@ -25,30 +39,19 @@ def drill() -> None:
 
 
 @drill.command("heroku-postgres")
-@click.option("--operator", required=True, metavar="WHO", help="Who you are; it goes on record.")
-@click.option("--backup", default=NEWEST, show_default=True, help="newest, random-older, or a label such as b003.")
+@asked_options
+@click.option("--backup", default=heroku_postgres.NEWEST, show_default=True, help="newest, random-older, or b003.")
 @click.option("--plan", default="", help="Plan of the throwaway database; default: the smallest that fits.")
 @click.option("--tolerance", type=click.FloatRange(0, 1), default=None, help="Row counts may differ by this ratio.")
 @click.option("--revision", default="", help="The Alembic revision to expect; default: production's.")
-@click.option("--keep", is_flag=True, help="Leave the throwaway app for inspection until its lease ends.")
 @json_option
 @exit_codes
 def heroku_command(
-    *, operator: str, backup: str, plan: str, tolerance: float | None, revision: str, keep: bool, as_json: bool
+    *, operator: str, keep: bool, backup: str, plan: str, tolerance: float | None, revision: str, as_json: bool
 ) -> int:
     """Restore a backup of the customer database on Heroku and compare it with production, which is only read."""
-    policy = load_policy()
-    wanted = Wanted(backup, plan, tolerance, revision)
-    asked = order(policy.heroku_postgres, operator, wanted=wanted, keep=keep)
-    with heroku_door(policy) as heroku, _cancellable():
-        done = conduct(
-            asked,
-            lambda running: heroku_postgres(running, heroku, policy.heroku_postgres, wanted),
-            record_of(policy).recorder(),
-            progress=progress,
-        )
-    emit(_as_dict(done), _text(done), as_json=as_json)
-    return {Verdict.PASS: EXIT_PASS, Verdict.FAIL: EXIT_FAIL}.get(done.verdict, EXIT_COULD_NOT_VERIFY)
+    wanted = heroku_postgres.Wanted(backup, plan, tolerance, revision)
+    return _start(starts.start_heroku_postgres, Asked(operator, keep=keep), wanted, as_json=as_json)
 
 
 @drill.command("sweep")
@@ -64,6 +67,15 @@ def sweep_command(*, as_json: bool) -> int:
     if swept.still_there:
         return EXIT_FAIL
     return EXIT_COULD_NOT_VERIFY if swept.problems else EXIT_PASS
+
+
+def _start(start: Callable[[Raxx, Asked, W, Progress], Conducted], asked: Asked, wanted: W, *, as_json: bool) -> int:
+    """Run one drill to its end, show it, and return the exit code of its verdict."""
+    raxx = Raxx(load_policy())
+    with _cancellable():
+        done = start(raxx, asked, wanted, progress)
+    emit(_as_dict(done), _text(done), as_json=as_json)
+    return {Verdict.PASS: EXIT_PASS, Verdict.FAIL: EXIT_FAIL}.get(done.verdict, EXIT_COULD_NOT_VERIFY)
 
 
 @contextlib.contextmanager

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.errors import CouldNotVerifyError
-from raxx_bcp.evidence.gate import history_of
+from raxx_bcp.evidence.gate import History, history_of
 from raxx_bcp.evidence.ledger import Ledger
 from raxx_bcp.evidence.row import DrillEntry, Verdict
 
 RESTORED_RECENTLY: Final = "restored_recently"
 
 
-def restored_recently(ledger: Ledger, kind: str, max_age_days: int, now: datetime) -> Check:
-    """FAIL when the newest PASS of drill ``kind`` is older than ``max_age_days``, or there is none.
+def restored_recently(ledger: Ledger, kinds: Iterable[str], max_age_days: int, now: datetime) -> dict[str, Check]:
+    """For each drill of ``kinds``: FAIL when its newest PASS is older than ``max_age_days``, or there is none.
 
-    Slack is told once a month of a proof that has grown old; that there never was one is only shown.
+    The ledger is read once. Slack is told once a month of a proof that has grown old; that there never was one is
+    only shown.
     """
-    again = f"Run the drill {kind} again."
     try:
-        row = history_of(ledger.rows()).newest.get((kind, Verdict.PASS))
+        history = history_of(ledger.rows())
     except CouldNotVerifyError as error:
-        return Check(RESTORED_RECENTLY, Status.COULD_NOT_VERIFY, error.what, error.remedy)
+        unknown = Check(RESTORED_RECENTLY, Status.COULD_NOT_VERIFY, error.what, error.remedy)
+        return dict.fromkeys(kinds, unknown)
+    return {kind: _judged(history, kind, max_age_days, now) for kind in kinds}
+
+
+def _judged(history: History, kind: str, max_age_days: int, now: datetime) -> Check:
+    again = f"Run the drill {kind} again."
+    row = history.newest.get((kind, Verdict.PASS))
     if row is None or not isinstance(row.entry, DrillEntry):
         return Check(RESTORED_RECENTLY, Status.FAIL, f"No drill {kind} has ever passed.", again)
     age = now - row.entry.timing.ended_utc

@@ -44,6 +44,8 @@ class Returned:
     problem: str = ""
     kept_until_utc: datetime | None = None
     usd: float = 0.0
+    drill_id: str = ""
+    """The drill that made it, where another one has to know (the sweeper)."""
 
     @property
     def finding(self) -> str:

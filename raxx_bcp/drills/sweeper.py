@@ -28,11 +28,12 @@ LOOK_BACK: Final = timedelta(days=90)
 
 @dataclass(frozen=True)
 class Leftover:
-    """One resource that carries our mark."""
+    """One resource that carries our mark. ``drill_id`` is whose it is, where the resource itself says so."""
 
     lease: Lease
     created_utc: datetime
     expires_utc: datetime
+    drill_id: str = ""
 
 
 class Place(Protocol):
@@ -129,8 +130,9 @@ def _sweep_one(
     progress(f"{lease.kind} {lease.name}: its lease ended {leftover.expires_utc:%Y-%m-%d %H:%M} UTC, deleting it")
     gone_utc, problem = give_back(lease, clock, sleep)
     hours = ((gone_utc or clock()) - leftover.created_utc).total_seconds() / 3600
+    usd = max(0.0, hours) * lease.usd_per_hour
     returned = Returned(
-        lease.kind, lease.name, leftover.created_utc, gone_utc, problem, usd=max(0.0, hours) * lease.usd_per_hour
+        lease.kind, lease.name, leftover.created_utc, gone_utc, problem, usd=usd, drill_id=leftover.drill_id
     )
     (swept.gone if gone_utc else swept.still_there).append(returned)
 
@@ -158,5 +160,7 @@ def _crash_row(started: Started, swept: Swept, clock: Clock) -> DrillEntry:
 
 
 def _of_drill(one: Returned, started: Started) -> bool:
-    """A drill's resources carry the end of its id in their names."""
+    """A drill's resources say whose they are, or carry the end of its id in their names."""
+    if one.drill_id:
+        return one.drill_id == started.drill_id
     return one.name.endswith(f"-{token_of(started.drill_id)}")

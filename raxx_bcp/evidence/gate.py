@@ -46,6 +46,7 @@ CARDS: Final = (
     Card("heroku-postgres", "Customer data: Heroku Postgres", ("heroku_postgres",)),
     Card("freescout", "Customer data: FreeScout", ("freescout_snapshot", "freescout_dump")),
     Card("vault", "Secrets: the vault's export", ("vault_export",)),
+    Card("vault-snapshot", "Secrets: the vault host's snapshot", ("vault_snapshot",)),
     Card("terraform-state", "Terraform state: the state bucket's versions", ("state_recovery",)),
 )
 

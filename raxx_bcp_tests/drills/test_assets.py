@@ -130,10 +130,10 @@ def test_a_proof_that_has_grown_old_turns_the_drills_own_asset_red(
 ) -> None:
     assert drill(policy, instance).success
     ledger, now = Raxx(policy).record().ledger, datetime.now(UTC)
-    assert restored_recently(ledger, "heroku_postgres", 90, now).status is Status.PASS
-    old = restored_recently(ledger, "heroku_postgres", 90, now + timedelta(days=91))
+    assert restored_recently(ledger, ["heroku_postgres"], 90, now)["heroku_postgres"].status is Status.PASS
+    old = restored_recently(ledger, ["heroku_postgres"], 90, now + timedelta(days=91))["heroku_postgres"]
     assert (old.status, bool(old.warning_id)) == (Status.FAIL, True)
-    never = restored_recently(ledger, "freescout_dump", 90, now)
+    never = restored_recently(ledger, ["freescout_dump"], 90, now)["freescout_dump"]
     assert (never.status, never.warning_id) == (Status.FAIL, "")
     graph = build_defs(policy).resolve_asset_graph()
     assert dg.AssetCheckKey(dg.AssetKey("heroku_postgres_drill"), "restored_recently") in graph.asset_check_keys

@@ -94,7 +94,7 @@ def test_the_report_goes_where_it_is_asked_to(filled: Ledger, run: Run, tmp_path
     data = as_json(run("report", "--html", str(html), "--markdown", str(markdown), "--store", "--json"))
     stored = f"s3://{filled.bucket.name}/{filled.prefix}report"
     assert data["written"] == [str(html), str(markdown), f"{stored}.html", f"{stored}.md"]
-    assert [card["open"] for card in data["cards"]] == [True, False, False, False]
+    assert [card["open"] for card in data["cards"]] == [True, False, False, False, False]
     assert html.read_text().startswith("<!doctype html>")
     assert markdown.read_text().startswith("# Restore drills")
     assert b"<!doctype html>" in Hand(filled).read("report.html")

@@ -211,7 +211,13 @@ class TestCards:
         assert (decision.drill, missing(decision)) == ("freescout_dump", [RECENT_ENOUGH])
 
     def test_every_card_is_shut_without_its_drill_and_open_with_it(self) -> None:
-        assert [card.name for card in CARDS] == ["heroku-postgres", "freescout", "vault", "terraform-state"]
+        assert [card.name for card in CARDS] == [
+            "heroku-postgres",
+            "freescout",
+            "vault",
+            "vault-snapshot",
+            "terraform-state",
+        ]
         for card in CARDS:
             others = [drill(kind, kind=kind) for other in CARDS if other is not card for kind in other.drills]
             assert not gate(rows(*others), card, NOW, INTACT).open
@@ -220,7 +226,7 @@ class TestCards:
     def test_an_unknown_card_is_wrong_use(self) -> None:
         with pytest.raises(UsageError, match="no BCP card postgres") as caught:
             card_named("postgres")
-        assert "heroku-postgres, freescout, vault, terraform-state" in caught.value.remedy
+        assert "heroku-postgres, freescout, vault, vault-snapshot, terraform-state" in caught.value.remedy
 
 
 def test_the_order_in_which_rows_come_does_not_matter() -> None:

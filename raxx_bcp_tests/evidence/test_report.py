@@ -71,9 +71,10 @@ def test_it_says_what_the_ledger_holds(filled: Ledger) -> None:
         ("heroku-postgres", True),
         ("freescout", False),
         ("vault", False),
+        ("vault-snapshot", False),
         ("terraform-state", False),
     ]
-    heroku, freescout, vault, _state = report.cards
+    heroku, freescout, vault, _snapshot, _state = report.cards
     assert heroku.restored_utc == at(5)
     assert heroku.backed_up_utc == at(5) - timedelta(hours=3, minutes=10)
     assert (freescout.restored_utc, vault.backed_up_utc) == (None, None)
@@ -104,7 +105,7 @@ def test_a_drill_that_ended_early_is_shown_with_what_it_did_not_measure(ledger: 
 
 def test_the_two_clocks_take_a_newer_backup_from_whoever_knows_it(filled: Ledger) -> None:
     report = make_report(filled, NOW, backed_up={"heroku-postgres": at(0.25), "vault": at(1), "freescout": at(300)})
-    heroku, freescout, vault, _state = report.cards
+    heroku, freescout, vault, _snapshot, _state = report.cards
     assert heroku.backed_up_utc == at(0.25)
     assert vault.backed_up_utc == at(1)
     assert freescout.backed_up_utc != at(300)

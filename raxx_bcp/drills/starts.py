@@ -1,0 +1,45 @@
+"""How each drill is started: its doors are opened, its order is written, and it is conducted.
+
+The same functions for Dagster and for the command line, without Dagster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from raxx_bcp.drills import heroku_postgres as heroku
+from raxx_bcp.drills.conduct import Conducted, conduct
+from raxx_bcp.drills.drill import Drill, Order
+from raxx_bcp.patience import Progress
+from raxx_bcp.resources import Raxx
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Who asks for a drill, and how it came about."""
+
+    operator: str
+    keep: bool = False
+    """Leave what was made standing until its lease ends; such a drill closes no card."""
+    trigger: str = "manual"
+    run_id: str = ""
+    run_url: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The keywords that every ``order`` takes, beside its operator."""
+        return {"keep": self.keep, "trigger": self.trigger, "run_id": self.run_id, "run_url": self.run_url}
+
+
+def start_heroku_postgres(raxx: Raxx, asked: Asked, wanted: heroku.Wanted, progress: Progress) -> Conducted:
+    """Raises ``UsageError`` where Heroku's key is missing; nothing was begun then."""
+    policy = raxx.policy.heroku_postgres
+    order = heroku.order(policy, asked.operator, wanted=wanted, **asked.as_dict())
+    with raxx.heroku() as door:
+        return _conducted(raxx, order, lambda drill: heroku.heroku_postgres(drill, door, policy, wanted), progress)
+
+
+def _conducted(raxx: Raxx, order: Order, body: Callable[[Drill], None], progress: Progress) -> Conducted:
+    recorder = raxx.record().recorder()
+    return conduct(order, body, recorder, clock=raxx.clock, sleep=raxx.sleep, progress=progress)
