@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from raxx_bcp.definitions import build_defs
+from raxx_bcp.drills.kinds import DRILL_JOBS
 from raxx_bcp.errors import UsageError
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +26,7 @@ def test_the_assets_and_their_checks() -> None:
         "infisical_vault",
         "snapshot_inventory",
         "state_bucket_posture",
+        "state_recovery_drill",
         "terraform_state_bucket",
         "vault_export",
         "vault_export_inventory",
@@ -54,6 +56,8 @@ def test_the_assets_and_their_checks() -> None:
         "state_bucket_posture:terraform_cannot_read_exports",
         "state_bucket_posture:tls_only",
         "state_bucket_posture:versioning",
+        "state_recovery_drill:passed",
+        "state_recovery_drill:restored_recently",
         "vault_export:completeness",
         "vault_export:key_expiry",
         "vault_export:read_back",
@@ -87,7 +91,7 @@ def test_the_schedules_run_by_default_in_utc() -> None:
         "drill_sweeper_schedule": "12 * * * *",
         "freshness_sentinel_schedule": "2 * * * *",
     }
-    off_until_trusted = {"drill_heroku_postgres_schedule"}
+    off_until_trusted = {f"{job}_schedule" for job in DRILL_JOBS}
     assert {schedule.name for schedule in defs.schedules or []} == set(crons) | off_until_trusted
     for name, cron in crons.items():
         schedule = defs.resolve_schedule_def(name)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from raxx_bcp.console import emit, exit_codes, json_option, progress
-from raxx_bcp.drills import heroku_postgres, starts
+from raxx_bcp.drills import heroku_postgres, starts, state_recovery
 from raxx_bcp.drills.conduct import Conducted
 from raxx_bcp.drills.doors import places, record_of
 from raxx_bcp.drills.starts import Asked
@@ -52,6 +52,16 @@ def heroku_command(
     """Restore a backup of the customer database on Heroku and compare it with production, which is only read."""
     wanted = heroku_postgres.Wanted(backup, plan, tolerance, revision)
     return _start(starts.start_heroku_postgres, Asked(operator, keep=keep), wanted, as_json=as_json)
+
+
+@drill.command("state-recovery")
+@asked_options
+@json_option
+@exit_codes
+def state_recovery_command(*, operator: str, keep: bool, as_json: bool) -> int:
+    """A state object overwritten and deleted in a scratch prefix, and recovered from its versions."""
+    wanted = state_recovery.Wanted()
+    return _start(starts.start_state_recovery, Asked(operator, keep=keep), wanted, as_json=as_json)
 
 
 @drill.command("sweep")

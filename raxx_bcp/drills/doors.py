@@ -13,9 +13,11 @@ from typing import Final
 from raxx_bcp import environment
 from raxx_bcp.clients.heroku import DEFAULT_API_URL, DEFAULT_DATA_URL, Heroku
 from raxx_bcp.clock import Clock, utc_now
+from raxx_bcp.drills import state_recovery
 from raxx_bcp.drills.heroku_leftovers import HerokuLeftovers
 from raxx_bcp.drills.journal import Journal
 from raxx_bcp.drills.record import LedgerRecorder
+from raxx_bcp.drills.scratch_leftovers import ScratchLeftovers
 from raxx_bcp.drills.sweeper import Place
 from raxx_bcp.evidence.ledger import Ledger
 from raxx_bcp.evidence.spool import Spool
@@ -60,12 +62,12 @@ def state_directory(environ: Mapping[str, str] | None = None) -> Path:
 
 @contextlib.contextmanager
 def places(policy: Policy) -> Iterator[list[Place]]:
-    """Where drills of this machine can have left something; without a key to Heroku, none of its drills ran here."""
-    if not os.environ.get("HEROKU_API_KEY"):
-        yield []
-        return
-    with heroku_door(policy) as heroku:
-        yield [HerokuLeftovers(heroku)]
+    """Where drills of this machine can have left something; where it has no key to Heroku, none of its drills ran."""
+    found: list[Place] = [ScratchLeftovers(state_recovery.doors_of(policy), policy)]
+    with contextlib.ExitStack() as stack:
+        if os.environ.get("HEROKU_API_KEY"):
+            found.append(HerokuLeftovers(stack.enter_context(heroku_door(policy))))
+        yield found
 
 
 def heroku_door(policy: Policy) -> Heroku:

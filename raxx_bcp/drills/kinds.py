@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from raxx_bcp.drills import heroku_postgres, starts
+from raxx_bcp.drills import heroku_postgres, starts, state_recovery
 from raxx_bcp.drills.conduct import Conducted
 from raxx_bcp.drills.starts import Asked
 from raxx_bcp.patience import Progress
@@ -74,6 +74,10 @@ def _heroku(raxx: Raxx, asked: Asked, config: HerokuDrillConfig, progress: Progr
     return starts.start_heroku_postgres(raxx, asked, wanted, progress)
 
 
+def _state_recovery(raxx: Raxx, asked: Asked, _config: DrillConfig, progress: Progress) -> Conducted:
+    return starts.start_state_recovery(raxx, asked, state_recovery.Wanted(), progress)
+
+
 KINDS: Final = (
     Kind(
         name=heroku_postgres.KIND,
@@ -86,6 +90,19 @@ KINDS: Final = (
             f"a backup of `{policy.heroku_postgres.app}` restored into a throwaway app and compared with production"
         ),
         pool="heroku_postgres_drill",
+    ),
+    Kind(
+        name=state_recovery.KIND,
+        restores=("terraform_state_bucket",),
+        systems=frozenset({"s3", "terraform"}),
+        checks=state_recovery.CHECKS,
+        config=DrillConfig,
+        start=_state_recovery,
+        title=lambda policy: (
+            f"a state object below `{policy.state_recovery.scratch_prefix}` overwritten, deleted, and recovered from "
+            "its versions, byte by byte; real states are only listed"
+        ),
+        pool="state_recovery_drill",
     ),
 )
 DRILLS: Final = tuple(kind.asset for kind in KINDS)

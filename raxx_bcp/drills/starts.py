@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raxx_bcp.drills import heroku_postgres as heroku
+from raxx_bcp.drills import state_recovery
 from raxx_bcp.drills.conduct import Conducted, conduct
 from raxx_bcp.drills.drill import Drill, Order
 from raxx_bcp.patience import Progress
@@ -38,6 +39,14 @@ def start_heroku_postgres(raxx: Raxx, asked: Asked, wanted: heroku.Wanted, progr
     order = heroku.order(policy, asked.operator, wanted=wanted, **asked.as_dict())
     with raxx.heroku() as door:
         return _conducted(raxx, order, lambda drill: heroku.heroku_postgres(drill, door, policy, wanted), progress)
+
+
+def start_state_recovery(raxx: Raxx, asked: Asked, wanted: state_recovery.Wanted, progress: Progress) -> Conducted:
+    """Writes and deletes below the scratch prefix of the state bucket only."""
+    policy = raxx.policy
+    order = state_recovery.order(policy, asked.operator, wanted=wanted, **asked.as_dict())
+    doors = state_recovery.doors_of(policy)
+    return _conducted(raxx, order, lambda drill: state_recovery.state_recovery(drill, doors, policy, wanted), progress)
 
 
 def _conducted(raxx: Raxx, order: Order, body: Callable[[Drill], None], progress: Progress) -> Conducted:

@@ -103,12 +103,7 @@ def sweep(
     """Look everywhere, also where one place cannot be seen; what could not be done is in the result."""
     swept = Swept()
     for place in places:
-        try:
-            found = list(place.leftovers())
-        except BcpError as error:
-            swept.problems.append(f"{place.name}: {error.what}")
-            continue
-        for leftover in found:
+        for leftover in _seen(place, swept):
             _sweep_one(leftover, swept, clock, sleep, progress)
     try:
         flushed = flush(spool, ledger)
@@ -118,6 +113,16 @@ def sweep(
     except BcpError as error:
         swept.problems.append(f"evidence: {error.what}")
     return swept
+
+
+def _seen(place: Place, swept: Swept) -> list[Leftover]:
+    """What was seen before, where something cannot be seen, the looking ended."""
+    found: list[Leftover] = []
+    try:
+        found.extend(place.leftovers())
+    except BcpError as error:
+        swept.problems.append(f"{place.name}: {error.what}")
+    return found
 
 
 def _sweep_one(
