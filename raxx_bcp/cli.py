@@ -21,7 +21,7 @@ _COMMANDS: Final = {
     "sandbox": ("raxx_bcp.commands.sandbox", "A local Raxx on loopback, to try and to break."),
     "snapshot": ("raxx_bcp.commands.snapshot", "D1: take the vault host's snapshot, list what there is."),
     "state-bucket": ("raxx_bcp.commands.state_bucket", "D2: is the state bucket as promised? Switch versioning on."),
-    "vault": ("raxx_bcp.commands.vault", "D3: export the Infisical vault, list and verify the exports."),
+    "vault": ("raxx_bcp.commands.vault", "D3: export the Infisical vault, list, verify, open and restore the exports."),
 }
 
 

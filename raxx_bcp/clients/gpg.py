@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +19,20 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from raxx_bcp.clients import openpgp
+from raxx_bcp.clients.gpg_decrypt import DecryptionFailedError, NoSecretKeyError, decrypt, stop_agents
 from raxx_bcp.errors import PermanentError, UsageError
+
+__all__ = [
+    "Ciphertext",
+    "DecryptionFailedError",
+    "EncryptionFailedError",
+    "KeyRefusedError",
+    "Keyring",
+    "NoSecretKeyError",
+    "PublicKey",
+    "decrypt",
+    "keyring",
+]
 
 PRIVATE_BLOCK: Final = b"PGP PRIVATE KEY BLOCK"
 _BUFFER_BYTES: Final = 256 * 1024
@@ -33,10 +44,6 @@ class KeyRefusedError(PermanentError):
 
 class EncryptionFailedError(PermanentError):
     """GnuPG did not produce a whole message to exactly the expected recipient."""
-
-
-class DecryptionFailedError(PermanentError):
-    """GnuPG could not open a message, or not all of it."""
 
 
 class Readable(Protocol):
@@ -146,7 +153,7 @@ def keyring(armoured_key: bytes, fingerprint: str, *, now: datetime) -> Iterator
         version = ".".join(str(part) for part in gpg.version or ("unknown",))
         yield Keyring(gpg, _judge(gpg.list_keys(), fingerprint, now), version)
     finally:
-        _stop_agents(home)
+        stop_agents(home)
         shutil.rmtree(home, ignore_errors=True)
 
 
@@ -225,43 +232,3 @@ def _moment(epoch: str) -> datetime | None:
 
 def _passed(moment: datetime | None, now: datetime) -> bool:
     return moment is not None and moment <= now
-
-
-def _stop_agents(home: Path) -> None:
-    if any(home.glob("S.*")):
-        subprocess.run(
-            ["gpgconf", "--homedir", str(home), "--kill", "all"], check=False, capture_output=True, timeout=10
-        )
-
-
-def decrypt(ciphertext: bytes, armoured_private_key: bytes | None) -> bytes:
-    """The plaintext, in memory only. Only gpg's exit code is believed: a damaged message still emits much.
-
-    With ``armoured_private_key`` a private keyring is made, in memory where the machine has ``/dev/shm``;
-    without it the caller's own keyring and agent are used. Raises ``DecryptionFailedError``.
-    """
-    import gnupg
-
-    logging.getLogger("gnupg").setLevel(logging.ERROR)
-    if armoured_private_key is None:
-        return _decrypted(gnupg.GPG(), ciphertext)
-    shared_memory = Path("/dev/shm")  # noqa: S108 - a private mkdtemp inside it, so that no key touches a disk
-    parent = str(shared_memory) if os.access(shared_memory, os.W_OK) else None
-    home = Path(tempfile.mkdtemp(prefix="rbcp-", dir=parent))
-    try:
-        gpg = gnupg.GPG(gnupghome=str(home))
-        gpg.import_keys(armoured_private_key)
-        return _decrypted(gpg, ciphertext)
-    finally:
-        _stop_agents(home)
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def _decrypted(gpg: Any, ciphertext: bytes) -> bytes:
-    result = gpg.decrypt(ciphertext)
-    if not result.ok or result.returncode != 0:
-        raise DecryptionFailedError(
-            f"gpg could not decrypt the export (exit code {result.returncode}).",
-            "Either the private key of its recipient is not here, or the object is damaged: raxx-bcp vault verify.",
-        )
-    return bytes(result.data)

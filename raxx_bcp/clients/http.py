@@ -84,7 +84,7 @@ class Door:
         self.base_url = base_url.rstrip("/")
         self._timeout = (CONNECT_TIMEOUT_SECONDS, timeout_seconds)
         self._attempts = attempts
-        self._sleep = sleep
+        self._retrying = {kind: self._retrying_on(kind, sleep) for kind in (_BusyError, RateLimitedError)}
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()
@@ -105,11 +105,14 @@ class Door:
         *,
         params: Mapping[str, str] | None = None,
         json: Any = None,
+        body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         retry: bool | None = None,
         retry_rate_limited: bool = False,
     ) -> Answer:
         """Send one request and return the answer, whatever its status.
+
+        ``json`` is encoded here; ``body`` is JSON that was encoded (and measured) by the caller.
 
         Raises ``TransientError`` when the service cannot be reached, or still answers with a transient
         status after the last attempt (``RateLimitedError`` for 429). ``retry`` defaults to True for ``GET``
@@ -117,14 +120,22 @@ class Door:
         refuses before it does anything.
         """
         always = method == "GET" if retry is None else retry
-        retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self._attempts if always or retry_rate_limited else 1),
+        given = dict(headers or {})
+        if body is not None:
+            given["content-type"] = "application/json"
+        if not (always or retry_rate_limited):
+            return self._once(method, path, params, json, body, given)
+        retrying = self._retrying[_BusyError if always else RateLimitedError]
+        return retrying(self._once, method, path, params, json, body, given)
+
+    def _retrying_on(self, kind: type[_BusyError], sleep: Callable[[float], None]) -> tenacity.Retrying:
+        return tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(self._attempts),
             wait=_wait,
-            retry=tenacity.retry_if_exception_type(_BusyError if always else RateLimitedError),
-            sleep=self._sleep,
+            retry=tenacity.retry_if_exception_type(kind),
+            sleep=sleep,
             reraise=True,
         )
-        return retrying(self._once, method, path, params, json, headers)
 
     def _once(
         self,
@@ -132,7 +143,8 @@ class Door:
         path: str,
         params: Mapping[str, str] | None,
         json: Any,
-        headers: Mapping[str, str] | None,
+        body: bytes | None,
+        headers: Mapping[str, str],
     ) -> Answer:
         from requests.exceptions import RequestException, SSLError
         from urllib3.exceptions import HTTPError
@@ -143,13 +155,14 @@ class Door:
                 self.base_url + path,
                 params=params,
                 json=json,
+                data=body,
                 headers=headers,
                 timeout=self._timeout,
                 allow_redirects=False,
                 stream=True,
             )
             # One read of the whole body: requests' own .content joins 10 KiB pieces, which doubles the peak.
-            body = response.raw.read(decode_content=True)
+            content = response.raw.read(decode_content=True)
         except SSLError as error:
             raise PermanentError(
                 f"{self.name} at {self.base_url} did not show a certificate that is trusted here ({_cause(error)}).",
@@ -162,7 +175,7 @@ class Door:
             ) from None
         answer = Answer(
             status=response.status_code,
-            body=body,
+            body=content,
             content_type=response.headers.get("content-type", ""),
             retry_after_seconds=_seconds(response.headers.get("retry-after")),
             headers=response.headers,
@@ -182,7 +195,11 @@ class Door:
             from requests.adapters import HTTPAdapter
 
             session = requests.Session()
-            session.trust_env = True
+            # Proxies and authorities of the environment are looked up once, not at each request; and a .netrc,
+            # which would take the place of our own authorization, is never read.
+            found = session.merge_environment_settings(self.base_url, {}, None, None, None)
+            session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
+            session.trust_env = False
             session.headers.update({"accept": "application/json"})
             session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=1))
             session.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=1))

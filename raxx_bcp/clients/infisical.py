@@ -186,6 +186,9 @@ class _OwnMembership(msgspec.Struct, rename="camel"):
 class Infisical:
     """A logged-in session with one vault. Use as a context manager: leaving it revokes the token.
 
+    ``login_variables`` is how the variables ``…_ID`` and ``…_SECRET`` begin that the login came from, for
+    the remedy of a refusal.
+
     Every read raises ``DeniedError`` (403), ``PermanentError`` (any other refusal, or an answer that is
     not what the API documents) or ``TransientError`` (unreachable, busy).
     """
@@ -196,10 +199,12 @@ class Infisical:
         client_id: str,
         client_secret: str,
         *,
+        login_variables: str = "INFISICAL_CLIENT",
         timeout_seconds: float = 120.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.url = url.rstrip("/")
+        self._login_variables = login_variables
         self._door = Door("The vault", url, timeout_seconds=timeout_seconds, sleep=sleep)
         self._client_id = client_id
         self._client_secret = client_secret
@@ -291,11 +296,7 @@ class Infisical:
                 return found
 
     def _read(self, route: str, kind: type[T], /, **params: str) -> T:
-        token = self._token
-        answer = self._door.send("GET", route, params=params, headers=_bearer(token))
-        if answer.status == 403 and answer.error().error == "TokenError":
-            self._log_in(stale=token)
-            answer = self._door.send("GET", route, params=params, headers=_bearer(self._token))
+        answer = self._authorized(lambda headers: self._door.send("GET", route, params=params, headers=headers))
         if not answer.ok:
             raise _refusal(answer, route)
         try:
@@ -307,6 +308,15 @@ class Infisical:
                 "Look for a proxy or an error page in between; nothing of this answer was stored.",
             ) from None
 
+    def _authorized(self, send: Callable[[dict[str, str]], Answer]) -> Answer:
+        """Send with the token; when it has expired, log in again, once, and send again. It did nothing then."""
+        token = self._token
+        answer = send(_bearer(token))
+        if answer.status == 403 and answer.error().error == "TokenError":
+            self._log_in(stale=token)
+            answer = send(_bearer(self._token))
+        return answer
+
     def _log_in(self, stale: str) -> None:
         with self._token_lock:
             if self._token != stale:
@@ -315,7 +325,7 @@ class Infisical:
             # Busy is safe to try again; a refusal (401) is not and never is.
             answer = self._door.send("POST", "/api/v1/auth/universal-auth/login", json=credentials, retry=True)
             if answer.status in (401, 403):
-                raise _login_refusal(answer, self.url)
+                raise _login_refusal(answer, self.url, self._login_variables)
             if not answer.ok:
                 raise _refusal(answer, "/api/v1/auth/universal-auth/login")
             try:
@@ -344,16 +354,16 @@ def _identity(token: str) -> Identity:
     return Identity(fields.identity_id, fields.org_id)
 
 
-def _login_refusal(answer: Answer, url: str) -> LoginRefusedError:
+def _login_refusal(answer: Answer, url: str, variables: str) -> LoginRefusedError:
     if "locked" in str(answer.error().message):
         return LoginRefusedError(
             f"The vault at {url} has locked this machine identity after failed logins.",
-            "Wait five minutes, correct INFISICAL_CLIENT_SECRET, then try once; another failure locks it again.",
+            f"Wait five minutes, correct {variables}_SECRET, then try once; another failure locks it again.",
         )
     return LoginRefusedError(
         f"The vault at {url} refused the machine identity's login ({answer.status}).",
         "The client id or secret is wrong, revoked, expired or used up: create a new client secret in Infisical "
-        "(Organization > Access Control > Identities > Universal Auth) and set INFISICAL_CLIENT_ID and _SECRET.",
+        f"(Organization > Access Control > Identities > Universal Auth) and set {variables}_ID and _SECRET.",
     )
 
 

@@ -7,9 +7,10 @@ implemented" are ``CouldNotVerifyError``, never "off" or "absent".
 from __future__ import annotations
 
 import base64
+import contextlib
 import enum
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -167,6 +168,16 @@ class Bucket:
         with s3_errors(f"read {key} from", self.name):
             answer = self._client.get_object(Bucket=self.name, Key=key, **_at(version_id))
             return answer["Body"].read()
+
+    def stream(self, key: str, *, version_id: str | None = None, chunk_bytes: int = 1024 * 1024) -> Iterator[bytes]:
+        """The body of an object in pieces of at most ``chunk_bytes``, so that it is never whole in memory.
+
+        A body that ends early is a ``TransientError``, never a short body.
+        """
+        with s3_errors(f"read {key} from", self.name):
+            answer = self._client.get_object(Bucket=self.name, Key=key, **_at(version_id))
+            with contextlib.closing(answer["Body"]) as body:
+                yield from body.iter_chunks(chunk_bytes)
 
     def keys(self, prefix: str, *, start_after: str = "") -> list[str]:
         """The key of every current object under ``prefix`` that sorts behind ``start_after``, in key order."""

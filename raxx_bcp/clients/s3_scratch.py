@@ -163,6 +163,16 @@ class Scratch:
             purged += len(found)
         return purged
 
+    def hide(self) -> None:
+        """Put a delete marker on top of everything: all that a role may do under MFA delete."""
+        for version in list(self._all()):
+            if version.is_latest and not version.is_delete_marker:
+                self.delete(version.name)
+
+    def is_hidden(self) -> bool:
+        """Is there a delete marker on top of everything that there is?"""
+        return not any(version.is_latest and not version.is_delete_marker for version in self._all())
+
     def is_empty(self) -> bool:
         """Is no version and no delete marker listed?"""
         return next(self._all(), None) is None
@@ -241,11 +251,15 @@ class Surroundings:
         listed = _listed(self._client, self.bucket, key)
         return {one["VersionId"] for one in listed if one["Key"] == key and "Size" in one}
 
-    def scratch_drill_ids(self) -> list[str]:
-        """The drills that have something below the scratch prefix; what no drill's name is on is left out."""
+    def scratch_drill_ids(self, *, current_only: bool = False) -> list[str]:
+        """The drills that have something below the scratch prefix; what no drill's name is on is left out.
+
+        ``current_only``: what lies below a delete marker does not count.
+        """
         first = {
             listed["Key"].removeprefix(self._scratch_prefix).partition("/")[0]
             for listed in _listed(self._client, self.bucket, self._scratch_prefix)
+            if not current_only or (listed["IsLatest"] and "Size" in listed)
         }
         return sorted(name for name in first if _DRILL_ID.fullmatch(name))
 

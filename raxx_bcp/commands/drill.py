@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from raxx_bcp.console import emit, exit_codes, json_option, progress
-from raxx_bcp.drills import heroku_postgres, starts, state_recovery
+from raxx_bcp.drills import heroku_postgres, starts, state_recovery, vault_export, vault_snapshot
 from raxx_bcp.drills.conduct import Conducted
 from raxx_bcp.drills.doors import places, record_of
+from raxx_bcp.drills.freescout import dump_drill, snapshot_drill
 from raxx_bcp.drills.starts import Asked
 from raxx_bcp.drills.sweeper import sweep
 from raxx_bcp.drills.undisturbed import CancelledError, cancelled_by_signals
-from raxx_bcp.errors import EXIT_COULD_NOT_VERIFY, EXIT_FAIL, EXIT_PASS, CouldNotVerifyError
+from raxx_bcp.errors import EXIT_COULD_NOT_VERIFY, EXIT_FAIL, EXIT_PASS, CouldNotVerifyError, UsageError
 from raxx_bcp.evidence.row import Verdict
 from raxx_bcp.patience import Progress
 from raxx_bcp.policy import load_policy
@@ -31,6 +34,14 @@ def asked_options(command: F) -> F:
         command
     )
     return click.option("--operator", required=True, metavar="WHO", help="Who you are; it goes on record.")(command)
+
+
+def private_key_option(command: F) -> F:
+    """For what is encrypted."""
+    kind = click.Path(exists=True, dir_okay=False, path_type=Path)
+    return click.option("--private-key-file", type=kind, help="Open it with this key; it is held in memory only.")(
+        command
+    )
 
 
 @click.group()
@@ -52,6 +63,90 @@ def heroku_command(
     """Restore a backup of the customer database on Heroku and compare it with production, which is only read."""
     wanted = heroku_postgres.Wanted(backup, plan, tolerance, revision)
     return _start(starts.start_heroku_postgres, Asked(operator, keep=keep), wanted, as_json=as_json)
+
+
+@drill.command("freescout-snapshot")
+@asked_options
+@click.option(
+    "--snapshot",
+    default=snapshot_drill.NEWEST,
+    show_default=True,
+    help="newest, random-older, a snapshot's name, or YYYY-MM-DD of an automatic one.",
+)
+@click.option("--bundle", default="", help="Bundle of the throwaway instance; default: the cheapest that fits.")
+@json_option
+@exit_codes
+def freescout_snapshot_command(*, operator: str, keep: bool, snapshot: str, bundle: str, as_json: bool) -> int:
+    """Tier 1: FreeScout's snapshot as a throwaway instance, isolated first, then examined over SSH."""
+    wanted = snapshot_drill.Wanted(snapshot, bundle)
+    return _start(starts.start_freescout_snapshot, Asked(operator, keep=keep), wanted, as_json=as_json)
+
+
+@drill.command("freescout-dump")
+@asked_options
+@click.option(
+    "--dump", default=dump_drill.NEWEST, show_default=True, help="newest, random-older, or a set's YYYY-MM-DD."
+)
+@click.option("--bundle", default="", help="Bundle of the throwaway instance; default: the cheapest that fits.")
+@private_key_option
+@json_option
+@exit_codes
+def freescout_dump_command(
+    *, operator: str, keep: bool, dump: str, bundle: str, private_key_file: Path | None, as_json: bool
+) -> int:
+    """Tier 2: a dump set restored into a fresh FreeScout on a throwaway instance, then the same examination."""
+    key = private_key_file.read_bytes() if private_key_file else None
+    start = functools.partial(starts.start_freescout_dump, private_key=key)
+    return _start(start, Asked(operator, keep=keep), dump_drill.Wanted(dump, bundle), as_json=as_json)
+
+
+@drill.command("vault-export")
+@asked_options
+@click.option(
+    "--date", "day", default=vault_export.NEWEST, show_default=True, help="newest, random-older, or YYYY-MM-DD."
+)
+@click.option("--decrypt", is_flag=True, help="Open it with your own GnuPG keyring and agent.")
+@click.option(
+    "--gpg-home",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Open it with the keyring in this GnuPG home.",
+)
+@private_key_option
+@json_option
+@exit_codes
+def vault_export_command(
+    *,
+    operator: str,
+    keep: bool,
+    day: str,
+    decrypt: bool,
+    gpg_home: Path | None,
+    private_key_file: Path | None,
+    as_json: bool,
+) -> int:
+    """The vault's export restored into a throwaway vault and compared, item by item. Without a key: what can be."""
+    if sum((decrypt, gpg_home is not None, private_key_file is not None)) > 1:
+        raise UsageError("More than one way to open the export was given.", "Give one of them.")
+    key = None
+    if decrypt or gpg_home or private_key_file:
+        armoured = private_key_file.read_bytes() if private_key_file else None
+        key = vault_export.DecryptionKey(armoured, gpg_home)
+    start = functools.partial(starts.start_vault_export, key=key)
+    return _start(start, Asked(operator, keep=keep), vault_export.Wanted(day), as_json=as_json)
+
+
+@drill.command("vault-snapshot")
+@asked_options
+@click.option(
+    "--snapshot", default=vault_snapshot.NEWEST, show_default=True, help="newest, random-older, or a snapshot's name."
+)
+@click.option("--bundle", default="", help="Bundle of the throwaway instance; default: the cheapest that fits.")
+@json_option
+@exit_codes
+def vault_snapshot_command(*, operator: str, keep: bool, snapshot: str, bundle: str, as_json: bool) -> int:
+    """The vault host's snapshot as a throwaway instance: does Infisical answer, and with all of its secrets?"""
+    wanted = vault_snapshot.Wanted(snapshot, bundle)
+    return _start(starts.start_vault_snapshot, Asked(operator, keep=keep), wanted, as_json=as_json)
 
 
 @drill.command("state-recovery")

@@ -1,4 +1,4 @@
-"""``raxx-bcp vault``: the D3 export from the command line."""
+"""``raxx-bcp vault``: the D3 export from the command line; what opens one is in ``vault_restore``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from raxx_bcp import environment
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.clock import run_day, utc_now
+from raxx_bcp.commands import vault_restore
 from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option, progress
 from raxx_bcp.errors import UsageError
 from raxx_bcp.policy import load_policy
@@ -21,7 +22,13 @@ from raxx_bcp.vault.verify import PrivateKey, verify_export
 
 @click.group()
 def vault() -> None:
-    """D3: export the Infisical vault, list and verify the exports."""
+    """D3: export the Infisical vault, list, verify, open and restore the exports."""
+
+
+vault.add_command(vault_restore.restore_command)
+vault.add_command(vault_restore.show_command)
+vault.add_command(vault_restore.get_command)
+vault.add_command(vault_restore.diff_command)
 
 
 @vault.command("export")

@@ -5,13 +5,16 @@ A new drill is one entry in ``KINDS``, its function in ``starts.py``, and the mo
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
 
-from raxx_bcp.drills import heroku_postgres, starts, state_recovery
+from raxx_bcp.drills import heroku_postgres, starts, state_recovery, vault_export, vault_snapshot
 from raxx_bcp.drills.conduct import Conducted
+from raxx_bcp.drills.freescout import dump_drill, snapshot_drill
 from raxx_bcp.drills.starts import Asked
+from raxx_bcp.errors import UsageError
 from raxx_bcp.patience import Progress
 from raxx_bcp.policy import Policy
 from raxx_bcp.resources import Raxx
@@ -37,6 +40,37 @@ class HerokuDrillConfig(DrillConfig):
     """By how much of production's rows a table may differ; below 0: what the policy says."""
     revision: str = ""
     """The Alembic revision to expect; empty: production's."""
+
+
+class SnapshotDrillConfig(DrillConfig):
+    """What an operator may choose of a drill that restores a snapshot."""
+
+    snapshot: str = snapshot_drill.NEWEST
+    """newest, random-older, or a snapshot's name; of FreeScout also YYYY-MM-DD of an automatic one."""
+    bundle: str = ""
+    """Lightsail's bundle for the throwaway instance; empty: the cheapest that fits."""
+
+
+class DumpDrillConfig(DrillConfig):
+    """What an operator may choose of FreeScout's Tier 2."""
+
+    dump: str = dump_drill.NEWEST
+    """newest, random-older, or a set's day, YYYY-MM-DD."""
+    bundle: str = ""
+    """Lightsail's bundle for the throwaway instance; empty: the cheapest that fits."""
+    private_key_file: str = ""
+    """A private key on this machine that opens an encrypted set; empty: the worker's own keyring."""
+
+
+class VaultExportDrillConfig(DrillConfig):
+    """What an operator may choose of the vault export's drill."""
+
+    date: str = vault_export.NEWEST
+    """newest, random-older, or the export's day, YYYY-MM-DD."""
+    gpg_home: str = ""
+    """A GnuPG home on this machine that holds the private key."""
+    private_key_file: str = ""
+    """Instead: a private key on this machine. With neither, what can be checked without it is, and nothing passes."""
 
 
 Start = Callable[[Raxx, Asked, Any, Progress], Conducted]
@@ -74,8 +108,42 @@ def _heroku(raxx: Raxx, asked: Asked, config: HerokuDrillConfig, progress: Progr
     return starts.start_heroku_postgres(raxx, asked, wanted, progress)
 
 
+def _freescout_snapshot(raxx: Raxx, asked: Asked, config: SnapshotDrillConfig, progress: Progress) -> Conducted:
+    wanted = snapshot_drill.Wanted(config.snapshot, config.bundle)
+    return starts.start_freescout_snapshot(raxx, asked, wanted, progress)
+
+
+def _freescout_dump(raxx: Raxx, asked: Asked, config: DumpDrillConfig, progress: Progress) -> Conducted:
+    wanted = dump_drill.Wanted(config.dump, config.bundle)
+    key = _read_key(config.private_key_file)
+    return starts.start_freescout_dump(raxx, asked, wanted, progress, private_key=key)
+
+
+def _vault_export(raxx: Raxx, asked: Asked, config: VaultExportDrillConfig, progress: Progress) -> Conducted:
+    key = None
+    if config.gpg_home or config.private_key_file:
+        home = Path(config.gpg_home) if config.gpg_home else None
+        key = vault_export.DecryptionKey(_read_key(config.private_key_file), home)
+    return starts.start_vault_export(raxx, asked, vault_export.Wanted(config.date), progress, key=key)
+
+
+def _vault_snapshot(raxx: Raxx, asked: Asked, config: SnapshotDrillConfig, progress: Progress) -> Conducted:
+    wanted = vault_snapshot.Wanted(config.snapshot, config.bundle)
+    return starts.start_vault_snapshot(raxx, asked, wanted, progress)
+
+
 def _state_recovery(raxx: Raxx, asked: Asked, _config: DrillConfig, progress: Progress) -> Conducted:
     return starts.start_state_recovery(raxx, asked, state_recovery.Wanted(), progress)
+
+
+def _read_key(named: str) -> bytes | None:
+    """Raises ``UsageError`` for a file that cannot be read."""
+    try:
+        return Path(named).read_bytes() if named else None
+    except OSError as error:
+        raise UsageError(
+            f"The private key file {named} cannot be read ({error.strerror}).", "Correct private_key_file."
+        ) from None
 
 
 KINDS: Final = (
@@ -90,6 +158,58 @@ KINDS: Final = (
             f"a backup of `{policy.heroku_postgres.app}` restored into a throwaway app and compared with production"
         ),
         pool="heroku_postgres_drill",
+    ),
+    Kind(
+        name=snapshot_drill.KIND,
+        restores=("freescout_instance",),
+        systems=frozenset({"mariadb", "aws"}),
+        checks=snapshot_drill.CHECKS,
+        config=SnapshotDrillConfig,
+        start=_freescout_snapshot,
+        title=lambda policy: (
+            f"Tier 1: the newest snapshot of `{policy.freescout.instance}` as `{policy.freescout.restored_instance}`, "
+            "isolated before anything else, examined, and deleted again"
+        ),
+        pool="freescout_drill",
+    ),
+    Kind(
+        name=dump_drill.KIND,
+        restores=("freescout_dumps",),
+        systems=frozenset({"mariadb", "s3"}),
+        checks=dump_drill.CHECKS,
+        config=DumpDrillConfig,
+        start=_freescout_dump,
+        title=lambda policy: (
+            f"Tier 2: the newest dump set under `{policy.freescout.dump_prefix}` restored into a fresh FreeScout on "
+            f"`{policy.freescout.restored_instance}`, examined, and deleted again"
+        ),
+        pool="freescout_drill",
+    ),
+    Kind(
+        name=vault_export.KIND,
+        restores=("vault_export",),
+        systems=frozenset({"infisical", "s3"}),
+        checks=vault_export.CHECKS,
+        config=VaultExportDrillConfig,
+        start=_vault_export,
+        title=lambda _policy: (
+            "the vault's newest export decrypted where the key is, restored into a throwaway vault, compared item by "
+            "item, and deleted again"
+        ),
+        pool="vault_export_drill",
+    ),
+    Kind(
+        name=vault_snapshot.KIND,
+        restores=("vault_snapshot",),
+        systems=frozenset({"infisical", "aws"}),
+        checks=vault_snapshot.CHECKS,
+        config=SnapshotDrillConfig,
+        start=_vault_snapshot,
+        title=lambda policy: (
+            f"the newest snapshot of `{policy.vault_snapshot.instance}` as `{policy.vault_drill.restored_instance}`; "
+            "its Infisical must answer and hold what the export of that day holds"
+        ),
+        pool="vault_snapshot_drill",
     ),
     Kind(
         name=state_recovery.KIND,

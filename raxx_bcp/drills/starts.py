@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from raxx_bcp.drills import heroku_postgres as heroku
-from raxx_bcp.drills import state_recovery
+from raxx_bcp.drills import state_recovery, vault_export, vault_snapshot
 from raxx_bcp.drills.conduct import Conducted, conduct
+from raxx_bcp.drills.doors import dump_bucket, freescout_doors, vault_export_doors, vault_snapshot_doors
 from raxx_bcp.drills.drill import Drill, Order
+from raxx_bcp.drills.freescout import dump_drill, snapshot_drill
 from raxx_bcp.patience import Progress
 from raxx_bcp.resources import Raxx
 
@@ -39,6 +41,48 @@ def start_heroku_postgres(raxx: Raxx, asked: Asked, wanted: heroku.Wanted, progr
     order = heroku.order(policy, asked.operator, wanted=wanted, **asked.as_dict())
     with raxx.heroku() as door:
         return _conducted(raxx, order, lambda drill: heroku.heroku_postgres(drill, door, policy, wanted), progress)
+
+
+def start_freescout_snapshot(raxx: Raxx, asked: Asked, wanted: snapshot_drill.Wanted, progress: Progress) -> Conducted:
+    """Tier 1. Raises ``UsageError`` where the policy does not say who may reach the throwaway instance."""
+    policy = raxx.policy
+    order = snapshot_drill.order(policy, asked.operator, wanted=wanted, **asked.as_dict())
+    doors = freescout_doors(policy, raxx.record().ledger)
+    body = snapshot_drill.freescout_snapshot
+    return _conducted(raxx, order, lambda drill: body(drill, doors, policy, wanted), progress)
+
+
+def start_freescout_dump(
+    raxx: Raxx, asked: Asked, wanted: dump_drill.Wanted, progress: Progress, private_key: bytes | None = None
+) -> Conducted:
+    """Tier 2. ``private_key`` opens a set that is encrypted; None: the caller's own GnuPG keyring does."""
+    policy = raxx.policy
+    order = dump_drill.order(policy, asked.operator, wanted=wanted, **asked.as_dict())
+    doors, bucket = freescout_doors(policy, raxx.record().ledger, private_key), dump_bucket(policy)
+    body = dump_drill.freescout_dump
+    return _conducted(raxx, order, lambda drill: body(drill, doors, bucket, policy, wanted), progress)
+
+
+def start_vault_export(
+    raxx: Raxx,
+    asked: Asked,
+    wanted: vault_export.Wanted,
+    progress: Progress,
+    key: vault_export.DecryptionKey | None = None,
+) -> Conducted:
+    """``key`` None: what can be checked without the private key is checked, and the rest is NOT_RUN."""
+    policy = raxx.policy
+    order = vault_export.order(policy, asked.operator, wanted=wanted, **asked.as_dict())
+    doors = vault_export_doors(policy, key)
+    return _conducted(raxx, order, lambda drill: vault_export.vault_export(drill, doors, policy, wanted), progress)
+
+
+def start_vault_snapshot(raxx: Raxx, asked: Asked, wanted: vault_snapshot.Wanted, progress: Progress) -> Conducted:
+    """Raises ``UsageError`` where the export's identity is missing: the restored vault is read with it."""
+    policy = raxx.policy
+    order = vault_snapshot.order(policy, asked.operator, wanted=wanted, **asked.as_dict())
+    doors = vault_snapshot_doors(policy)
+    return _conducted(raxx, order, lambda drill: vault_snapshot.vault_snapshot(drill, doors, policy, wanted), progress)
 
 
 def start_state_recovery(raxx: Raxx, asked: Asked, wanted: state_recovery.Wanted, progress: Progress) -> Conducted:

@@ -22,7 +22,7 @@ from raxx_bcp.drills.leases import Lease
 from raxx_bcp.drills.record import RESOURCE
 from raxx_bcp.drills.state_recovery_around import REAL_STATE, UNTOUCHED, check_real_state, check_untouched
 from raxx_bcp.drills.state_recovery_file import Mark, new_lineage, read_mark, synthetic_state
-from raxx_bcp.errors import CouldNotVerifyError, PermanentError, UsageError
+from raxx_bcp.errors import PermanentError, UsageError
 from raxx_bcp.policy import Policy
 
 KIND: Final = "state_recovery"
@@ -128,12 +128,13 @@ def state_recovery(drill: Drill, doors: Doors, policy: Policy, wanted: Wanted) -
     """Lose a state file and get it back. Raises what the clients raise; the drill records it."""
     scratch = doors.scratch(drill.id)
     with drill.phase("select"):
-        _versions_are_kept(drill, doors.settings)
+        for_good = _versions_are_kept(drill, doors.settings)
         before = doors.surroundings.current()
         check_real_state(drill, doors.bucket, before, policy)
     with drill.phase("provision"):
         drill.target = {RESOURCE: f"s3://{scratch.bucket}/{scratch.root}"}
-        lost = drill.lease(scratch_lease(scratch), lambda: _write(scratch, wanted.size_kb))
+        lease = scratch_lease(scratch, for_good=for_good)
+        lost = drill.lease(lease, lambda: _write(scratch, wanted.size_kb))
     with drill.phase("damage"):
         _damage(drill, scratch)
     with drill.phase("restore"):
@@ -143,15 +144,25 @@ def state_recovery(drill: Drill, doors: Doors, policy: Policy, wanted: Wanted) -
         _verify(drill, scratch, lost, restored)
         check_untouched(drill, doors.bucket, doors.surroundings, before)
     _restore_time(drill, policy)
+    if for_good:
+        versions = [one for one in scratch.versions(NAME) if not one.is_delete_marker]
+        drill.findings.append(
+            f"MFA delete is on, so {len(versions)} versions of the scratch, {sum(one.size_bytes for one in versions)} "
+            "bytes, stay below a delete marker: only the root user could remove them."
+        )
 
 
-def scratch_lease(scratch: Scratch) -> Lease:
-    """The lease of a drill's scratch: gone is what has no version and no delete marker left."""
+def scratch_lease(scratch: Scratch, *, for_good: bool) -> Lease:
+    """The lease of a drill's scratch: gone is what has no version and no delete marker left.
+
+    ``for_good``: under MFA delete no role can remove a version, which is what it is for. Gone is then what has a
+    delete marker on top, as for whoever lists the bucket.
+    """
     return Lease(
         kind="s3 scratch",
         name=f"{scratch.bucket}/{scratch.root.rstrip('/')}",
-        release=lambda: _purge(scratch),
-        gone=scratch.is_empty,
+        release=scratch.hide if for_good else lambda: _purge(scratch),
+        gone=scratch.is_hidden if for_good else scratch.is_empty,
     )
 
 
@@ -162,8 +173,8 @@ def _purge(scratch: Scratch) -> None:
 # -- select ----------------------------------------------------------------------------------------------
 
 
-def _versions_are_kept(drill: Drill, settings: BucketSettings) -> None:
-    """Nothing is made where it could not be recovered, or could not be cleared away."""
+def _versions_are_kept(drill: Drill, settings: BucketSettings) -> bool:
+    """Nothing is made where it could not be recovered. True: versions are kept for good (MFA delete)."""
     state = settings.versioning()
     if not drill.check(
         VERSIONING,
@@ -175,12 +186,7 @@ def _versions_are_kept(drill: Drill, settings: BucketSettings) -> None:
             f"Bucket {settings.name} keeps no versions ({state.versioning.value}): a lost state stays lost.",
             "Switch versioning on: raxx-bcp state-bucket enable-versioning (ADR-0103 D2).",
         )
-    if state.mfa_delete is MfaDelete.ENABLED:
-        raise CouldNotVerifyError(
-            f"MFA delete of bucket {settings.name} is on, so no role could clear the drill's scratch away: nothing was "
-            "made.",
-            "Let the root user try a recovery by hand (docs/runbooks/vault-drills.md, state recovery).",
-        )
+    return state.mfa_delete is MfaDelete.ENABLED
 
 
 # -- provision and damage --------------------------------------------------------------------------------

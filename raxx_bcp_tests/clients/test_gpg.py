@@ -17,6 +17,7 @@ from raxx_bcp.clients.gpg import (
     DecryptionFailedError,
     EncryptionFailedError,
     KeyRefusedError,
+    NoSecretKeyError,
     PublicKey,
     decrypt,
     keyring,
@@ -440,3 +441,33 @@ def test_gpg_logs_no_plaintext(operator: KeyPair, caplog: pytest.LogCaptureFixtu
     caplog.set_level(0)
     decrypt(bytes(sealed(operator).data), operator.secret.encode())
     assert MARKER.decode() not in caplog.text
+
+
+def test_a_key_that_is_not_here_is_told_from_a_damaged_message(operator: KeyPair, stranger: KeyPair) -> None:
+    with pytest.raises(NoSecretKeyError, match="is not here"):
+        decrypt(encrypted(PLAINTEXT, stranger), operator.secret.encode())
+    damaged = bytearray(sealed(operator, PLAINTEXT * 10).data)
+    damaged[-30] ^= 1
+    with pytest.raises(DecryptionFailedError, match="the message is damaged") as caught:
+        decrypt(damaged, operator.secret.encode())
+    assert not isinstance(caught.value, NoSecretKeyError)
+
+
+def test_the_keyring_of_a_named_home_is_used(operator: KeyPair, stranger: KeyPair) -> None:
+    made = bytes(sealed(operator).data)
+    with gnupg_home(operator.secret) as home:
+        assert decrypt(made, None, home=home) == PLAINTEXT
+    with gnupg_home(stranger.secret) as home, pytest.raises(NoSecretKeyError):
+        decrypt(made, None, home=home)
+
+
+def test_a_large_message_passes_through_both_pipes_at_once(operator: KeyPair) -> None:
+    large = bytes(range(256)) * 40_000
+    assert decrypt(bytes(sealed(operator, large).data), operator.secret.encode()) == large
+
+
+def test_without_gpg_it_says_so(operator: KeyPair, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = bytes(sealed(operator).data)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UsageError, match="gpg was not found"):
+        decrypt(made, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -272,3 +273,38 @@ def test_a_closed_door_opens_again() -> None:
         one.close()
         assert one.send("GET", "/x").ok
     assert served.connections == 2
+
+
+def test_json_that_the_caller_has_encoded_is_sent_as_it_is() -> None:
+    with scripted() as served:
+        door(served.url).send("POST", "/x", body='{"a":"ä"}'.encode())
+    assert served.asked[0].body == '{"a":"ä"}'.encode()
+    assert served.asked[0].headers["content-type"] == "application/json"
+
+
+def test_a_netrc_never_takes_the_place_of_our_own_authorization(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password else\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with scripted() as served:
+        door(served.url).send("GET", "/x", headers={"authorization": f"Bearer {TOKEN}"})
+    assert served.asked[0].headers["authorization"] == f"Bearer {TOKEN}"
+
+
+def test_a_proxy_of_the_environment_is_used_and_its_exceptions_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with scripted(Reply(b'{"by":"proxy"}')) as proxy, scripted(Reply(b'{"by":"itself"}')) as served:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        assert door(served.url).send("GET", "/x").body == b'{"by":"proxy"}'
+        assert proxy.asked[0].path == f"{served.url}/x"
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert door(served.url).send("GET", "/x").body == b'{"by":"itself"}'
+
+
+def test_the_authorities_of_the_environment_are_the_ones_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/authority.pem")
+    with pytest.raises(TransientError, match="OSError"):
+        door(f"https://127.0.0.1:{closed_port()}", attempts=1).send("GET", "/x")

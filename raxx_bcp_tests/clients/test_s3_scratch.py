@@ -284,6 +284,19 @@ def test_what_lies_below_a_folder_of_the_scratch_is_not_ours_and_is_not_deleted(
         scratch.purge()
 
 
+def test_hiding_puts_a_marker_on_what_is_current_and_removes_no_version(scratch: Scratch, stub: Stubber) -> None:
+    shown = listing(
+        version(KEY, "v2", latest=True), version(KEY, "v1"), markers=(marker(f"{ROOT}b", "m", latest=True),)
+    )
+    stub.add_response("list_object_versions", shown)
+    stub.add_response("delete_object", {}, {"Bucket": BUCKET, "Key": KEY})
+    scratch.hide()
+    stub.add_response("list_object_versions", shown)
+    assert not scratch.is_hidden()
+    stub.add_response("list_object_versions", listing(version(KEY, "v2"), markers=(marker(KEY, "m", latest=True),)))
+    assert scratch.is_hidden()
+
+
 def test_only_a_delete_marker_alone_is_not_empty(scratch: Scratch, stub: Stubber) -> None:
     stub.add_response("list_object_versions", listing(markers=(marker(KEY, "m1", latest=True),)))
     assert not scratch.is_empty()
@@ -371,6 +384,13 @@ def test_drills_are_found_by_the_names_of_their_scratch(around: Surroundings, st
     answer = listing(*(version(key, "1") for key in keys[:3]), markers=tuple(marker(key, "2") for key in keys[3:]))
     stub.add_response("list_object_versions", answer, {"Bucket": BUCKET, "Prefix": PREFIX})
     assert around.scratch_drill_ids() == sorted([DRILL, OTHER])
+
+
+def test_what_lies_below_a_delete_marker_may_be_left_out(around: Surroundings, stub: Stubber) -> None:
+    other = f"{PREFIX}{OTHER}/x"
+    answer = listing(version(KEY, "1", latest=True), version(other, "2"), markers=(marker(other, "3", latest=True),))
+    stub.add_response("list_object_versions", answer)
+    assert around.scratch_drill_ids(current_only=True) == [DRILL]
 
 
 @pytest.mark.parametrize(

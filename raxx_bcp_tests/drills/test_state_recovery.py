@@ -287,12 +287,34 @@ class Saying(BucketSettings):
         return self.state
 
 
-def test_under_mfa_delete_nothing_is_made_because_nobody_could_clear_it_away(stage: Stage) -> None:
-    said_by_s3 = VersioningState(Versioning.ENABLED, MfaDelete.ENABLED)
-    done = stage.drill(stage.doors(settings=Saying(stage.bucket, said_by_s3)))
-    assert done.verdict is Verdict.COULD_NOT_VERIFY
-    assert "MFA delete" in said(done)
-    assert stage.scratch() == []
+MFA = VersioningState(Versioning.ENABLED, MfaDelete.ENABLED)
+
+
+def test_under_mfa_delete_it_passes_and_says_what_stays_below_the_delete_marker(stage: Stage) -> None:
+    """The local server has no MFA delete; what it means for a role is a denied s3:DeleteObjectVersion."""
+    stage.deny("s3:DeleteObjectVersion")
+    doors = stage.doors(settings=Saying(stage.bucket, MFA))
+    done = stage.drill(doors)
+    assert done.verdict is Verdict.PASS, said(done)
+    (finding,) = done.drill.findings
+    assert re.search(r"MFA delete is on, so 5 versions of the scratch, \d+ bytes, stay", finding)
+    listed = stage.client().list_objects_v2(Bucket=stage.bucket, Prefix="drill-scratch/")
+    assert "Contents" not in listed
+    assert list(ScratchLeftovers(doors, stage.policy).leftovers()) == []
+    stage.allow()
+
+
+def test_under_mfa_delete_what_a_killed_drill_left_is_hidden_by_the_sweeper(stage: Stage) -> None:
+    doors = stage.doors(settings=Saying(stage.bucket, MFA))
+    kept = stage.drill(doors, keep=True)
+    stage.deny("s3:DeleteObjectVersion")
+    (leftover,) = ScratchLeftovers(doors, stage.policy).leftovers()
+    assert leftover.drill_id == kept.drill.id
+    assert not leftover.lease.gone()
+    leftover.lease.release()
+    assert leftover.lease.gone()
+    assert list(ScratchLeftovers(doors, stage.policy).leftovers()) == []
+    stage.allow()
 
 
 def test_a_bucket_that_says_enabled_and_keeps_no_versions_is_caught(stage: Stage) -> None:

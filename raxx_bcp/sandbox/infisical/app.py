@@ -42,12 +42,18 @@ class Endpoint:
     token: bool = True
     limit: Literal["read", "write", "secrets"] = "read"
 
+    @property
+    def writes(self) -> bool:
+        """Does it change what the vault holds?"""
+        return self.token and self.method != "GET"
+
 
 PROJECT = "/api/v1/projects/{project}"
 MEMBER = PROJECT + "/memberships/identities/{identity}"
 CLIENT_SECRET = "/api/v1/auth/universal-auth/identities/{identity}/client-secrets/{secret}"  # noqa: S105
 SECRET = "/api/v4/secrets/{name:path}"  # noqa: S105
 ENDPOINTS = (
+    Endpoint("GET", "/api/status", reads.status, token=False),
     Endpoint("POST", "/api/v1/auth/universal-auth/login", writes.login, token=False, limit="write"),
     Endpoint("POST", "/api/v1/auth/token/renew", writes.renew_token, token=False, limit="write"),
     Endpoint("POST", "/api/v1/auth/token/revoke", writes.revoke_token, token=False, limit="write"),
@@ -57,6 +63,7 @@ ENDPOINTS = (
     Endpoint("GET", "/api/v1/workspace", reads.list_workspaces),
     Endpoint("GET", "/api/v1/projects/slug/{slug}", reads.get_project_by_slug),
     Endpoint("GET", PROJECT, reads.get_project),
+    Endpoint("DELETE", PROJECT, writes.delete_project, limit="write"),
     Endpoint("POST", PROJECT + "/environments", writes.create_environment, limit="write"),
     Endpoint("GET", PROJECT + "/tags", reads.list_tags),
     Endpoint("POST", PROJECT + "/tags", writes.create_tag, limit="write"),
@@ -146,9 +153,10 @@ class Vault:
         except ApiError as error:
             content = msgspec.json.encode(error.body(self._request_id()))
             return _response(Reply(content, error.status), headers)
-        if isinstance(result, Reply):
-            return _response(result, headers)
-        return _response(Reply(msgspec.json.encode(result)), headers)
+        reply = result if isinstance(result, Reply) else Reply(msgspec.json.encode(result))
+        if endpoint.writes and self.faults.lose_answer(f"{endpoint.method} {endpoint.path}"):
+            return _lost(reply)
+        return _response(reply, headers)
 
     async def _strike(self, endpoint: Endpoint, headers: dict[str, str]) -> None:
         """The faults that strike every call."""
@@ -209,6 +217,11 @@ def _response(reply: Reply, headers: Mapping[str, str]) -> Response:
     return response
 
 
+def _lost(reply: Reply) -> Response:
+    """The connection ends before the answer does: more is promised than comes."""
+    return Response(b"", reply.status, headers={"content-length": str(len(reply.content) + 1), "connection": "close"})
+
+
 async def _no_route(request: Request, _: Exception) -> Response:
     """404 without ``reqId``, also for a known path with another method (45i)."""
     message = f"Route {request.method}:{_url(request)} not found"
@@ -243,3 +256,14 @@ def create_app(
     app.state.view = vault.view
     app.state.vault = vault
     return app
+
+
+def create_broken_app(reason: str) -> Starlette:
+    """A vault whose database cannot be used: its status says so, and every call answers 500 [model]."""
+
+    async def answer(_request: Request) -> Response:
+        message = f"The database is not usable: {reason}"
+        return _response(Reply(msgspec.json.encode({"message": message}), 500), {})
+
+    every = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+    return Starlette(routes=[Route("/{path:path}", answer, methods=every)])

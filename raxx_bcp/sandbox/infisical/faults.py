@@ -36,6 +36,11 @@ KNOWN = {
     "vault-rate-limited": "The first two calls of each kind answer 429 with retry-after: 1.",
     "vault-token-expires": "Access tokens live 2 seconds.",
     "vault-slow": "Each call is delayed by 200 ms.",
+    "vault-approvals": (
+        "An approval policy watches every folder: writing secrets answers 200 with an approval request, and "
+        "nothing is written."
+    ),
+    "vault-write-lost": "The first write of each kind is done, and the connection breaks before its answer is there.",
 }
 REFUSED_FIRST = 2
 SHRUNK_BY = 0.6
@@ -43,22 +48,31 @@ NO_SECRETS: dict[str, Secret] = {}
 
 
 class VaultFaults(Faults):
-    """The faults of the vault, and the counters of ``vault-rate-limited``."""
+    """The faults of the vault, and what ``vault-rate-limited`` and ``vault-write-lost`` have counted."""
 
     def __init__(self) -> None:
         super().__init__(KNOWN)
         self._refused: Counter[str] = Counter()
+        self._lost: set[str] = set()
 
     def switch(self, name: str, *, on: bool) -> None:
         """Switch fault ``name``; its counters start anew."""
         super().switch(name, on=on)
         self._refused.clear()
+        self._lost.clear()
 
     def refuse_call(self, kind: str) -> bool:
         """Must this call be answered 429? The first two of each kind, while the fault is on."""
         if not self.on("vault-rate-limited") or self._refused[kind] >= REFUSED_FIRST:
             return False
         self._refused[kind] += 1
+        return True
+
+    def lose_answer(self, kind: str) -> bool:
+        """Must the answer to this write, which was done, get lost? Once for each kind, while the fault is on."""
+        if not self.on("vault-write-lost") or kind in self._lost:
+            return False
+        self._lost.add(kind)
         return True
 
 

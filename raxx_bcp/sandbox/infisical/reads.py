@@ -19,6 +19,19 @@ ROLES = (
 )
 
 
+def status(call: Call) -> Json:
+    """``GET /api/status``, without a token [model: the server's own source]."""
+    return {
+        "date": call.world.now(),
+        "message": "Ok",
+        "emailConfigured": False,
+        "inviteOnlySignup": False,
+        "redisConfigured": True,
+        "secretScanningConfigured": False,
+        "samlDefaultOrgSlug": call.world.org_slug,
+    }
+
+
 def _joined(call: Call) -> list[Project]:
     kind = call.query.get("type")
     return [

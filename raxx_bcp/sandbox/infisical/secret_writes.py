@@ -118,6 +118,24 @@ def _batch(call: Call, *, value_required: bool) -> list[Json]:
     return rows
 
 
+def _approval(call: Call, target: Target) -> Json | None:
+    """Under an approval policy a write answers 200 with a request that somebody must approve [model]."""
+    if not call.view.faults.on("vault-approvals"):
+        return None
+    now = call.world.now()
+    return {
+        "approval": {
+            "id": call.world.new_id("approval", target.folder.id),
+            "policyId": call.world.new_id("approval-policy", target.project.slug),
+            "hasMerged": False,
+            "status": "open",
+            "folderId": target.folder.id,
+            "createdAt": now,
+            "updatedAt": now,
+        }
+    }
+
+
 def create_batch(call: Call) -> Json:
     """``POST /api/v4/secrets/batch``: all or nothing (14, 17c, 17d, 46, 65)."""
     rows = _batch(call, value_required=True)
@@ -128,6 +146,8 @@ def create_batch(call: Call) -> Json:
         raise bad_request(f"Secret already exists: {', '.join(taken)}")
     for row in rows:
         target.tags(row)
+    if approval := _approval(call, target):
+        return approval
     made = [target.create(row["secretKey"], row) for row in rows]
     return {"secrets": [shapes.secret_core(secret) for secret in made]}
 
@@ -144,6 +164,8 @@ def create_one(call: Call) -> Json:
     if key in target.folder.secrets:
         raise bad_request("Secret already exists")
     target.tags(call.body)
+    if approval := _approval(call, target):
+        return approval
     secret = target.create(key, call.body)
     target.remind(secret, call.body)
     return {"secret": shapes.secret_core(secret)}
@@ -177,6 +199,8 @@ def update_one(call: Call) -> Json:
     if secret is None:
         raise not_found(f"Secret with name '{call.path['name']}' not found")
     target.tags(call.body)
+    if approval := _approval(call, target):
+        return approval
     _update(target, secret, call.body)
     return {"secret": _written(secret)}
 
@@ -195,6 +219,8 @@ def update_batch(call: Call) -> Json:
         target.permission.require("create", "secrets", environment=environment, secretPath=path)
     for row in rows:
         target.tags(row)
+    if approval := _approval(call, target):
+        return approval
     written = []
     for row in rows:
         secret = known.get(row["secretKey"])

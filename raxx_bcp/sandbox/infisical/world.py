@@ -125,7 +125,7 @@ class World:
             description=description,
             created_at=now,
             updated_at=now,
-            order=len(self.projects),
+            order=max((other.order for other in self.projects.values()), default=-1) + 1,
         )
         self.projects[project.id] = project
         for environment_name, environment_slug in environments:
@@ -133,6 +133,15 @@ class World:
         if creator is not None:
             self.add_member(project, creator, "admin")
         return project
+
+    def remove_project(self, project: Project) -> None:
+        """Remove a project with all that it holds."""
+        self.revision += 1
+        del self.projects[project.id]
+        for environment in project.environments.values():
+            for folder in environment.folders.values():
+                for secret in folder.secrets.values():
+                    del self.secrets[secret.id]
 
     def add_member(self, project: Project, actor: Actor, *roles: str) -> Membership:
         """Make an actor a member of a project, with these roles, in place of its former ones."""

@@ -8,6 +8,7 @@ due by itself (``is_up``, ``delete``, automatic snapshots) must not be refused.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Protocol
 
 from raxx_bcp.sandbox.lightsail.errors import operation_failure
@@ -23,6 +24,9 @@ class Bodies(Protocol):
     def is_up(self, instance: Instance) -> bool:
         """Has the boot ended? Until then the instance stays pending."""
 
+    def trouble(self, instance: Instance) -> str:
+        """Why it does not boot, or has no body; empty when nothing is known to be wrong."""
+
     def stop(self, instance: Instance) -> None:
         """Stop the processes and keep the disk."""
 
@@ -32,21 +36,31 @@ class Bodies(Protocol):
     def firewall(self, instance: Instance) -> None:
         """The openings have changed."""
 
-    def snapshot(self, instance: Instance, snapshot_id: str) -> None:
-        """Copy the disk as it is now."""
+    def snapshot(self, instance: Instance, snapshot_id: str, taken_at: float) -> None:
+        """Copy the disk as it is now. ``taken_at`` is the snapshot's time (epoch seconds): long ago, where an automatic
+        one fell due while nobody looked."""
 
-    def copy_snapshot(self, source_id: str, copy_id: str) -> None:
-        """Copy a copy, for another region or to keep an automatic one."""
+    def is_copied(self, snapshot_id: str) -> bool:
+        """Has the copying ended? Until then the snapshot stays pending."""
+
+    def copy_snapshot(self, source_id: str, copy_id: str, instance: str, taken_at: float) -> None:
+        """Copy a copy, for another region or to keep an automatic one; it is one of ``instance`` at ``taken_at``."""
 
     def delete_snapshot(self, snapshot_id: str) -> None:
         """Forget a copy."""
+
+    def keep_only(self, instances: Collection[str], snapshots: Collection[str]) -> None:
+        """Forget the disks and copies of all other ids: what a kill -9 has left of things that are gone."""
 
     def access(self, instance: Instance) -> dict[str, Any]:
         """How to log in: ``accessDetails`` of GetInstanceAccessDetails, with a certificate that soon expires."""
 
 
 class NoBodies:
-    """Instances that are records only."""
+    """Instances that are records only; ``why`` says why they have no body."""
+
+    def __init__(self, why: str = "In the sandbox this instance is a record only.") -> None:
+        self.why = why
 
     def start(self, instance: Instance) -> None:
         """Nothing boots."""
@@ -54,6 +68,10 @@ class NoBodies:
     def is_up(self, instance: Instance) -> bool:  # noqa: ARG002 - the protocol's
         """A record is up at once."""
         return True
+
+    def trouble(self, instance: Instance) -> str:  # noqa: ARG002 - the protocol's
+        """Nothing can be wrong with a record."""
+        return ""
 
     def stop(self, instance: Instance) -> None:
         """Nothing runs."""
@@ -64,18 +82,25 @@ class NoBodies:
     def firewall(self, instance: Instance) -> None:
         """Nobody listens."""
 
-    def snapshot(self, instance: Instance, snapshot_id: str) -> None:
+    def snapshot(self, instance: Instance, snapshot_id: str, taken_at: float) -> None:
         """There is nothing to copy."""
 
-    def copy_snapshot(self, source_id: str, copy_id: str) -> None:
+    def is_copied(self, snapshot_id: str) -> bool:  # noqa: ARG002 - the protocol's
+        """There was nothing to copy."""
+        return True
+
+    def copy_snapshot(self, source_id: str, copy_id: str, instance: str, taken_at: float) -> None:
         """There is nothing to copy."""
 
     def delete_snapshot(self, snapshot_id: str) -> None:
+        """There is nothing to forget."""
+
+    def keep_only(self, instances: Collection[str], snapshots: Collection[str]) -> None:
         """There is nothing to forget."""
 
     def access(self, instance: Instance) -> dict[str, Any]:
         """Nobody can log in to a record."""
         raise operation_failure(
             f"The instance {instance.name} has no body yet: there is nothing to log in to.",
-            "In the sandbox this instance is a record only.",
+            self.why,
         )

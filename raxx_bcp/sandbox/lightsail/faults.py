@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from raxx_bcp.sandbox.hosts import quirks
 from raxx_bcp.sandbox.lightsail.records import FAILED, IN_PROGRESS, Automatic
 from raxx_bcp.sandbox.lightsail.times import DAY, day_of
 from raxx_bcp.sandbox.stand_in import Faults
@@ -45,6 +46,7 @@ KNOWN: Final = {
     BACKUP_MISSING: f"FreeScout has not been backed up for three days: no automatic snapshot of {TICKETS}.",
     BACKUP_LATE: f"FreeScout's newest backup, an automatic snapshot of {TICKETS}, is still being made.",
     BACKUP_FAILED: f"FreeScout's newest backup, an automatic snapshot of {TICKETS}, has failed.",
+    **quirks.KNOWN,
 }
 THROTTLED_FIRST: Final = 2
 MISSING_SECONDS: Final = 3 * DAY

@@ -54,25 +54,27 @@ def create_instances(call: Call) -> Answer:
 
 def create_instances_from_snapshot(call: Call) -> Answer:
     """CreateInstancesFromSnapshot, from a manual or an automatic one, onto a bundle that is no smaller."""
-    blueprint, bundle_before, disk_gb, source_id = _restored(call)
+    source, snapshot = _restored(call)
     bundle = rules.active_bundle(call.parameters["bundleId"])
-    if not bundle.holds(BUNDLES[bundle_before], disk_gb):
+    if not bundle.holds(BUNDLES[source.bundle], source.disk_gb):
         raise invalid_input(
             f"The bundle {bundle.id} is smaller than the snapshot's: it must be equal to or greater in specifications "
-            f"than {bundle_before}, with a disk of at least {disk_gb} GB."
+            f"than {source.bundle}, with a disk of at least {source.disk_gb} GB."
         )
     return _create(
         call,
         "CreateInstancesFromSnapshot",
-        blueprint=blueprint,
+        blueprint=source.blueprint,
         bundle=bundle.id,
         disk_gb=bundle.disk_gb,
-        from_snapshot=source_id,
+        from_snapshot=snapshot.id,
+        snapshot_of=snapshot.instance,
+        snapshot_at=snapshot.created_at,
     )
 
 
-def _restored(call: Call) -> tuple[str, str, int, str]:
-    """Blueprint, bundle, disk and id of the snapshot to restore."""
+def _restored(call: Call) -> tuple[Instance | Snapshot, Snapshot | Automatic]:
+    """What says blueprint, bundle and disk, and the snapshot to restore."""
     given = call.parameters
     if ("instanceSnapshotName" in given) == ("sourceInstanceName" in given):
         raise invalid_input("Define either instanceSnapshotName or sourceInstanceName: they are mutually exclusive.")
@@ -80,9 +82,9 @@ def _restored(call: Call) -> tuple[str, str, int, str]:
         refuse_date(given)
         snapshot = call.snapshot()
         require_available(snapshot)
-        return snapshot.blueprint, snapshot.bundle, snapshot.disk_gb, snapshot.id
+        return snapshot, snapshot
     source = call.world.instance(call.region, given["sourceInstanceName"])
-    return source.blueprint, source.bundle, source.disk_gb, chosen_automatic(call, source).id
+    return source, chosen_automatic(call, source)
 
 
 def refuse_date(given: dict[str, Any]) -> None:
@@ -191,7 +193,11 @@ def get_instance_access_details(call: Call) -> Answer:
     """GetInstanceAccessDetails, for SSH to a running instance."""
     if call.parameters.get("protocol", "ssh") != "ssh":
         raise invalid_input("The instance is not a Windows one: only the protocol ssh can be used.")
-    return {"accessDetails": call.world.bodies.access(_in_state(call, RUNNING))}
+    instance, bodies = call.instance(), call.world.bodies
+    trouble = bodies.trouble(instance)
+    if instance.state != RUNNING and trouble:
+        raise operation_failure(f"The instance {instance.name} is {instance.state}: {trouble}")
+    return {"accessDetails": bodies.access(_in_state(call, RUNNING))}
 
 
 # -- the firewall ----------------------------------------------------------------------------------------

@@ -68,6 +68,10 @@ class Instance(msgspec.Struct, frozen=True):
     user_data: str = ""
     from_snapshot: str = ""
     """The id of the snapshot that it was made from, manual or automatic; empty: from its blueprint."""
+    snapshot_of: str = ""
+    """The instance whose snapshot that was."""
+    snapshot_at: float = 0.0
+    """When that snapshot was taken."""
 
     kind: ClassVar[str] = INSTANCE
 

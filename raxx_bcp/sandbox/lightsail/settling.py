@@ -41,19 +41,20 @@ def settle(store: Store, bodies: Bodies, faults: LightsailFaults, now: float) ->
     """Let happen what fell due until ``now``. Inside a transaction of the caller's."""
     for resource in store.due(now):
         if isinstance(resource, Snapshot):
-            _finish_snapshot(store, faults, resource)
+            _finish_snapshot(store, bodies, faults, resource)
         else:
             _finish_instance(store, bodies, resource)
     for instance in store.automatic_due(now):
         _begin_automatics(store, bodies, instance, now)
     for automatic in store.automatics_ending(now):
-        store.put_automatic(msgspec.structs.replace(automatic, status=SUCCESS, due=None))
+        if bodies.is_copied(automatic.id):
+            store.put_automatic(msgspec.structs.replace(automatic, status=SUCCESS, due=None))
     for operation in store.operations_ending(now):
         _finish_operation(store, operation)
 
 
-def _finish_snapshot(store: Store, faults: LightsailFaults, snapshot: Snapshot) -> None:
-    if not faults.on(STUCK):
+def _finish_snapshot(store: Store, bodies: Bodies, faults: LightsailFaults, snapshot: Snapshot) -> None:
+    if not faults.on(STUCK) and bodies.is_copied(snapshot.id):
         store.change(snapshot, state=snapshot.ends_in, due=None)
 
 
@@ -103,7 +104,7 @@ def _begin_automatic(store: Store, bodies: Bodies, instance: Instance, due: floa
     store.put_automatic(
         Automatic(instance.region, instance.name, day_of(due), new_id, created_at=due, due=due + TAKES_SECONDS)
     )
-    bodies.snapshot(instance, new_id)
+    bodies.snapshot(instance, new_id, due)
     for old in store.automatics(instance.region, instance.name)[KEPT:]:
         store.remove_automatic(old)
         bodies.delete_snapshot(old.id)

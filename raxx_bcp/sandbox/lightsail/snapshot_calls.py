@@ -24,6 +24,7 @@ from raxx_bcp.sandbox.lightsail.records import (
     RUNNING,
     SHUTTING_DOWN,
     STOPPED,
+    Automatic,
     Instance,
     Snapshot,
     arn,
@@ -72,7 +73,7 @@ def create_instance_snapshot(call: Call) -> Answer:
             "Wait until the automatic snapshot has ended.",
         )
     new = _new_snapshot(call, name, instance, tags=tags)
-    world.bodies.snapshot(instance, new.id)
+    world.bodies.snapshot(instance, new.id, new.created_at)
     return {
         "operations": [
             world.begin(new, "CreateInstanceSnapshot", details=instance.name, waits_for=new),
@@ -118,26 +119,26 @@ def copy_snapshot(call: Call) -> Answer:
     given, world = call.parameters, call.world
     if ("sourceSnapshotName" in given) == ("sourceResourceName" in given):
         raise invalid_input("Define either sourceSnapshotName or sourceResourceName.")
-    source, source_id, from_automatic = _copied(call)
+    source, copied, from_automatic = _copied(call)
     target = given["targetSnapshotName"]
     world.require_free(call.region, target)
     new = _new_snapshot(call, target, source, from_automatic=from_automatic)
-    world.bodies.copy_snapshot(source_id, new.id)
+    world.bodies.copy_snapshot(copied.id, new.id, new.instance, copied.created_at)
     details = f"{given['sourceRegion']}:{source.name}"
     return {"operations": [world.begin(new, "CopySnapshot", details=details, waits_for=new)]}
 
 
-def _copied(call: Call) -> tuple[Instance | Snapshot, str, bool]:
-    """What to copy: the snapshot, or the instance of an automatic one; its id; and is it from an automatic one?"""
+def _copied(call: Call) -> tuple[Instance | Snapshot, Snapshot | Automatic, bool]:
+    """The snapshot, or the instance of an automatic one; what to copy; and is it from an automatic one?"""
     given, world = call.parameters, call.world
     region = given["sourceRegion"]
     if "sourceSnapshotName" in given:
         refuse_date(given)
         snapshot = world.snapshot(region, given["sourceSnapshotName"])
         require_available(snapshot)
-        return snapshot, snapshot.id, snapshot.from_automatic
+        return snapshot, snapshot, snapshot.from_automatic
     instance = world.instance(region, given["sourceResourceName"])
-    return instance, chosen_automatic(call, instance).id, True
+    return instance, chosen_automatic(call, instance), True
 
 
 # -- automatic snapshots ---------------------------------------------------------------------------------

@@ -116,6 +116,15 @@ class Store:
         rows = self._db.execute("SELECT record FROM resources WHERE kind = ? ORDER BY seq", (INSTANCE,))
         return [msgspec.json.decode(record, type=Instance) for (record,) in rows]
 
+    def snapshot_ids(self) -> frozenset[str]:
+        """The ids of all snapshots, automatic ones as well."""
+        rows = self._db.execute(
+            "SELECT json_extract(record, '$.id') FROM resources WHERE kind = ? "
+            "UNION SELECT json_extract(record, '$.id') FROM automatics",
+            (SNAPSHOT,),
+        )
+        return frozenset(each for (each,) in rows)
+
     def due(self, now: float) -> list[Resource]:
         """The resources whose state is to change by ``now``, earliest first."""
         rows = self._db.execute("SELECT kind, record FROM resources WHERE due <= ? ORDER BY due, seq", (now,))

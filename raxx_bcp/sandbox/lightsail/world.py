@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from raxx_bcp.sandbox.lightsail import shapes
 from raxx_bcp.sandbox.lightsail.bodies import Bodies, NoBodies
-from raxx_bcp.sandbox.lightsail.errors import names_in_use, not_found
+from raxx_bcp.sandbox.lightsail.errors import names_in_use, not_found, operation_failure
 from raxx_bcp.sandbox.lightsail.faults import LightsailFaults
 from raxx_bcp.sandbox.lightsail.records import (
     INSTANCE,
@@ -34,7 +34,8 @@ PENDING_SECONDS: Final = 3.0
 class World:
     """One account. ``pending_seconds`` is how long snapshots and instances take, on the resources' clock.
 
-    ``real`` gives the real time that the resources' clock is set against.
+    ``real`` gives the real time that the resources' clock is set against. ``prefix`` is how the instances' addresses
+    begin (``127.83.12``); empty: anywhere from 127.0.5.1 on.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class World:
         faults: LightsailFaults | None = None,
         real: RealTime = time.time,
         pending_seconds: float = PENDING_SECONDS,
+        prefix: str = "",
     ) -> None:
         self.store = store
         self.bodies: Bodies = bodies or NoBodies()
@@ -52,10 +54,13 @@ class World:
         self.faults.before_switch = self.settle
         self.clock = ResourceClock(store, real)
         self.pending_seconds = pending_seconds
+        self._prefix = prefix
 
     def wake(self) -> None:
         """Give the instances that run their bodies back, after a start of the stand-in."""
-        for instance in self.store.all_instances():
+        known = self.store.all_instances()
+        self.bodies.keep_only({each.id for each in known}, self.store.snapshot_ids())
+        for instance in known:
             if instance.state in (PENDING, RUNNING):
                 self.bodies.start(instance)
 
@@ -102,9 +107,12 @@ class World:
                 raise names_in_use(name)
 
     def free_address(self) -> str:
-        """A loopback address that no instance has."""
+        """A loopback address that no instance has. Raises OperationFailureException when all are taken."""
         taken = {each.address for each in self.store.all_instances()}
-        return next(address for address in _addresses() if address not in taken)
+        free = next((address for address in _addresses(self._prefix) if address not in taken), None)
+        if free is None:
+            raise operation_failure("There is no address left for another instance.", "Delete some instances.")
+        return free
 
     def begin(
         self, resource: Resource, kind: str, *, details: str = "", waits_for: Resource | None = None, takes: float = 0.0
@@ -134,6 +142,7 @@ class World:
         return shapes.operation(operation)
 
 
-def _addresses() -> Iterator[str]:
-    """127.0.5.1 and so on; none ends in 0 or 255."""
-    return (f"127.0.{third}.{fourth}" for third in range(5, 255) for fourth in range(1, 255))
+def _addresses(prefix: str) -> Iterator[str]:
+    """127.0.5.1 and so on; none ends in 0, 254 or 255."""
+    prefixes = [prefix] if prefix else [f"127.0.{third}" for third in range(5, 255)]
+    return (f"{each}.{fourth}" for each in prefixes for fourth in range(1, 254))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raxx_bcp.sandbox.part import Part
-from raxx_bcp.sandbox.parts import heroku, infisical, lightsail, operator_keys, s3, slack
+from raxx_bcp.sandbox.parts import heroku, infisical, infisical_drill, lightsail, operator_keys, s3, slack
 
 PARTS: tuple[Part, ...] = (
     operator_keys.PART,
@@ -11,5 +11,6 @@ PARTS: tuple[Part, ...] = (
     lightsail.PART,
     heroku.PART,
     infisical.PART,
+    infisical_drill.PART,
     slack.PART,
 )

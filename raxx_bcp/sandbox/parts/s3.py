@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from raxx_bcp.clock import utc_now
 from raxx_bcp.errors import TransientError, UsageError
+from raxx_bcp.sandbox.freescout.sets import put_sets
 from raxx_bcp.sandbox.part import Fault, Launch, Part, Place, Port, new_secret
 from raxx_bcp.sandbox.stand_in import LOOPBACK
 from raxx_bcp.sandbox.state import write_private
@@ -223,6 +225,7 @@ def _fill(place: Place) -> None:
             known = s3.list_object_versions(Bucket=STATE_BUCKET, Prefix=key)
             for serial in range(len(known.get("Versions", [])) + 1, serials + 1):
                 s3.put_object(Bucket=STATE_BUCKET, Key=key, Body=_terraform_state(key, serial))
+        put_sets(s3, STATE_BUCKET, utc_now())
     except (BotoCoreError, ClientError) as error:
         raise _unwilling("fill its buckets", error) from error
 

@@ -151,6 +151,7 @@ class MakeLab(Protocol):
         now: str = NOW,
         pending_seconds: float = PENDING_SECONDS,
         bodies: Bodies | None = None,
+        prefix: str = "",
     ) -> AbstractContextManager[Lab]:
         """Seeded by ``plan``. Time stands still at ``now`` until it is moved."""
 
@@ -173,14 +174,19 @@ def lightsail_server() -> Iterator[MakeLab]:
 
     @contextmanager
     def make(
-        plan: Plan = raxx, *, now: str = NOW, pending_seconds: float = PENDING_SECONDS, bodies: Bodies | None = None
+        plan: Plan = raxx,
+        *,
+        now: str = NOW,
+        pending_seconds: float = PENDING_SECONDS,
+        bodies: Bodies | None = None,
+        prefix: str = "",
     ) -> Iterator[Lab]:
         start = parse_utc(now)
         with tempfile.TemporaryDirectory(prefix="lightsail-") as directory:
             path = Path(directory) / "store.sqlite3"
             store = Store(path)
             try:
-                world = World(store, bodies=bodies, real=lambda: start, pending_seconds=pending_seconds)
+                world = World(store, bodies=bodies, real=lambda: start, pending_seconds=pending_seconds, prefix=prefix)
                 seed(world, plan)
                 switch.app = create_app(world, KEY)
                 yield Lab(url, path, world=world)

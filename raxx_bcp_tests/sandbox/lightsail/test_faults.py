@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
+from raxx_bcp.sandbox.hosts import quirks
 from raxx_bcp.sandbox.lightsail import faults
 from raxx_bcp.sandbox.lightsail.faults import KNOWN
 from raxx_bcp_tests.sandbox.lightsail.lab import Lab
@@ -57,8 +58,9 @@ def test_mended_it_leaves_no_trace(lab: Lab, client: LightsailClient, name: str)
 
 
 def test_their_names_say_whose_they_are() -> None:
-    assert {name.partition("-")[0] for name in KNOWN} == {"lightsail", "freescout"}
-    constants = {value for name, value in vars(faults).items() if name.isupper() and isinstance(value, str)}
+    assert {name.partition("-")[0] for name in KNOWN} == {"lightsail", "freescout", "host"}
+    named = {**vars(faults), **vars(quirks)}
+    constants = {value for name, value in named.items() if name.isupper() and isinstance(value, str)}
     assert set(KNOWN) <= constants
 
 

@@ -1,0 +1,265 @@
+"""The door to a vault that is written to: what a restore needs, and the one delete that a drill needs.
+
+Nothing is tried twice blindly: a write whose answer was lost may have been done. Only what the vault
+refused to look at (429) is sent again. The caller reads what is there and goes on from it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from raxx_bcp.clients.http import Answer
+from raxx_bcp.clients.infisical import DeniedError, Environment, Infisical, Project, Tag
+from raxx_bcp.errors import BcpError, PermanentError, TransientError
+
+BODY_LIMIT_BYTES: Final = 1_000_000
+"""Stay below: over 1 MiB (1,048,576 bytes) the vault answers 500, and so do proxies that allow "1m"."""
+
+T = TypeVar("T")
+
+
+class TooOldError(PermanentError):
+    """The server has no API v4."""
+
+
+class ServerStatus(msgspec.Struct, frozen=True):
+    """What ``GET /api/status`` says without a login: the server is up and has its database."""
+
+    message: str
+    date: str = ""
+
+
+class NewTag(msgspec.Struct, frozen=True):
+    """A tag to be made."""
+
+    slug: str
+    color: str
+
+
+class NewSecret(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A secret as a batch takes it. ``None`` is not sent; a batch that creates takes no reminder."""
+
+    secret_key: str
+    secret_value: str
+    secret_comment: str | None = None
+    skip_multiline_encoding: bool | None = None
+    tag_ids: Sequence[str] | None = None
+    secret_metadata: Sequence[dict[str, Any]] | None = None
+    secret_reminder_note: str | None = None
+    secret_reminder_repeat_days: int | None = None
+
+    def __repr__(self) -> str:
+        return f"NewSecret({self.secret_key!r})"
+
+
+class _Created(msgspec.Struct):
+    project: Project
+
+
+class _CreatedTag(msgspec.Struct):
+    tag: Tag
+
+
+class _CreatedEnvironment(msgspec.Struct):
+    environment: Environment
+
+
+class _Batch(msgspec.Struct):
+    secrets: list[msgspec.Raw] | None = None
+    approval: dict[str, Any] | None = None
+
+
+class InfisicalWriter(Infisical):
+    """A session that may also write. Everything of ``Infisical`` holds, the context manager too.
+
+    ``deletable_prefix`` is how the slug of a project must begin that ``delete_project`` may delete; empty:
+    none may be. Every write raises ``DeniedError`` (403), ``PermanentError`` (any other refusal) or
+    ``TransientError``, after which **it may have been done**.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        client_id: str,
+        client_secret: str,
+        *,
+        deletable_prefix: str = "",
+        login_variables: str = "INFISICAL_RESTORE_CLIENT",
+        timeout_seconds: float = 120.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        super().__init__(
+            url,
+            client_id,
+            client_secret,
+            login_variables=login_variables,
+            timeout_seconds=timeout_seconds,
+            sleep=sleep,
+        )
+        self._deletable_prefix = deletable_prefix
+
+    def __enter__(self) -> InfisicalWriter:
+        super().__enter__()
+        return self
+
+    def status(self) -> ServerStatus:
+        """Is the server up? Needs no login. Raises ``PermanentError`` where something else answers."""
+        answer = self._door.send("GET", "/api/status")
+        if not answer.ok:
+            raise _refusal(answer, "GET", "/api/status")
+        return _decoded(answer, ServerStatus, "GET", "/api/status")
+
+    def require_v4(self) -> None:
+        """Raise ``TooOldError`` unless the server has the v4 secrets API: it is asked without saying for what."""
+        answer = self._authorized(lambda headers: self._door.send("GET", "/api/v4/secrets", headers=headers))
+        if _is_missing_route(answer):
+            raise TooOldError(
+                f"The vault at {self.url} has no API v4: it is too old for this restore. Nothing was written.",
+                "Restore into a newer Infisical (one of 2026 is known to work), or correct --to.",
+            )
+
+    def slug_is_taken(self, slug: str) -> bool:
+        """Is there a project of this slug, also one that this identity has not joined?"""
+        route = f"/api/v1/projects/slug/{slug}"
+        answer = self._authorized(lambda headers: self._door.send("GET", route, headers=headers))
+        if answer.status == 404 and not _is_missing_route(answer):
+            return False
+        if answer.ok or answer.status == 403:
+            return True
+        raise _refusal(answer, "GET", route)
+
+    def create_project(self, name: str, slug: str, description: str | None, kind: str) -> Project:
+        """A project without environments; this identity becomes its admin."""
+        body: dict[str, Any] = {"projectName": name, "slug": slug, "type": kind, "shouldCreateDefaultEnvs": False}
+        if description:
+            body["projectDescription"] = description
+        return self._write("POST", "/api/v1/projects", body, _Created).project
+
+    def create_tag(self, project_id: str, tag: NewTag) -> Tag:
+        """A tag, whose id secrets will name."""
+        return self._write("POST", f"/api/v1/projects/{project_id}/tags", msgspec.to_builtins(tag), _CreatedTag).tag
+
+    def create_environment(self, project_id: str, name: str, slug: str, position: int) -> Environment:
+        """An environment at ``position`` (from 1); those at and behind it move up."""
+        body = {"name": name, "slug": slug, "position": position}
+        route = f"/api/v1/projects/{project_id}/environments"
+        return self._write("POST", route, body, _CreatedEnvironment).environment
+
+    def create_folder(self, project_id: str, environment: str, path: str, description: str | None) -> None:
+        """The folder at ``path``, such as ``/api/internal``; the vault makes missing parents by itself."""
+        parent, _, name = path.rpartition("/")
+        body = {"projectId": project_id, "environment": environment, "path": parent or "/", "name": name}
+        self._write("POST", "/api/v2/folders", {**body, "description": description}, dict)
+
+    def create_secrets(self, project_id: str, environment: str, path: str, rows: Sequence[msgspec.Raw]) -> bool:
+        """Secrets that are not there yet, all or none. False: an approval policy holds them back.
+
+        ``rows`` are encoded ``NewSecret``; the caller keeps their sum below ``BODY_LIMIT_BYTES``.
+        """
+        return self._batch("POST", project_id, environment, path, rows)
+
+    def update_secrets(self, project_id: str, environment: str, path: str, rows: Sequence[msgspec.Raw]) -> bool:
+        """Secrets that are there, or are made where they are not. False: an approval policy holds them back."""
+        return self._batch("PATCH", project_id, environment, path, rows)
+
+    def create_import(self, project_id: str, environment: str, path: str, source: tuple[str, str]) -> None:
+        """Append an import of ``source`` (environment, path). **Not idempotent**: list what is there first."""
+        taken = {"environment": source[0], "path": source[1]}
+        body = {"projectId": project_id, "environment": environment, "path": path, "import": taken}
+        self._write("POST", "/api/v2/secret-imports", {**body, "isReplication": False}, dict)
+
+    def delete_project(self, project_id: str) -> None:
+        """Delete a throwaway project with all that it holds. One that is gone already is fine.
+
+        Its slug is read first: unless it begins with ``deletable_prefix``, ``PermanentError``, and nothing
+        is sent.
+        """
+        route = f"/api/v1/projects/{project_id}"
+        answer = self._authorized(lambda headers: self._door.send("GET", route, headers=headers))
+        if answer.status == 404 and not _is_missing_route(answer):
+            return
+        if not answer.ok:
+            raise _refusal(answer, "GET", route)
+        project = _decoded(answer, _Created, "GET", route).project
+        if not self._deletable_prefix or not project.slug.startswith(self._deletable_prefix):
+            raise PermanentError(
+                f"The project {project.slug} is no throwaway of ours and is not deleted.",
+                "Only projects whose slug begins with the policy's vault_drill.throwaway_prefix are ever deleted.",
+            )
+        answer = self._authorized(lambda headers: self._door.send("DELETE", route, headers=headers))
+        if answer.status != 404 and not answer.ok:
+            raise _refusal(answer, "DELETE", route)
+
+    def _batch(self, method: str, project_id: str, environment: str, path: str, rows: Sequence[msgspec.Raw]) -> bool:
+        body: dict[str, Any] = {"projectId": project_id, "environment": environment, "secretPath": path}
+        if method == "PATCH":
+            body["mode"] = "upsert"
+        written = self._write(method, "/api/v4/secrets/batch", {**body, "secrets": rows}, _Batch)
+        if written.approval is None and written.secrets is None:
+            raise PermanentError(
+                f"The vault answered {method} /api/v4/secrets/batch with success, but not with what was written.",
+                "Look for a proxy in between, then run the restore again: it reads what is there and goes on.",
+            )
+        return written.approval is None
+
+    def _write(self, method: str, route: str, body: dict[str, Any], kind: type[T]) -> T:
+        encoded = msgspec.json.encode(body)
+        answer = self._authorized(
+            lambda headers: self._sent(method, route, encoded, headers),
+        )
+        if not answer.ok:
+            raise _refusal(answer, method, route)
+        return _decoded(answer, kind, method, route)
+
+    def _sent(self, method: str, route: str, encoded: bytes, headers: dict[str, str]) -> Answer:
+        try:
+            return self._door.send(method, route, body=encoded, headers=headers, retry_rate_limited=True)
+        except TransientError as error:
+            raise TransientError(
+                f"{error.what} Whether {method} {route} was done is not known.",
+                "Run the same restore again: it reads what is there, and goes on from it.",
+            ) from None
+
+
+def _is_missing_route(answer: Answer) -> bool:
+    error = answer.error()
+    return answer.status == 404 and error.reqId is None and "Route" in str(error.message)
+
+
+def _decoded(answer: Answer, kind: type[T], method: str, route: str) -> T:
+    try:
+        return msgspec.json.decode(answer.body, type=kind)
+    except msgspec.MsgspecError:
+        raise PermanentError(
+            f"The vault answered {method} {route} with {answer.status} and a body that is not the API's "
+            f"({len(answer.body)} bytes of {answer.content_type or 'unknown type'}).",
+            "Look for a proxy in between, or check that the address is an Infisical's own.",
+        ) from None
+
+
+def _refusal(answer: Answer, method: str, route: str) -> BcpError:
+    """The refusal in a sentence. The vault's own message is not repeated: it can quote what was sent."""
+    error = answer.error()
+    if answer.status == 403 and (method, route) == ("POST", "/api/v1/projects"):
+        return DeniedError(
+            "This machine identity may not create projects in that vault: its organisation role is too weak.",
+            "Give it the organisation role Member (Organization > Access Control > Identities), then run it again.",
+        )
+    if answer.status == 403:
+        return DeniedError(
+            f"The vault denies this machine identity {method} {route} ({error.error or 'Forbidden'}).",
+            "Give the identity the role Admin in that project (Project > Access Control > Machine Identities).",
+        )
+    if _is_missing_route(answer):
+        return TooOldError(
+            f"The vault has no route {method} {route}: the server is too old, or the address is not an Infisical's.",
+            "Restore into a newer Infisical (one of 2026 is known to work), or correct the address.",
+        )
+    return PermanentError(
+        f"The vault answered {method} {route} with {answer.status} ({error.error or 'no reason given'}).",
+        "Look at the vault's log for that request. What was written before it stays; a second run goes on from it.",
+    )

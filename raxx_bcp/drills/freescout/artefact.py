@@ -1,0 +1,152 @@
+"""What can be said of a dump set before any SQL is believed: its checksums, its gzip, its last line, its dialect.
+
+Members flow from S3 through gpg, where they are encrypted, to the host: never whole in memory, never in clear on the
+worker's disk. Their checksums are taken on the way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from raxx_bcp.clients.s3 import Bucket
+from raxx_bcp.drills.drill import CheckResult
+from raxx_bcp.drills.freescout.decrypting import decrypting
+from raxx_bcp.drills.freescout.dump_set import DumpSet, Member
+from raxx_bcp.drills.freescout.expected import listed
+from raxx_bcp.evidence.row import CheckStatus
+
+COMPLETE: Final = "set complete"
+CHECKSUMS: Final = "checksums"
+GZIP: Final = "gzip"
+TRAILER: Final = "dump trailer"
+DIALECT: Final = "dump dialect"
+RESTORED: Final = "restore"
+DUMP_ROWS: Final = "rows of the dump"
+CHECKS: Final = (COMPLETE, CHECKSUMS, GZIP, TRAILER, DIALECT, RESTORED, DUMP_ROWS)
+_ERRORS: Final = {
+    1049: "there is no such database",
+    1062: "a key is there twice",
+    1064: "it is not SQL",
+    1153: "a row is larger than the server takes",
+    1193: "MySQL 8 wrote it, with replication's GTID_PURGED",
+    1273: "MySQL 8 or 9 wrote it, with a collation that MariaDB does not know",
+    1449: "it names a DEFINER of another server",
+    2000: "the client program mariadb is not there",
+    2002: "the database does not run",
+    2013: "the database ended the connection",
+}
+
+
+class Stored:
+    """One member on its way from S3. ``size_bytes`` and ``sha256`` are of what has gone through."""
+
+    def __init__(self, bucket: Bucket, member: Member) -> None:
+        self.member = member
+        self.size_bytes = 0
+        self._bucket = bucket
+        self._digest = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def plaintext(self, private_key: bytes | None) -> Iterator[bytes]:
+        """What is in it, piece by piece. Raises what ``Bucket.stream`` and ``decrypting`` raise."""
+        if self.member.encrypted:
+            return decrypting(self._stored(), self.member.name, private_key)
+        return self._stored()
+
+    def _stored(self) -> Iterator[bytes]:
+        for chunk in self._bucket.stream(self.member.key):
+            self._digest.update(chunk)
+            self.size_bytes += len(chunk)
+            yield chunk
+
+
+def complete(dumped: DumpSet, parts: Iterable[str]) -> CheckResult:
+    """Is everything there that a FreeScout needs?"""
+    missing = dumped.missing(parts)
+    there = ", ".join(sorted(member.name for member in dumped.members.values()))
+    return _checked(
+        COMPLETE, f"database, {', '.join(parts)}", there, [f"it is incomplete: no {listed(missing)}" if missing else ""]
+    )
+
+
+def checksums(dumped: DumpSet, streamed: Iterable[Stored]) -> CheckResult:
+    """What arrived against the manifest; without one, against the sizes that S3 lists."""
+    arrived = list(streamed)
+    if dumped.manifest is None:
+        short = [one.member.name for one in arrived if one.size_bytes != one.member.size_bytes]
+        reason = f"other sizes than S3 lists: {listed(short)}" if short else ""
+        wanted = f"{len(arrived)} files of the size that S3 lists (no manifest, so no checksum)"
+        return _checked(CHECKSUMS, wanted, f"{len(arrived) - len(short)} files", [reason])
+    told = dumped.manifest.files
+    strange = [one.member.name for one in arrived if one.member.name not in told]
+    wrong = [one.member.name for one in arrived if _differs(one, told)]
+    reasons = [
+        f"another sha256 or size than the manifest's: {listed(wrong)}" if wrong else "",
+        f"not in the manifest: {listed(strange)}" if strange else "",
+    ]
+    good = len(arrived) - len(wrong) - len(strange)
+    return _checked(CHECKSUMS, f"{len(arrived)} files (the set's manifest)", f"{good} files", reasons)
+
+
+def _differs(one: Stored, told: Mapping[str, Any]) -> bool:
+    fact = told.get(one.member.name)
+    return fact is not None and (fact.size_bytes, fact.sha256) != (one.size_bytes, one.sha256)
+
+
+def judge(report: Mapping[str, Any]) -> list[CheckResult]:
+    """The checks of what the loader reported, without the rows."""
+    zipped, error = report["gzip"], report["error"]
+    sizes = f"{zipped}, {report['bytes']} bytes of SQL"
+    trailer = "there" if report["trailer"] else "missing"
+    return [
+        _checked(GZIP, "whole, with the right CRC", sizes, ["" if zipped == "whole" else f"the file is {zipped}"]),
+        _checked(TRAILER, "there", trailer, ["" if report["trailer"] else "the last line is not '-- Dump completed'"]),
+        _dialect(report["foreign"], report["databases"], failed=error is not None),
+        _restored(error, report["refused"]),
+    ]
+
+
+def _dialect(foreign: list[str], databases: list[str], *, failed: bool) -> CheckResult:
+    """A newer MariaDB knows MySQL's collations: then they are no fault."""
+    faults = [one for one in foreign if failed or not one.startswith("collation ")]
+    reasons = [
+        f"another server's: {listed(faults)}" if faults else "",
+        f"it holds {len(databases)} databases" if len(databases) > 1 else "",
+    ]
+    return _checked(DIALECT, "MariaDB's, one database", listed(foreign) or "MariaDB's", reasons)
+
+
+def _restored(error: Mapping[str, Any] | None, refused: int) -> CheckResult:
+    if refused:
+        reason = f"the database held {refused} tables already: nothing was restored into it"
+        return _checked(RESTORED, "no error, into an empty database", "refused", [reason])
+    if error is None:
+        return _checked(RESTORED, "no error, into an empty database", "no error", [])
+    about = f" ({', '.join(error['objects'])})" if error["objects"] else ""
+    told = f"error {error['code']}{about}"
+    meaning = _ERRORS.get(error["code"], "MariaDB's documentation has the number")
+    return _checked(RESTORED, "no error, into an empty database", told, [f"{told}: {meaning}"])
+
+
+def dump_rows(counted: Mapping[str, int], restored: Mapping[str, int]) -> CheckResult:
+    """The rows that stand in the dump against those in the database: no restore is believed that says it went well."""
+    wrong = [
+        f"{table} has {restored.get(table, 0)} of {count} rows"
+        for table, count in sorted(counted.items())
+        if restored.get(table, 0) != count
+    ]
+    extra = [table for table, count in sorted(restored.items()) if count and table not in counted]
+    reasons = [listed(wrong), f"rows that are not in the dump: {listed(extra)}" if extra else ""]
+    here = sum(restored.get(table, 0) for table in counted)
+    total = sum(counted.values())
+    return _checked(DUMP_ROWS, f"{total} rows of {len(counted)} tables (counted in the dump)", f"{here} rows", reasons)
+
+
+def _checked(name: str, expected: str, actual: str, reasons: Iterable[str]) -> CheckResult:
+    reason = "; ".join(one for one in reasons if one)
+    return CheckResult(name, expected, actual, CheckStatus.FAIL if reason else CheckStatus.PASS, reason)

@@ -1,0 +1,20 @@
+"""What the FreeScout drills are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from raxx_bcp.clients.instances import Instances
+from raxx_bcp.clients.lightsail import Snapshots
+from raxx_bcp.drills.freescout.expected import LastDrill
+
+
+@dataclass(frozen=True)
+class Doors:
+    """``snapshots`` only looks, and only for Tier 1. ``private_key`` (armoured) opens encrypted dump sets; without one
+    the caller's own keyring is asked."""
+
+    instances: Instances
+    snapshots: Snapshots
+    last: LastDrill | None = None
+    private_key: bytes | None = field(default=None, repr=False)

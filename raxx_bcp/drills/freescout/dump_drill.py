@@ -1,0 +1,149 @@
+"""D4, Tier 2: a dump set of FreeScout, restored onto an empty instance and examined like Tier 1 (ADR-0103).
+
+For the day when Lightsail's snapshots are lost too. The instance is made from a blueprint and gets FreeScout's code
+from its publisher, then the network is closed and everything else comes from the set: database, ``.env``, attachments,
+modules.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from raxx_bcp.clients.s3 import Bucket
+from raxx_bcp.drills.drill import Drill, Order, Source
+from raxx_bcp.drills.freescout import artefact, dump_set, examine, expected, restoring
+from raxx_bcp.drills.freescout.doors import Doors
+from raxx_bcp.drills.freescout.dump_set import DumpSet
+from raxx_bcp.drills.freescout.examine import Restored
+from raxx_bcp.drills.freescout.snapshot_drill import BACKUP_AGE, RESTORE_TIME, backup_age, restore_time
+from raxx_bcp.drills.host import FromBlueprint, make_host
+from raxx_bcp.drills.isolation import ISOLATION, isolate_and_assert, quieten_freescout
+from raxx_bcp.drills.user_data import Install, launch_script
+from raxx_bcp.errors import CouldNotVerifyError
+from raxx_bcp.policy import FreeScout, Policy
+
+KIND: Final = "freescout_dump"
+SYSTEM: Final = "freescout"
+TIER: Final = "Tier 2"
+NEWEST: Final = dump_set.NEWEST
+RANDOM_OLDER: Final = dump_set.RANDOM_OLDER
+CHECKS: Final = (BACKUP_AGE, ISOLATION, *artefact.CHECKS, *examine.CHECKS, RESTORE_TIME)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an operator may choose; the defaults are an ordinary drill."""
+
+    dump: str = NEWEST
+    """``newest``, ``random-older``, or a set's day (``YYYY-MM-DD``)."""
+    bundle: str = ""
+    """Lightsail's bundle for the instance; empty: what the policy says, else the cheapest that fits."""
+
+
+def order(
+    policy: Policy,
+    operator: str,
+    *,
+    wanted: Wanted | None = None,
+    trigger: str = "manual",
+    run_id: str = "",
+    run_url: str = "",
+    keep: bool = False,
+) -> Order:
+    """The order of this drill by ``operator``."""
+    chosen, promised = wanted or Wanted(), policy.freescout
+    return Order(
+        kind=KIND,
+        system=SYSTEM,
+        tier=TIER,
+        operator=operator,
+        scenario=f"restore of the {chosen.dump} dump set onto an empty instance {promised.restored_instance}",
+        rto_target_seconds=promised.rto_minutes * 60,
+        rpo_target_seconds=promised.rpo_hours * 3600,
+        lease=timedelta(hours=policy.throwaway_instances.lease_hours),
+        checks=CHECKS,
+        trigger=trigger,
+        run_id=run_id,
+        run_url=run_url,
+        keep=keep,
+    )
+
+
+def freescout_dump(drill: Drill, doors: Doors, bucket: Bucket, policy: Policy, wanted: Wanted) -> None:
+    """Restore one dump set and examine it. Raises what the clients raise; the drill records it."""
+    promised, throwaway = policy.freescout, policy.throwaway_instances
+    with drill.phase("select"):
+        chosen = _select(drill, bucket, wanted.dump, promised)
+        version = _version(chosen, promised)
+    with drill.phase("provision"):
+        install = Install(version, promised.site_directory, promised.site_host, promised.site_port)
+        host = make_host(
+            drill,
+            doors.instances,
+            throwaway,
+            promised.restored_instance,
+            FromBlueprint(promised.blueprint),
+            user_data=launch_script(drill.id, promised.quiet_units, install=install),
+            bundle=wanted.bundle or promised.bundle,
+        )
+    with drill.phase("isolate"):
+        isolate_and_assert(drill, host, throwaway, promised.quiet_units)
+    timeout = promised.rto_minutes * 60.0
+    with drill.phase("restore"):
+        report = restoring.restore(drill, restoring.Target(host, promised, timeout), bucket, chosen, doors.private_key)
+    with drill.phase("verify"):
+        known = (
+            chosen.manifest.expectation
+            if chosen.manifest
+            else expected.of_last_drill(doors.last, backup_id(chosen, promised), chosen.taken_utc)
+        )
+        restored = Restored(
+            host,
+            promised,
+            known,
+            chosen.taken_utc,
+            quieten=lambda: quieten_freescout(drill, host, promised),
+            timeout_seconds=timeout,
+        )
+        found = examine.examine(drill, restored)
+        if found is not None:
+            drill.add(artefact.dump_rows(report["rows"], found.rows))
+    restore_time(drill, promised)
+
+
+def backup_id(chosen: DumpSet, policy: FreeScout) -> str:
+    """What the set is called in evidence."""
+    return f"{policy.dump_prefix}{chosen.day}"
+
+
+def _select(drill: Drill, bucket: Bucket, wanted: str, policy: FreeScout) -> DumpSet:
+    listed = dump_set.find_sets(bucket, policy.dump_prefix)
+    chosen, because = dump_set.choose(listed.sets, wanted)
+    chosen = listed.with_manifest(bucket, chosen)
+    newest = chosen if chosen.day == listed.sets[0].day else listed.with_manifest(bucket, listed.sets[0])
+    backup_age(drill, newest.taken_utc, policy, f"look at what writes {policy.dump_prefix} in bucket {bucket.name}")
+    database = chosen.members.get(dump_set.DATABASE)
+    fact = chosen.manifest.files.get(database.name) if chosen.manifest and database else None
+    drill.source(
+        Source(
+            backup_id=backup_id(chosen, policy),
+            created_utc=chosen.taken_utc,
+            selected_because=because if chosen.manifest else f"{because}; it has no manifest",
+            size_bytes=chosen.size_bytes,
+            sha256=fact.sha256 if fact else "",
+        )
+    )
+    return chosen
+
+
+def _version(chosen: DumpSet, policy: FreeScout) -> str:
+    version = policy.version or (chosen.manifest.freescout_version if chosen.manifest else "")
+    if not re.fullmatch(r"\d+(\.\d+)+", version):
+        raise CouldNotVerifyError(
+            f"Which release of FreeScout the dump set of {chosen.day} is of is not known.",
+            "Set freescout.version in bcp.toml, then start the drill again.",
+        )
+    return version

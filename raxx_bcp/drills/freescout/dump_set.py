@@ -1,0 +1,196 @@
+"""The dump sets of FreeScout in a bucket: ``<prefix>YYYY-MM-DD/`` with a database, its files, and a manifest.
+
+A database alone is not a FreeScout: it also needs ``.env`` (which holds APP_KEY), the attachments and the modules. Any
+member may be encrypted for an operator, ``.gpg`` after its name. A set without a manifest can be restored too, and what
+it must hold is then known from elsewhere.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from raxx_bcp.clients.s3 import Bucket
+from raxx_bcp.drills.freescout.expected import Expectation, Moment
+from raxx_bcp.drills.freescout.facts import Fingerprint
+from raxx_bcp.errors import PermanentError, UsageError
+
+DATABASE: Final = "database"
+FILES: Final = {
+    DATABASE: "database.sql.gz",
+    "env": "env",
+    "attachments": "attachments.tar.gz",
+    "modules": "modules.tar.gz",
+}
+"""The name of each part of a set."""
+MANIFEST: Final = "manifest.json"
+ENCRYPTED: Final = ".gpg"
+NEWEST: Final = "newest"
+RANDOM_OLDER: Final = "random-older"
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_PARTS: Final = {name: part for part, name in FILES.items()}
+
+Count = Annotated[int, Meta(ge=0)]
+Utc = Annotated[datetime, Meta(tz=True)]
+
+
+class FileFact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file of the set, as it was stored."""
+
+    size_bytes: Count
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class ThreadsFingerprint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Number of threads, and the sum of the CRC-32 of their texts (``facts.py`` has the statement)."""
+
+    count: Count
+    crc32_sum: Count
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What was written when the dump was taken, in the same moment: an independent truth. Holds nothing secret."""
+
+    kind: Literal["raxx-bcp/freescout-dump"]
+    schema_version: Literal[1]
+    taken_utc: Utc
+    freescout_version: str = ""
+    mariadb_version: str = ""
+    app_timezone: str = ""
+    files: dict[str, FileFact]
+    rows: dict[str, Count]
+    threads_fingerprint: ThreadsFingerprint
+    max_thread_id: Count
+    emoji_threads: Count
+    migrations: Count
+
+    @property
+    def expectation(self) -> Expectation:
+        """What a restore of the set must be like: equal in everything."""
+        return Expectation(
+            origin="the set's manifest",
+            moment=Moment.SAME,
+            rows={**self.rows, "migrations": self.migrations},
+            fingerprint=Fingerprint(
+                self.threads_fingerprint.count, self.max_thread_id, self.threads_fingerprint.crc32_sum
+            ),
+            emoji=self.emoji_threads > 0,
+        )
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of a set, as S3 lists it."""
+
+    part: str
+    name: str
+    key: str
+    size_bytes: int
+    stored_utc: datetime
+
+    @property
+    def encrypted(self) -> bool:
+        return self.name.endswith(ENCRYPTED)
+
+
+@dataclass(frozen=True)
+class DumpSet:
+    """The files of one day. ``manifest`` is None where there is none."""
+
+    day: str
+    members: Mapping[str, Member]
+    manifest: Manifest | None = None
+
+    @property
+    def taken_utc(self) -> datetime:
+        """When it was taken: as the manifest says, else when its first file was stored."""
+        if self.manifest is not None:
+            return self.manifest.taken_utc
+        return min(member.stored_utc for member in self.members.values())
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(member.size_bytes for member in self.members.values())
+
+    def missing(self, parts: Iterable[str]) -> list[str]:
+        """Names of files without which it is incomplete: those of the database and of ``parts``, and the manifest's."""
+        needed = [FILES[part] for part in (DATABASE, *parts) if part not in self.members]
+        there = {member.name for member in self.members.values()}
+        told = [] if self.manifest is None else [name for name in self.manifest.files if name not in there]
+        return list(dict.fromkeys(needed + [name for name in told if name.removesuffix(ENCRYPTED) not in needed]))
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The sets of a prefix, newest first, and which of them have a manifest."""
+
+    sets: tuple[DumpSet, ...]
+    manifests: Mapping[str, str]
+    """Key of the manifest by day."""
+
+    def with_manifest(self, bucket: Bucket, chosen: DumpSet) -> DumpSet:
+        """Read its manifest, where it has one. Raises ``PermanentError`` for one that cannot be read."""
+        key = self.manifests.get(chosen.day)
+        if key is None:
+            return chosen
+        return DumpSet(chosen.day, chosen.members, read_manifest(bucket.get(key), key))
+
+
+def find_sets(bucket: Bucket, prefix: str) -> Listed:
+    """Every set under ``prefix``. Raises what ``Bucket.objects`` raises."""
+    sets: dict[str, dict[str, Member]] = {}
+    manifests = {}
+    for stored in bucket.objects(prefix):
+        day, slash, name = stored.key.removeprefix(prefix).partition("/")
+        if not slash or not _DAY.fullmatch(day):
+            continue
+        part = _PARTS.get(name.removesuffix(ENCRYPTED))
+        if name == MANIFEST:
+            manifests[day] = stored.key
+        elif part is not None:
+            member = Member(part, name, stored.key, stored.size_bytes, stored.modified_utc)
+            sets.setdefault(day, {})[part] = member
+    found = [DumpSet(day, members) for day, members in sorted(sets.items(), reverse=True)]
+    return Listed(tuple(found), manifests)
+
+
+def choose(sets: Sequence[DumpSet], wanted: str) -> tuple[DumpSet, str]:
+    """The set that is ``wanted`` (``newest``, ``random-older`` or its day), and why. ``sets`` are newest first.
+
+    The newest is taken as it is, incomplete or not: an older one in its place would hide that the backup fails.
+    """
+    if not sets:
+        raise PermanentError(
+            "There is no dump set of FreeScout: nothing could be restored.",
+            "Look at what writes them, and at freescout.dump_prefix in bcp.toml; make one now.",
+        )
+    if wanted == NEWEST:
+        return sets[0], f"the newest of {len(sets)} dump sets"
+    if wanted == RANDOM_OLDER:
+        if len(sets) < 2:
+            raise UsageError("There is only one dump set, so no older one to choose.", "Ask for the newest.")
+        return random.choice(sets[1:]), f"a random one of {len(sets) - 1} older dump sets"  # noqa: S311 - no secret
+    named = [one for one in sets if one.day == wanted]
+    if named:
+        return named[0], "named by the operator"
+    known = ", ".join(one.day for one in sets[:10])
+    raise UsageError(f"There is no dump set of {wanted}.", f"Choose newest, {RANDOM_OLDER}, or one of: {known}.")
+
+
+def read_manifest(text: bytes, key: str) -> Manifest:
+    """Strictly: an unknown field or an impossible value is refused. Raises ``PermanentError`` naming the field."""
+    try:
+        return msgspec.json.decode(text, type=Manifest)
+    except msgspec.DecodeError as error:
+        place = re.search(r"`(\$[\w.\[\]]*)`", str(error))
+        raise PermanentError(
+            f"The manifest {key} cannot be read{f' (at {place[1]})' if place else ''}.",
+            "It was not written by this kind of backup, or is damaged: look at what writes the dump sets.",
+        ) from None

@@ -1,0 +1,113 @@
+"""Examines a restored FreeScout on its host, the same for both tiers: SQL first, then the disk, then its pages.
+
+Pages write to the database, and with an empty APP_KEY the first one even writes a new key and then looks well: so they
+are asked last, and only when there is a key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from raxx_bcp.drills.drill import Drill
+from raxx_bcp.drills.freescout import compare, facts, sending, site
+from raxx_bcp.drills.freescout.expected import Expectation
+from raxx_bcp.drills.freescout.facts import Facts
+from raxx_bcp.drills.freescout.host_side import site_files, site_pages
+from raxx_bcp.drills.freescout.hosting import Host
+from raxx_bcp.errors import PermanentError
+from raxx_bcp.patience import Patience
+from raxx_bcp.policy import FreeScout
+
+DATABASE: Final = "database"
+CHECKS: Final = (DATABASE, compare.JOBS, *compare.SQL_CHECKS, *compare.DISK_CHECKS, *site.CHECKS)
+DATABASE_MINUTES: Final = 2.0
+"""How long MariaDB may take to recover after the copy has booted."""
+_POLL_SECONDS: Final = 2.0
+_SITE_SECONDS: Final = 30.0
+_QUEUE: Final = ("jobs", "send_logs")
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A restored FreeScout and what it should be like. ``quieten`` deletes its queued jobs and says how many."""
+
+    host: Host
+    policy: FreeScout
+    expected: Expectation
+    taken_utc: datetime
+    quieten: Callable[[], int]
+    timeout_seconds: float | None = None
+
+
+def examine(drill: Drill, restored: Restored) -> Facts | None:
+    """Record every check of ``CHECKS`` that can be made; the facts, or None where the database does not answer.
+
+    Raises what the host raises where it cannot be asked at all, and what ``quieten`` raises.
+    """
+    problem = no_database(drill, restored.host)
+    actual = "does not answer" if problem else "answers"
+    drill.check(DATABASE, expected="answers", actual=actual, ok=not problem, reason=problem)
+    found = None if problem else _ask_database(drill, restored)
+    told = _program(restored, site_files, arguments=(restored.policy.site_directory, restored.policy.database))
+    if told["version"]:
+        drill.target["freescout"] = told["version"]
+    for one in compare.compare_disk(told):
+        drill.add(one)
+    _ask_pages(drill, restored, key=told["app_key"])
+    return found
+
+
+def no_database(drill: Drill, host: Host) -> str:
+    """Wait until MariaDB answers, at most ``DATABASE_MINUTES``: empty, or why it does not."""
+    patience = Patience.of(DATABASE_MINUTES, _POLL_SECONDS, drill.clock, drill.sleep)
+    while True:
+        try:
+            host.sql("SELECT 1;\n")
+        except PermanentError as error:
+            if not patience.left:
+                return error.what
+            patience.pause()
+        else:
+            return ""
+
+
+def _ask_database(drill: Drill, restored: Restored) -> Facts:
+    policy = restored.policy
+    found = facts.ask(restored.host, policy.database, restored.timeout_seconds)
+    drill.target["mariadb"] = found.server_version
+    drill.newest_record_utc = found.moment(facts.FETCHED)
+    if all(table in found.rows for table in _QUEUE):
+        drill.add(compare.jobs(restored.quieten(), found, restored.expected, restored.taken_utc))
+    else:
+        drill.not_run(compare.JOBS, "there is no queue: its tables are missing")
+    for one in compare.compare(
+        found,
+        restored.expected,
+        taken_utc=restored.taken_utc,
+        fetch_age=timedelta(hours=policy.fetch_age_hours),
+        tolerance_ratio=policy.row_tolerance_ratio,
+    ):
+        drill.add(one)
+    return found
+
+
+def _ask_pages(drill: Drill, restored: Restored, *, key: str) -> None:
+    if key != "usable":
+        for name in site.CHECKS:
+            drill.not_run(name, f"APP_KEY is {key}: a page that is asked for could write a new one")
+        return
+    policy = restored.policy
+    where = (policy.site_directory, policy.database, policy.site_host, policy.site_port, _SITE_SECONDS)
+    for one in site.judge(_program(restored, site_files, site_pages, arguments=where)):
+        drill.add(one)
+
+
+def _program(restored: Restored, *modules: Any, arguments: tuple[object, ...]) -> Mapping[str, Any]:
+    source = sending.program(*modules, arguments=arguments)
+    printed = restored.host.python(source, timeout_seconds=restored.timeout_seconds)
+    found: Mapping[str, Any] = json.loads(printed)
+    return found

@@ -1,0 +1,28 @@
+"""What the FreeScout drills need of a host: statements, a program and commands. ``drills.host.Host`` is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+
+class Host(Protocol):
+    """A throwaway host, or anything that acts like one."""
+
+    def sql(self, script: str, *, database: str = "", timeout_seconds: float | None = None) -> list[list[str]]:
+        """The rows of every SELECT in ``script``, one after the other; NULL is ``NULL``."""
+
+    def python(
+        self, source: str, *, stdin: bytes | Iterable[bytes] = b"", timeout_seconds: float | None = None
+    ) -> bytes:
+        """What the program ``source`` prints on the host as root. Raises unchanged what iterating ``stdin`` raises."""
+
+    def run(
+        self,
+        purpose: str,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | Iterable[bytes] = b"",
+        timeout_seconds: float | None = None,
+    ) -> object:
+        """Run one command as root. Raises where it does not end with 0."""

@@ -1,0 +1,94 @@
+"""Restores a dump set onto an empty host: the database over several connections, then the files of the site."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from raxx_bcp.clients.s3 import Bucket
+from raxx_bcp.drills.drill import Drill
+from raxx_bcp.drills.freescout import artefact, dump_set, examine, sending
+from raxx_bcp.drills.freescout.artefact import Stored
+from raxx_bcp.drills.freescout.dump_set import DumpSet
+from raxx_bcp.drills.freescout.host_side import arrange, loader, site_files, splitter, wire
+from raxx_bcp.drills.freescout.hosting import Host
+from raxx_bcp.errors import PermanentError
+from raxx_bcp.policy import FreeScout
+
+ENV: Final = "env"
+ARCHIVES: Final = ("attachments", "modules")
+_UNPACK: Final = ("tar", "-xz", "--no-same-owner", "--no-same-permissions", "-C")
+"""GNU tar itself refuses members that lead out of the directory."""
+_OWNED: Final = (".env", "storage", "Modules")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where it is restored to."""
+
+    host: Host
+    policy: FreeScout
+    timeout_seconds: float
+
+
+def restore(
+    drill: Drill, target: Target, bucket: Bucket, dumped: DumpSet, private_key: bytes | None
+) -> Mapping[str, Any]:
+    """Restore ``dumped`` and record every check of ``artefact`` but the rows; what the loader reported.
+
+    Raises ``PermanentError`` where there is no dump, or nothing that it can be restored into.
+    """
+    drill.add(artefact.complete(dumped, target.policy.dump_parts))
+    if dump_set.DATABASE not in dumped.members:
+        raise PermanentError(
+            f"The dump set of {dumped.day} has no database: nothing could be restored.",
+            "Look at what writes the dump sets, and make one now.",
+        )
+    problem = examine.no_database(drill, target.host)
+    if problem:
+        raise PermanentError(
+            f"MariaDB does not run on the empty instance: {problem}",
+            "Look at the launch script's log on a host that was kept (--keep): its packages may not have come.",
+        )
+    streams = {part: Stored(bucket, member) for part, member in dumped.members.items()}
+    report = load_database(target, streams[dump_set.DATABASE].plaintext(private_key))
+    for one in artefact.judge(report):
+        drill.add(one)
+    if report["refused"]:
+        raise PermanentError(
+            f"The database {target.policy.database} was not empty, so nothing was restored into it.",
+            "The instance was not made for this drill alone: look at what else works on it.",
+        )
+    _place_files(drill, target, streams, private_key)
+    drill.add(artefact.checksums(dumped, streams.values()))
+    return report
+
+
+def load_database(target: Target, dump: Iterator[bytes]) -> Mapping[str, Any]:
+    """Stream the gzipped ``dump`` into the policy's database, which is made where it is missing.
+
+    What ``host_side.loader.restore`` reports. Raises what iterating ``dump`` raises.
+    """
+    database = target.policy.database
+    target.host.sql(f"CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;\n")
+    source = sending.program(splitter, wire, loader, arguments=(database, target.policy.connections))
+    printed = target.host.python(source, stdin=dump, timeout_seconds=target.timeout_seconds)
+    report: Mapping[str, Any] = json.loads(printed)
+    return report
+
+
+def _place_files(drill: Drill, target: Target, streams: Mapping[str, Stored], private_key: bytes | None) -> None:
+    site, host = target.policy.site_directory, target.host
+    if ENV in streams:
+        source = sending.program(site_files, arrange, arguments=(site, target.policy.database))
+        told = json.loads(host.python(source, stdin=streams[ENV].plaintext(private_key)))
+        if not told["user"]:
+            drill.progress("the site's user of the database could not be made")
+    for part in ARCHIVES:
+        if part in streams:
+            content = streams[part].plaintext(private_key)
+            host.run(f"unpack the {part}", [*_UNPACK, site], stdin=content, timeout_seconds=target.timeout_seconds)
+    places = [f"{site}/{name}" for name in _OWNED if name != ".env" or ENV in streams]
+    host.run("give the site its files", ["chown", "-R", f"--reference={site}/artisan", *places])

@@ -1,0 +1,222 @@
+"""Isolation, asserted: nothing is done with a restored host before it is shown that it cannot act on the world.
+
+Each assertion becomes a line of the drill's record. One that does not hold, or cannot be made, ends the drill.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from raxx_bcp.clients.ssh import CommandFailedError
+from raxx_bcp.drills.drill import Drill
+from raxx_bcp.drills.host_shell import Host
+from raxx_bcp.drills.user_data import WORKERS, ended_mark
+from raxx_bcp.errors import CouldNotVerifyError, PermanentError
+from raxx_bcp.patience import Patience
+from raxx_bcp.policy import FreeScout, ThrowawayInstances
+
+ISOLATION: Final = "isolation"
+"""The name of the check."""
+
+PROBE_SECONDS: Final = 3
+_LOGS: Final = ("cloud-init-output.log", "/var/log/cloud-init-output.log")
+"""Where cloud-init keeps what a launch script prints; in the login's home, where a host is all in one directory."""
+_STOPPED: Final = ("inactive", "failed")
+_CANNOT_START: Final = ("masked", "masked-runtime", "disabled", "not-found", "")
+"""``systemctl is-enabled``; of a unit that does not exist systemd before 253 prints nothing."""
+_POLICY: Final = "-P OUTPUT DROP"
+_HARMLESS: Final = re.compile(
+    r"-A OUTPUT (?:-o lo|-m (?:conntrack --ct|state --)state (?:RELATED,ESTABLISHED|ESTABLISHED,RELATED)) -j ACCEPT"
+    r"|-A OUTPUT (?:.* )?-j (?:DROP|REJECT(?: --reject-with \S+)?)"
+)
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+
+_LOOK: Final = """\
+unit() {{
+    printf 'active %s=%s\\n' "$1" "$(systemctl is-active "$1" 2>/dev/null)"
+    printf 'enabled %s=%s\\n' "$1" "$(systemctl is-enabled "$1" 2>/dev/null)"
+}}
+reach() {{
+    nc -z -w {seconds} "$1" "$2" >/dev/null 2>&1
+    printf 'reach %s:%s=%s\\n' "$1" "$2" "$?"
+}}
+{units}
+printf 'workers=%s\\n' "$(pgrep -f -c {workers})"
+iptables -S OUTPUT | sed 's/^/iptables=/'
+ip6tables -S OUTPUT | sed 's/^/ip6tables=/'
+{probes}
+echo looked=0
+"""
+_WHEN_BOOTED: Final = """\
+zone=$(sed -n 's/^APP_TIMEZONE=["'"'"']\\{{0,1\\}}\\([A-Za-z0-9_+\\/-]*\\).*$/\\1/p' {env} | tail -n 1)
+booted=$(date -d "$(uptime -s)" +%s) && TZ="${{zone:-UTC}}" date -d "@$booted" '+%Y-%m-%d %H:%M:%S'
+"""
+_QUIETEN: Final = """\
+SELECT COUNT(*) FROM send_logs WHERE created_at >= '{booted}';
+SELECT COUNT(*) FROM jobs;
+DELETE FROM jobs;
+SELECT COUNT(*) FROM jobs;
+"""
+
+
+class NotIsolatedError(PermanentError):
+    """A restored host may act on the world, or it cannot be shown that it does not. The drill ends at once."""
+
+
+@dataclass
+class _Assertions:
+    """What was asserted, and what did not hold."""
+
+    held: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def add(self, holds: bool, said: str, otherwise: str) -> None:  # noqa: FBT001 - what was asserted
+        (self.held if holds else self.failed).append(said if holds else otherwise)
+
+
+def isolate_and_assert(drill: Drill, host: Host, policy: ThrowawayInstances, quiet_units: Sequence[str]) -> None:
+    """Wait until the launch script has ended, then assert what it was for. One check, a line for each assertion.
+
+    Units stopped and unable to start, no worker, egress closed for IPv4 and IPv6, and each of ``egress_probes`` out of
+    reach while the host's own SSH server is not. Raises ``NotIsolatedError``, and ``CouldNotVerifyError`` when the
+    host could not be prepared.
+    """
+    _await_launch_script(drill, host, policy)
+    made = _asserted(_look(host, policy, quiet_units), policy, quiet_units)
+    drill.isolation += [*made.held, *(f"NOT ISOLATED: {one}" for one in made.failed)]
+    number = len(made.held) + len(made.failed)
+    drill.check(
+        ISOLATION,
+        expected=f"{number} assertions hold",
+        actual=f"{len(made.held)} assertions hold",
+        reason="; ".join(made.failed),
+    )
+    if made.failed:
+        raise _not_isolated(host, "; ".join(made.failed))
+
+
+def quieten_freescout(drill: Drill, host: Host, policy: FreeScout) -> int:
+    """Show that nothing was sent since the host booted, and empty FreeScout's queue. Needs its database.
+
+    Returns how many jobs were queued. FreeScout writes times in its own time zone (``APP_TIMEZONE``), so the boot is
+    compared in that. Raises ``NotIsolatedError``.
+    """
+    env = shlex.quote(f"{policy.site_directory}/.env")
+    try:
+        booted = host.script("tell when it booted", _WHEN_BOOTED.format(env=env)).strip()
+        if not _MOMENT.fullmatch(booted):
+            raise _not_isolated(host, "it does not say when it booted")
+        rows = host.sql(_QUIETEN.format(booted=booted), database=policy.database)
+        sent, queued, left = (int(row[0]) for row in rows)
+    except CommandFailedError as error:
+        raise _not_isolated(host, f"the queue could not be emptied: {error.what}") from None
+    except ValueError:
+        raise _not_isolated(host, "the queue's counts could not be read") from None
+    if sent or left:
+        why = f"{sent} mails were handed over since it booted" if sent else f"{left} jobs are left in the queue"
+        drill.isolation.append(f"NOT ISOLATED: {why}")
+        raise _not_isolated(host, why)
+    drill.isolation += ["no mail was handed over since boot (send_logs)", f"queue emptied: {queued} jobs, now 0"]
+    return queued
+
+
+def _not_isolated(host: Host, why: str) -> NotIsolatedError:
+    return NotIsolatedError(
+        f"{host.name} is not isolated: {why}.",
+        "The drill was ended at once and the instance is given back. Find out why before the next drill: a restored "
+        "copy must never act on the world.",
+    )
+
+
+# -- the launch script -----------------------------------------------------------------------------------
+
+
+def _await_launch_script(drill: Drill, host: Host, policy: ThrowawayInstances) -> None:
+    """SSH may open before cloud-init has come to the end of the script."""
+    mark = ended_mark(drill.id)
+    search = f"grep -h -a -s -F -e {shlex.quote(mark)} {shlex.join(_LOGS)}"
+    patience = Patience.of(policy.provision_deadline_minutes, policy.poll_seconds, drill.clock, drill.sleep)
+    while True:
+        # grep ends with 2 when one of the files is not there, also where it found the line in the other.
+        found = host.script("see whether its launch script has ended", search, ok=(0, 1, 2)).strip()
+        if found:
+            break
+        if not patience.left:
+            minutes = policy.provision_deadline_minutes
+            raise _not_isolated(host, f"its launch script had not ended after {minutes} minutes")
+        patience.pause()
+    code = found.splitlines()[-1].removeprefix(mark).strip()
+    if code != "0":
+        raise CouldNotVerifyError(
+            f"{host.name} could not be prepared: installing its packages ended with exit code {code}.",
+            "Start the drill again; if it stays so, keep the instance (keep) and read cloud-init-output.log there.",
+        )
+
+
+# -- what it was for -------------------------------------------------------------------------------------
+
+
+def _look(host: Host, policy: ThrowawayInstances, quiet_units: Sequence[str]) -> Mapping[str, list[str]]:
+    """One script, one round trip: each name with all of its values."""
+    probes = [("127.0.0.1", str(policy.ssh_port)), *map(_split, policy.egress_probes)]
+    script = _LOOK.format(
+        seconds=PROBE_SECONDS,
+        workers=shlex.quote(WORKERS),
+        units="\n".join(f"unit {shlex.quote(unit)}" for unit in quiet_units),
+        probes="\n".join(f"reach {shlex.quote(address)} {port}" for address, port in probes),
+    )
+    try:
+        printed = host.script("look whether it is isolated", script)
+    except CommandFailedError as error:
+        raise _not_isolated(host, f"it could not be looked at: {error.what}") from None
+    seen: dict[str, list[str]] = {}
+    for line in printed.splitlines():
+        name, _, value = line.partition("=")
+        seen.setdefault(name, []).append(value)
+    return seen
+
+
+def _split(probe: str) -> tuple[str, str]:
+    address, _, port = probe.rpartition(":")
+    return address, port
+
+
+def _asserted(seen: Mapping[str, list[str]], policy: ThrowawayInstances, quiet_units: Sequence[str]) -> _Assertions:
+    """What is not said does not hold."""
+    made = _Assertions()
+    for unit in quiet_units:
+        active, enabled = _only(seen, f"active {unit}"), _only(seen, f"enabled {unit}")
+        made.add(active in _STOPPED, f"{unit} does not run", f"{unit} is {active or 'in an unknown state'}")
+        made.add(enabled in _CANNOT_START, f"{unit} cannot start", f"{unit} is {enabled}: it can start")
+    workers = _only(seen, "workers")
+    made.add(workers == "0", "no FreeScout worker runs", f"FreeScout workers that run: {workers or 'unknown'}")
+    for tables in ("iptables", "ip6tables"):
+        made.add(*_firewall(tables, seen.get(tables, [])))
+    made.add(*_control(seen, policy.ssh_port))
+    for probe in policy.egress_probes:
+        code = _only(seen, f"reach {probe}")
+        made.add(code not in (None, "0"), f"{probe} cannot be reached", f"{probe} can be reached: egress is open")
+    made.add(seen.get("looked") == ["0"], "all of it was looked at", "the look broke off")
+    return made
+
+
+def _firewall(tables: str, rules: Sequence[str]) -> tuple[bool, str, str]:
+    open_rules = [rule for rule in rules[1:] if not _HARMLESS.fullmatch(rule)]
+    closed = rules[:1] == [_POLICY] and not open_rules
+    why = f"{len(open_rules)} rules may let something out" if rules[:1] == [_POLICY] else "OUTPUT is not closed"
+    return closed, f"{tables}: OUTPUT is closed", f"{tables}: {why}"
+
+
+def _control(seen: Mapping[str, list[str]], port: int) -> tuple[bool, str, str]:
+    """A probe that cannot reach anything at all would prove nothing."""
+    reached = _only(seen, f"reach 127.0.0.1:{port}") == "0"
+    return reached, "the probe itself works", f"the probe does not work: it cannot reach the host's own port {port}"
+
+
+def _only(seen: Mapping[str, list[str]], name: str) -> str | None:
+    values = seen.get(name, [])
+    return values[0] if len(values) == 1 else None

@@ -1,0 +1,102 @@
+"""The launch script of a throwaway instance: what keeps a copy of production from acting on the world.
+
+Pure text, run by cloud-init as root under ``sh`` at the first boot. It holds no secret: whoever is on the instance can
+read it. That it worked is never believed, but asserted over SSH (``isolation.py``).
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+WORKERS: Final = "artisan (queue:work|schedule:run|freescout:fetch-emails)"
+"""An extended regular expression for the command lines of what fetches or sends mail for FreeScout."""
+
+_RELEASE: Final = "https://github.com/freescout-help-desk/freescout/archive/refs/tags/{version}.tar.gz"
+_PACKAGES: Final = (
+    *("mariadb-server", "nginx", "php-fpm", "php-mysql", "php-mbstring", "php-xml", "php-imap"),
+    *("php-zip", "php-gd", "php-curl", "php-intl"),
+)
+_CLOSE_EGRESS: Final = """\
+for tables in iptables ip6tables; do
+    $tables -w -P OUTPUT DROP
+    $tables -w -F OUTPUT
+    $tables -w -I OUTPUT 1 -o lo -j ACCEPT
+    $tables -w -I OUTPUT 2 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+done
+"""
+_INSTALL: Final = """\
+install() (
+    set -eu
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update
+    apt-get install -y -q {packages}
+    mkdir -p {directory}
+    curl -fsSL {release} | tar -xz --strip-components=1 -C {directory}
+    chown -R www-data:www-data {directory}
+    site=$(cd {directory} && pwd)
+    cat >/etc/nginx/sites-available/freescout <<SITE
+server {{
+    listen {port} default_server;
+    server_name {host};
+    root $site/public;
+    index index.php;
+    client_max_body_size 64m;
+    location / {{ try_files \\$uri \\$uri/ /index.php?\\$query_string; }}
+    location ~ \\.php$ {{
+        include snippets/fastcgi-php.conf;
+        fastcgi_pass unix:/run/php/php-fpm.sock;
+    }}
+}}
+SITE
+    rm -f /etc/nginx/sites-enabled/default
+    ln -sf /etc/nginx/sites-available/freescout /etc/nginx/sites-enabled/freescout
+    systemctl reload nginx
+)
+install
+installed=$?
+"""
+
+
+@dataclass(frozen=True)
+class Install:
+    """The FreeScout that Tier 2 installs on an empty host: code and web server, no data and no database."""
+
+    version: str
+    site_directory: str
+    site_host: str
+    site_port: int
+
+
+def launch_script(drill_id: str, quiet_units: Sequence[str], *, install: Install | None = None) -> str:
+    """Close egress, stop and mask ``quiet_units``, end FreeScout's workers; say in the log that it has ended.
+
+    With ``install`` the packages come first, while egress is open: nothing of production is on such a host yet.
+    """
+    parts = [f"#!/bin/sh\n# raxx-bcp, drill {drill_id}: this copy must not act on the world.\ninstalled=0\n"]
+    parts += [_install(install)] if install else []
+    parts += [_CLOSE_EGRESS, *map(_quiet, quiet_units)]
+    parts += [f"pkill -KILL -f {shlex.quote(WORKERS)}\n", f'echo "{ended_mark(drill_id)} $installed"\n']
+    return "".join(parts)
+
+
+def ended_mark(drill_id: str) -> str:
+    """What the script's last line in the log begins with; the exit code of the installation follows."""
+    return f"raxx-bcp launch script of {drill_id} has ended, installation:"
+
+
+def _quiet(unit: str) -> str:
+    quoted = shlex.quote(unit)
+    return f"systemctl stop {quoted}\nsystemctl disable {quoted}\nsystemctl mask {quoted}\n"
+
+
+def _install(install: Install) -> str:
+    return _INSTALL.format(
+        packages=" ".join(_PACKAGES),
+        directory=shlex.quote(install.site_directory),
+        release=shlex.quote(_RELEASE.format(version=install.version)),
+        host=shlex.quote(install.site_host),
+        port=install.site_port,
+    )

@@ -1,0 +1,157 @@
+"""An export in memory: what its plaintext holds, checked once, with every secret kept as its own bytes.
+
+Secrets stay undecoded views into the plaintext until somebody needs one, so that a vault of 50,000 of them
+takes little more memory than its document. Nothing in here shows a value in its ``repr``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from raxx_bcp.clients.infisical import Environment, Folder, Secret, SecretImport, Tag
+from raxx_bcp.errors import PermanentError
+from raxx_bcp.vault.document import KIND, SCHEMA_VERSION, ProjectFields, Source
+from raxx_bcp.vault.survey import EnvironmentCount
+
+ROOT: Final = "/"
+
+
+class OpenedFolder(msgspec.Struct):
+    """One folder. ``folder`` is None for the root, which the API never lists; imports are in their order."""
+
+    path: str
+    folder: Folder | None
+    imports: list[SecretImport]
+    secrets: list[msgspec.Raw]
+
+    def __repr__(self) -> str:
+        return f"OpenedFolder({self.path!r}, {len(self.secrets)} secrets)"
+
+
+class OpenedEnvironment(msgspec.Struct):
+    """One environment; ``position`` counts from 1."""
+
+    environment: Environment
+    position: int
+    folders: list[OpenedFolder]
+
+
+class OpenedProject(msgspec.Struct):
+    """One project with its tags."""
+
+    project: ProjectFields
+    tags: list[Tag]
+    environments: list[OpenedEnvironment]
+
+    @property
+    def secret_count(self) -> int:
+        return sum(len(folder.secrets) for folder in self.folders())
+
+    def folders(self) -> Iterator[OpenedFolder]:
+        """Those of all environments."""
+        for environment in self.environments:
+            yield from environment.folders
+
+
+class OpenedExport(msgspec.Struct):
+    """A whole export. Dates and times as the document has them: ISO 8601, UTC."""
+
+    kind: str
+    schema_version: int
+    exporter: str
+    export_date: str
+    started_utc: str
+    read_until_utc: str
+    source: Source
+    projects: list[OpenedProject]
+
+    @property
+    def secret_count(self) -> int:
+        return sum(project.secret_count for project in self.projects)
+
+    def counts(self) -> tuple[EnvironmentCount, ...]:
+        """A row for every environment, as the manifest has them. ``folders`` does not count the root."""
+        return tuple(
+            EnvironmentCount(
+                project=project.project.slug,
+                environment=environment.environment.slug,
+                folders=sum(folder.path != ROOT for folder in environment.folders),
+                secrets=sum(len(folder.secrets) for folder in environment.folders),
+                imports=sum(len(folder.imports) for folder in environment.folders),
+            )
+            for project in self.projects
+            for environment in project.environments
+        )
+
+
+class _Heading(msgspec.Struct):
+    kind: str = ""
+    schema_version: int = 0
+
+
+class _Named(msgspec.Struct, rename="camel"):
+    secret_key: str
+
+
+_SECRET: Final = msgspec.json.Decoder(Secret)
+_NAMED: Final = msgspec.json.Decoder(_Named)
+
+
+def secret_of(raw: msgspec.Raw) -> Secret:
+    """One secret, decoded. Raises ``msgspec.ValidationError`` where it is none."""
+    return _SECRET.decode(raw)
+
+
+def key_of(raw: msgspec.Raw) -> str:
+    """A secret's key, without decoding the rest."""
+    return _NAMED.decode(raw).secret_key
+
+
+def open_document(plaintext: bytes | bytearray) -> OpenedExport:
+    """The export that ``plaintext`` is, of any format version ever written; every secret in it is checked.
+
+    Raises ``PermanentError``: foreign content, a version of the future, or an object that does not fit.
+    """
+    heading = _heading(plaintext)
+    if heading.kind != KIND:
+        raise PermanentError(
+            "It opens, but what is inside is no vault export of this software.",
+            "Look for the right file: exports are named YYYY-MM-DD.json.gpg.",
+        )
+    reader = _READERS.get(heading.schema_version)
+    if reader is None:
+        raise PermanentError(
+            f"This export has the format version {heading.schema_version}, and this software reads versions up to "
+            f"{SCHEMA_VERSION}.",
+            "It was made by a newer raxx-bcp: check that version out, and open it with that.",
+        )
+    try:
+        return reader(plaintext)
+    except msgspec.MsgspecError as error:
+        raise PermanentError(
+            f"The export does not fit its own format version {heading.schema_version}: {error}.",
+            "Take another day's export, an earlier version, or the second copy.",
+        ) from None
+
+
+def _heading(plaintext: bytes | bytearray) -> _Heading:
+    try:
+        return msgspec.json.decode(plaintext, type=_Heading)
+    except msgspec.MsgspecError:
+        return _Heading()
+
+
+def _read_version_1(plaintext: bytes | bytearray) -> OpenedExport:
+    document = msgspec.json.decode(plaintext, type=OpenedExport)
+    for project in document.projects:
+        for folder in project.folders():
+            for raw in folder.secrets:
+                secret_of(raw)
+    return document
+
+
+_READERS: Final[dict[int, Callable[[Any], OpenedExport]]] = {1: _read_version_1}
+"""One reader for each format version: an export must open for as long as it is kept."""

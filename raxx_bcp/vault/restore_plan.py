@@ -1,0 +1,267 @@
+"""What a restore would do, decided before anything is written: which project is made, completed or left.
+
+A project that is there already is only ever completed: when everything in it is also in the export, and
+equal, it is the remainder of an interrupted restore (or as good as one), and adding what is missing destroys
+nothing. Anything else in it is somebody's work, and is refused unless the project is named to be overwritten.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from raxx_bcp.clients.infisical import Secret, SecretImport
+from raxx_bcp.clients.infisical_writer import InfisicalWriter
+from raxx_bcp.errors import PermanentError, UsageError
+from raxx_bcp.vault.compare import (
+    EXTRA,
+    MISSING,
+    REMINDER_UNSET,
+    Compared,
+    Difference,
+    import_place,
+    secret_place,
+)
+from raxx_bcp.vault.opening import (
+    ROOT,
+    OpenedEnvironment,
+    OpenedExport,
+    OpenedFolder,
+    OpenedProject,
+    secret_of,
+)
+from raxx_bcp.vault.read_back import compare_with
+from raxx_bcp.vault.rows import LARGEST_ROW_BYTES, row_of
+from raxx_bcp.vault.target import TargetProject, projects_of
+
+NOT_IN_AN_EXPORT: Final = (
+    "users, memberships, roles and machine identities: invite them anew",
+    "personal overrides: each person sets their own again",
+    "earlier versions of a secret: each starts anew at version 1",
+    "ids and times of creation: the vault gives new ones",
+)
+_SLUG: Final = re.compile(r"(?=.{5,36}$)[a-z0-9]+(?:[_-][a-z0-9]+)*")  # the vendor's rule (POST /api/v1/projects)
+_MOST_NAMED: Final = 5
+
+
+class TargetNotEmptyError(PermanentError):
+    """A project is there already and holds something that the export does not. Nothing was written."""
+
+
+class Action(enum.StrEnum):
+    """What happens to one project."""
+
+    CREATE = "create"
+    COMPLETE = "complete"
+    OVERWRITE = "overwrite"
+    NOTHING = "nothing: it is equal"
+
+
+@dataclass(frozen=True)
+class ProjectPlan:
+    """One project of the export. ``expected`` is what can be restored of it; ``existing`` what is there."""
+
+    expected: OpenedProject
+    slug: str
+    """Its slug in the target."""
+    action: Action
+    existing: TargetProject | None
+    already: int
+    """Items of it that are there and equal."""
+
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """Environments, folders, secrets, imports."""
+        folders = list(self.expected.folders())
+        return (
+            len(self.expected.environments),
+            sum(folder.path != ROOT for folder in folders),
+            self.expected.secret_count,
+            sum(len(folder.imports) for folder in folders),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        names = ("environments", "folders", "secrets", "imports")
+        counts = dict(zip(names, self.counts, strict=True))
+        source = self.expected.project.slug
+        return {"project": source, "slug": self.slug, "action": self.action.value, **counts, "already": self.already}
+
+
+@dataclass(frozen=True)
+class RestorePlan:
+    """What a restore would do to the vault at ``url``."""
+
+    url: str
+    projects: tuple[ProjectPlan, ...]
+    others: tuple[str, ...]
+    """Projects of the target that the export does not have: they are left alone."""
+    left_out: tuple[Difference, ...]
+    """Items of the export that no API call can bring back."""
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``: names and counts, no value."""
+        return {
+            "url": self.url,
+            "projects": [project.as_dict() for project in self.projects],
+            "left_alone": list(self.others),
+            "cannot_be_restored": [one._asdict() for one in self.left_out],
+            "not_in_an_export": list(self.notes),
+        }
+
+
+def plan_restore(
+    document: OpenedExport,
+    writer: InfisicalWriter,
+    *,
+    slug_of: Callable[[str], str] = lambda slug: slug,
+    projects: Sequence[str] | None = None,
+    overwrite: Sequence[str] = (),
+) -> RestorePlan:
+    """Look at the target and decide. ``projects`` and ``overwrite`` are slugs of the export; None: all.
+
+    Reads only. Raises ``UsageError`` for a slug that the export does not have, ``TargetNotEmptyError``
+    where a project is in the way, and whatever the client raises.
+    """
+    chosen = _chosen(document, projects, overwrite)
+    writer.require_v4()
+    there = projects_of(writer)
+    planned, in_the_way = [], []
+    left = LeftOut()
+    for whole in chosen:
+        expected = restorable(whole, left)
+        slug = _valid(slug_of(whole.project.slug))
+        existing = there.get(slug)
+        if existing is None:
+            _refuse_if_taken(writer, slug)
+            planned.append(ProjectPlan(expected, slug, Action.CREATE, None, 0))
+            continue
+        compared = compare_with(writer, expected, existing)
+        action = _action(compared, whole.project.slug in overwrite)
+        if action is None:
+            in_the_way.append((slug, compared))
+            continue
+        planned.append(ProjectPlan(expected, slug, action, existing, compared.equal_count))
+    if in_the_way:
+        raise _not_empty(in_the_way)
+    slugs = {project.slug for project in planned}
+    others = tuple(sorted(slug for slug in there if slug not in slugs))
+    return RestorePlan(writer.url, tuple(planned), others, tuple(left.items), _notes(left.rotated))
+
+
+@dataclass
+class LeftOut:
+    """What no API call can bring back: whole items, and the rotation of secrets."""
+
+    items: list[Difference] = field(default_factory=list)
+    rotated: int = 0
+
+
+def restorable(project: OpenedProject, left: LeftOut) -> OpenedProject:
+    """The project without what no API call can bring back, which is added to ``left``."""
+    environments = []
+    for environment in project.environments:
+        where = f"{project.project.slug}/{environment.environment.slug}"
+        folders = [_restorable(where, folder, project.project.id, left) for folder in environment.folders]
+        environments.append(OpenedEnvironment(environment.environment, environment.position, folders))
+    return OpenedProject(project.project, project.tags, environments)
+
+
+def _restorable(where: str, folder: OpenedFolder, project_id: str, left: LeftOut) -> OpenedFolder:
+    secrets, imports = [], []
+    for raw in folder.secrets:
+        secret = secret_of(raw)
+        left.rotated += secret.is_rotated_secret
+        if why := _impossible_secret(secret, len(memoryview(raw))):
+            left.items.append(Difference("secret", secret_place(where, folder.path, secret.secret_key), why))
+        else:
+            secrets.append(raw)
+    for link in folder.imports:
+        if why := _impossible_import(link, project_id):
+            left.items.append(Difference("import", import_place(where, folder.path, link), why))
+        else:
+            imports.append(link)
+    return OpenedFolder(folder.path, folder.folder, imports, secrets)
+
+
+def _impossible_secret(secret: Secret, listed_bytes: int) -> str:
+    if secret.type != "shared":
+        return "a personal override: its owner must set it"
+    # A listed secret is longer than its row, unless the row escapes more: only the large ones are measured.
+    if listed_bytes > LARGEST_ROW_BYTES // 8 and row_of(secret, {}).size_bytes > LARGEST_ROW_BYTES:
+        return "larger than one request to the vault may be: set it by hand (raxx-bcp vault get)"
+    return ""
+
+
+def _impossible_import(link: SecretImport, project_id: str) -> str:
+    if link.is_replication:
+        return "a replication, which only the vendor's paid editions create"
+    if link.import_env.project_id not in (None, project_id):
+        return "taken from another project, which the API does not offer"
+    return ""
+
+
+def _chosen(document: OpenedExport, projects: Sequence[str] | None, overwrite: Sequence[str]) -> list[OpenedProject]:
+    known = {project.project.slug: project for project in document.projects}
+    unknown = [slug for slug in (*(projects or ()), *overwrite) if slug not in known]
+    if unknown:
+        raise UsageError(
+            f"The export of {document.export_date} has no project {', '.join(unknown)}.",
+            f"It has: {', '.join(known) or 'none'}.",
+        )
+    return [project for slug, project in known.items() if projects is None or slug in projects]
+
+
+def _valid(slug: str) -> str:
+    if not _SLUG.fullmatch(slug):
+        raise PermanentError(
+            f"The vault would not take {slug!r} as the slug of a project (5 to 36 of a-z, 0-9, - and _).",
+            "Rename the project where it was exported, or restore the others by --project.",
+        )
+    return slug
+
+
+def _refuse_if_taken(writer: InfisicalWriter, slug: str) -> None:
+    if writer.slug_is_taken(slug):
+        raise TargetNotEmptyError(
+            f"A project {slug} is in that vault already, and this machine identity has not joined it. "
+            "Nothing was written.",
+            "Let the identity join it (role Admin) to compare and complete it, or delete it there if it is rubbish.",
+        )
+
+
+def _action(compared: Compared, overwrite: bool) -> Action | None:  # noqa: FBT001 - one private caller
+    """None: somebody's work is in the way."""
+    if not compared.different:
+        return Action.NOTHING
+    if all(one.why in (MISSING, REMINDER_UNSET) for one in compared.different):
+        return Action.COMPLETE
+    return Action.OVERWRITE if overwrite else None
+
+
+def _not_empty(in_the_way: Sequence[tuple[str, Compared]]) -> TargetNotEmptyError:
+    told = []
+    for slug, compared in in_the_way:
+        extra = sum(one.why == EXTRA for one in compared.different)
+        changed = sum(one.why not in (MISSING, EXTRA, REMINDER_UNSET) for one in compared.different)
+        names = ", ".join(one.where for one in compared.different if one.why not in (MISSING, REMINDER_UNSET))
+        shown = names if extra + changed <= _MOST_NAMED else ", ".join(names.split(", ")[:_MOST_NAMED]) + ", …"
+        told.append(f"{slug} is there with {extra} items that the export does not have and {changed} that differ")
+        told[-1] += f" ({shown})"
+    named = " ".join(f"--overwrite {slug}" for slug, _compared in in_the_way)
+    return TargetNotEmptyError(
+        f"The target is not empty: {'; '.join(told)}. Nothing was written.",
+        f"Restore into an empty vault, leave these out by --project, or give the export's values to them: {named}. "
+        "Items that the export does not have are kept then.",
+    )
+
+
+def _notes(rotated: int) -> tuple[str, ...]:
+    if not rotated:
+        return NOT_IN_AN_EXPORT
+    note = f"the rotation of {rotated} secrets: their values come back as they were, and may have been rotated since"
+    return (*NOT_IN_AN_EXPORT, note)
