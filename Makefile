@@ -49,6 +49,8 @@ bench: setup     ## Measure each path beside the bare calls that it makes
 	$(BIN)/python benchmarks/verify_database.py
 	$(BIN)/python benchmarks/drill_heroku.py
 	$(BIN)/python benchmarks/evidence.py
+	$(BIN)/python benchmarks/restore.py
+	$(BIN)/python benchmarks/drill_freescout.py
 
 lock: setup      ## Resolve the dependencies anew and write the hash locks: what runs is what was tested
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \

@@ -35,6 +35,7 @@ def build_defs(policy: Policy | None = None, resource_overrides: Mapping[str, An
             snapshots.vault_snapshot_asset(policy.vault_snapshot),
             snapshots.snapshot_inventory_asset(policy),
             drills.heroku_postgres_database,
+            drills.freescout_dumps,
             *drills.drill_assets(policy),
             drill_evidence_asset(kinds.DRILLS),
             state_bucket.terraform_state_bucket,

@@ -19,6 +19,7 @@ def main(folder: Path) -> None:
         _take(page, f"{demo.url}/assets/vault_export", "Passing", folder / "vault-export.png")
         _take(page, f"{demo.url}/assets/vault_snapshot", "Passing", folder / "vault-snapshot.png")
         _take(page, f"{demo.url}/assets/heroku_postgres_drill", "rto_seconds", folder / "drill.png")
+        _take(page, f"{demo.url}/assets/freescout_snapshot_drill", "rto_seconds", folder / "freescout.png")
         page.goto(f"{demo.url}/assets/drill_evidence?view=checks")
         page.get_by_text("gate_freescout", exact=True).first.click()
         page.wait_for_timeout(SETTLED_MILLISECONDS)

@@ -20,7 +20,10 @@ def test_the_assets_and_their_checks() -> None:
     graph = build_defs().resolve_asset_graph()
     assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {
         "drill_evidence",
+        "freescout_dump_drill",
+        "freescout_dumps",
         "freescout_instance",
+        "freescout_snapshot_drill",
         "heroku_postgres_database",
         "heroku_postgres_drill",
         "infisical_vault",
@@ -29,9 +32,11 @@ def test_the_assets_and_their_checks() -> None:
         "state_recovery_drill",
         "terraform_state_bucket",
         "vault_export",
+        "vault_export_drill",
         "vault_export_inventory",
         "vault_instance",
         "vault_snapshot",
+        "vault_snapshot_drill",
     }
     assert {key.to_user_string() for key in graph.asset_check_keys} == {
         "drill_evidence:chain_intact",
@@ -40,6 +45,10 @@ def test_the_assets_and_their_checks() -> None:
         "drill_evidence:gate_terraform_state",
         "drill_evidence:gate_vault",
         "drill_evidence:gate_vault_snapshot",
+        "freescout_dump_drill:passed",
+        "freescout_dump_drill:restored_recently",
+        "freescout_snapshot_drill:passed",
+        "freescout_snapshot_drill:restored_recently",
         "heroku_postgres_drill:passed",
         "heroku_postgres_drill:restored_recently",
         "snapshot_inventory:addon_as_promised",
@@ -65,11 +74,15 @@ def test_the_assets_and_their_checks() -> None:
         "vault_export:second_copy",
         "vault_export:shrink",
         "vault_export:today_is_there",
+        "vault_export_drill:passed",
+        "vault_export_drill:restored_recently",
         "vault_export_inventory:no_gaps",
         "vault_snapshot:available",
         "vault_snapshot:copy",
         "vault_snapshot:retention",
         "vault_snapshot:snapshot_is_there",
+        "vault_snapshot_drill:passed",
+        "vault_snapshot_drill:restored_recently",
     }
 
 

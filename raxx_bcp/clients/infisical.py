@@ -186,8 +186,8 @@ class _OwnMembership(msgspec.Struct, rename="camel"):
 class Infisical:
     """A logged-in session with one vault. Use as a context manager: leaving it revokes the token.
 
-    ``login_variables`` is how the variables ``…_ID`` and ``…_SECRET`` begin that the login came from, for
-    the remedy of a refusal.
+    ``login_variables`` is how the variables ``…ID`` and ``…SECRET`` begin that the login came from, for the
+    remedy of a refusal.
 
     Every read raises ``DeniedError`` (403), ``PermanentError`` (any other refusal, or an answer that is
     not what the API documents) or ``TransientError`` (unreachable, busy).
@@ -199,12 +199,12 @@ class Infisical:
         client_id: str,
         client_secret: str,
         *,
-        login_variables: str = "INFISICAL_CLIENT",
+        login_variables: str = "INFISICAL_CLIENT_",
         timeout_seconds: float = 120.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.url = url.rstrip("/")
-        self._login_variables = login_variables
+        self._login_variables = login_variables.removesuffix("_")
         self._door = Door("The vault", url, timeout_seconds=timeout_seconds, sleep=sleep)
         self._client_id = client_id
         self._client_secret = client_secret

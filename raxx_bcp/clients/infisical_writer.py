@@ -88,7 +88,7 @@ class InfisicalWriter(Infisical):
         client_secret: str,
         *,
         deletable_prefix: str = "",
-        login_variables: str = "INFISICAL_RESTORE_CLIENT",
+        login_variables: str = "INFISICAL_RESTORE_CLIENT_",
         timeout_seconds: float = 120.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:

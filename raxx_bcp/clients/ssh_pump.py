@@ -163,8 +163,10 @@ class Pump:
         message.add_boolean(False)
         message.add_string("TERM")
         transport: Any = self._channel.get_transport()  # paramiko has no public way to send this request
-        with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
-            transport._send_user_message(message)
+        # Under the channel's lock, which paramiko needs to close: a word about a closed channel breaks the connection.
+        with self._channel.lock, contextlib.suppress(paramiko.SSHException, OSError, EOFError):
+            if not self._channel.closed:
+                transport._send_user_message(message)
 
 
 def _pulled(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -25,6 +25,13 @@ heroku_postgres_database = dg.AssetSpec(
     description="The customer database on Heroku, with Heroku's own backups. Production is only ever read.",
 )
 
+freescout_dumps = dg.AssetSpec(
+    "freescout_dumps",
+    group_name=GROUP,
+    kinds={"mariadb", "s3"},
+    description="FreeScout's dump sets in S3: database, .env, attachments, modules, and a manifest of what is in them.",
+)
+
 
 def drill_assets(policy: Policy) -> list[dg.AssetsDefinition]:
     """Every drill: materialized means restored, compared, passed and torn down."""

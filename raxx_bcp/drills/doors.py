@@ -149,7 +149,7 @@ def throwaway_vault(policy: Policy) -> OpenVault | None:
             client_id,
             client_secret,
             deletable_prefix=policy.vault_drill.throwaway_prefix,
-            login_variables="INFISICAL_DRILL_CLIENT",
+            login_variables="INFISICAL_DRILL_CLIENT_",
             timeout_seconds=policy.vault_export.timeout_seconds,
         )
 

@@ -130,7 +130,7 @@ class Drill:
     def source(self, backup: Source) -> Source:
         """Record what is restored."""
         self.source_backup = backup
-        age = (self.started_utc - backup.created_utc).total_seconds() / 3600
+        age = max(0.0, (self.started_utc - backup.created_utc).total_seconds() / 3600)
         self.progress(f"backup {backup.backup_id}, {age:.1f} hours old: {backup.selected_because}")
         return backup
 
@@ -203,9 +203,9 @@ class Drill:
 
     @property
     def rpo_seconds(self) -> float | None:
-        """How old the restored backup was when the drill began."""
+        """How old the restored backup was when the drill began; 0 for one that the drill itself made."""
         backup = self.source_backup
-        return None if backup is None else (self.started_utc - backup.created_utc).total_seconds()
+        return None if backup is None else max(0.0, (self.started_utc - backup.created_utc).total_seconds())
 
 
 def token_of(drill_id: str) -> str:

@@ -30,9 +30,13 @@ _CANNOT_START: Final = ("masked", "masked-runtime", "disabled", "not-found", "")
 """``systemctl is-enabled``; of a unit that does not exist systemd before 253 prints nothing."""
 _POLICY: Final = "-P OUTPUT DROP"
 _HARMLESS: Final = re.compile(
-    r"-A OUTPUT (?:-o lo|-m (?:conntrack --ct|state --)state (?:RELATED,ESTABLISHED|ESTABLISHED,RELATED)) -j ACCEPT"
-    r"|-A OUTPUT (?:.* )?-j (?:DROP|REJECT(?: --reject-with \S+)?)"
+    r"-A (?:OUTPUT|FORWARD) (?:-o (?:lo|docker0|br-\+)"
+    r"|-m (?:conntrack --ct|state --)state (?:RELATED,ESTABLISHED|ESTABLISHED,RELATED)) -j ACCEPT"
+    r"|-A (?:OUTPUT|FORWARD) (?:.* )?-j (?:DROP|REJECT(?: --reject-with \S+)?)"
 )
+"""Loopback, answers, and towards this host's own containers."""
+_NO_FURTHER: Final = "-A FORWARD -j DROP"
+"""What stands behind it in the chain is never reached, such as Docker's own rules, which let containers out."""
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
 _LOOK: Final = """\
@@ -48,12 +52,15 @@ reach() {{
 printf 'workers=%s\\n' "$(pgrep -f -c {workers})"
 iptables -S OUTPUT | sed 's/^/iptables=/'
 ip6tables -S OUTPUT | sed 's/^/ip6tables=/'
+iptables -S FORWARD | sed 's/^/iptables forward=/'
+ip6tables -S FORWARD | sed 's/^/ip6tables forward=/'
 {probes}
 echo looked=0
 """
 _WHEN_BOOTED: Final = """\
 zone=$(sed -n 's/^APP_TIMEZONE=["'"'"']\\{{0,1\\}}\\([A-Za-z0-9_+\\/-]*\\).*$/\\1/p' {env} | tail -n 1)
-booted=$(date -d "$(uptime -s)" +%s) && TZ="${{zone:-UTC}}" date -d "@$booted" '+%Y-%m-%d %H:%M:%S'
+up=$(uptime -s) && [ -n "$up" ] && booted=$(date -d "$up" +%s) &&
+    TZ="${{zone:-UTC}}" date -d "@$booted" '+%Y-%m-%d %H:%M:%S'
 """
 _QUIETEN: Final = """\
 SELECT COUNT(*) FROM send_logs WHERE created_at >= '{booted}';
@@ -126,7 +133,7 @@ def quieten_freescout(drill: Drill, host: Host, policy: FreeScout) -> int:
 
 def _not_isolated(host: Host, why: str) -> NotIsolatedError:
     return NotIsolatedError(
-        f"{host.name} is not isolated: {why}.",
+        f"{host.name} is not isolated: {why.removesuffix('.')}.",
         "The drill was ended at once and the instance is given back. Find out why before the next drill: a restored "
         "copy must never act on the world.",
     )
@@ -196,6 +203,7 @@ def _asserted(seen: Mapping[str, list[str]], policy: ThrowawayInstances, quiet_u
     made.add(workers == "0", "no FreeScout worker runs", f"FreeScout workers that run: {workers or 'unknown'}")
     for tables in ("iptables", "ip6tables"):
         made.add(*_firewall(tables, seen.get(tables, [])))
+        made.add(*_containers(tables, seen.get(f"{tables} forward", [])))
     made.add(*_control(seen, policy.ssh_port))
     for probe in policy.egress_probes:
         code = _only(seen, f"reach {probe}")
@@ -209,6 +217,13 @@ def _firewall(tables: str, rules: Sequence[str]) -> tuple[bool, str, str]:
     closed = rules[:1] == [_POLICY] and not open_rules
     why = f"{len(open_rules)} rules may let something out" if rules[:1] == [_POLICY] else "OUTPUT is not closed"
     return closed, f"{tables}: OUTPUT is closed", f"{tables}: {why}"
+
+
+def _containers(tables: str, rules: Sequence[str]) -> tuple[bool, str, str]:
+    """Containers send through FORWARD, past every rule of OUTPUT."""
+    reached = rules[1 : rules.index(_NO_FURTHER)] if _NO_FURTHER in rules else None
+    closed = reached is not None and all(_HARMLESS.fullmatch(rule) for rule in reached)
+    return closed, f"{tables}: FORWARD is closed", f"{tables}: FORWARD may let a container's traffic out"
 
 
 def _control(seen: Mapping[str, list[str]], port: int) -> tuple[bool, str, str]:

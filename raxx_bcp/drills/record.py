@@ -56,7 +56,7 @@ def entry_of(drill: Drill, ended: datetime) -> DrillEntry:
         source = Source(
             backup_id=withhold_secrets(backup.backup_id),
             created_utc=backup.created_utc,
-            age_seconds=math.ceil((drill.started_utc - backup.created_utc).total_seconds()),
+            age_seconds=max(0, math.ceil((drill.started_utc - backup.created_utc).total_seconds())),
             selected_because=withhold_secrets(backup.selected_because),
             size_bytes=backup.size_bytes,
             sha256=backup.sha256,

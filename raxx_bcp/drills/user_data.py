@@ -25,8 +25,15 @@ for tables in iptables ip6tables; do
     $tables -w -F OUTPUT
     $tables -w -I OUTPUT 1 -o lo -j ACCEPT
     $tables -w -I OUTPUT 2 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+    $tables -w -I OUTPUT 3 -o docker0 -j ACCEPT
+    $tables -w -I OUTPUT 4 -o br-+ -j ACCEPT
+    $tables -w -I FORWARD 1 -o docker0 -j ACCEPT
+    $tables -w -I FORWARD 2 -o br-+ -j ACCEPT
+    $tables -w -I FORWARD 3 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+    $tables -w -I FORWARD 4 -j DROP
 done
 """
+"""What containers send passes FORWARD, not OUTPUT: they may be reached (Docker's bridges), and may reach each other."""
 _INSTALL: Final = """\
 install() (
     set -eu

@@ -229,6 +229,8 @@ def test_a_command_that_takes_no_input_is_ended_too(shell: Shell) -> None:
 def test_more_output_than_allowed_is_not_kept(shell: Shell) -> None:
     with pytest.raises(PermanentError, match="more than 1000 bytes"):
         shell.run("cat /dev/zero", timeout_seconds=SECONDS, max_output_bytes=1000)
+    with pytest.raises(PermanentError, match="more than 1000 bytes"):
+        shell.run("head -c 1001 /dev/zero", timeout_seconds=SECONDS, max_output_bytes=1000)
     assert len(shell.run("head -c 1000 /dev/zero", timeout_seconds=SECONDS, max_output_bytes=1000).stdout) == 1000
 
 

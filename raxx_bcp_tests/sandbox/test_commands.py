@@ -38,7 +38,15 @@ class TestTheSharedSandbox:
         assert result.exit_code == 0
         report = json.loads(result.stdout)
         assert report["ok"]
-        assert [part["name"] for part in report["parts"]] == ["keys", "s3", "lightsail", "heroku", "infisical", "slack"]
+        assert [part["name"] for part in report["parts"]] == [
+            "keys",
+            "s3",
+            "lightsail",
+            "heroku",
+            "infisical",
+            "infisical-drill",
+            "slack",
+        ]
         assert "running" in run("status").stdout
 
     def test_env_can_be_evaluated_and_undoes_what_would_lead_astray(self, here: Sandbox) -> None:
@@ -115,7 +123,7 @@ def test_a_day_in_a_process_of_its_own(home: Path) -> None:
     assert "Starting S3" in up.stderr
     assert command("status").returncode == 0
     down = command("down", "--purge")
-    stopped = "Stopped: heroku, infisical, lightsail, s3, slack."
+    stopped = "Stopped: heroku, infisical, infisical-drill, lightsail, s3, slack."
     assert (down.returncode, down.stdout) == (0, f"{stopped} {home} was deleted.\n")
     assert not home.exists()
     assert processes.find(home.resolve()) == {}

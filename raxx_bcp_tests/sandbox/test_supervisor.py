@@ -51,7 +51,7 @@ class TestTheWholeSandbox:
     def test_every_part_runs_and_says_how_to_reach_it(self, sandbox: Sandbox) -> None:
         report = sandbox.status()
         assert report.healthy
-        assert [part.state for part in report.parts] == [Condition.READY, *[Condition.RUNNING] * 5]
+        assert [part.state for part in report.parts] == [Condition.READY, *[Condition.RUNNING] * 6]
         assert report.active_faults == ()
         assert set(sandbox.environment()) == {
             "AWS_ACCESS_KEY_ID",
@@ -65,14 +65,24 @@ class TestTheWholeSandbox:
             "HEROKU_DATA_URL",
             "INFISICAL_CLIENT_ID",
             "INFISICAL_CLIENT_SECRET",
+            "INFISICAL_DRILL_CLIENT_ID",
+            "INFISICAL_DRILL_CLIENT_SECRET",
+            "INFISICAL_DRILL_URL",
             "INFISICAL_ORG_ADMIN_CLIENT_ID",
             "INFISICAL_ORG_ADMIN_CLIENT_SECRET",
             "INFISICAL_URL",
             "PG_BIN",
+            "RAXX_BCP_FREESCOUT__SITE_DIRECTORY",
+            "RAXX_BCP_FREESCOUT__SITE_PORT",
             "RAXX_BCP_GPG_FINGERPRINT",
             "RAXX_BCP_GPG_PUBLIC_KEY_FILE",
             "RAXX_BCP_HEROKU_POSTGRES__POLL_SECONDS",
             "RAXX_BCP_SANDBOX_DIR",
+            "RAXX_BCP_THROWAWAY_INSTANCES__EGRESS_PROBES",
+            "RAXX_BCP_THROWAWAY_INSTANCES__POLL_SECONDS",
+            "RAXX_BCP_THROWAWAY_INSTANCES__SSH_PORT",
+            "RAXX_BCP_THROWAWAY_INSTANCES__WORKER_CIDR",
+            "RAXX_BCP_VAULT_DRILL__API_PORT",
             "RAXX_BCP_VAULT_EXPORT__SECOND_COPY__BUCKET",
             "RAXX_BCP_VAULT_SNAPSHOT__POLL_SECONDS",
             "SLACK_API_URL",
@@ -82,18 +92,18 @@ class TestTheWholeSandbox:
 
     def test_no_secret_is_on_a_command_line(self, sandbox: Sandbox) -> None:
         secrets = [value for name, value in sandbox.credentials().items() if re.search("SECRET|TOKEN|API_KEY", name)]
-        assert len(secrets) == 7
+        assert len(secrets) == 9
         for members in processes.find(sandbox.directory).values():
             for process in members:
                 line = " ".join(process.cmdline())
                 assert not [secret for secret in secrets if secret in line]
 
     def test_only_loopback_is_listened_on(self, sandbox: Sandbox) -> None:
-        for members in processes.find(sandbox.directory).values():
-            for process in members:
-                listening = [each for each in process.net_connections(kind="inet") if each.status == "LISTEN"]
-                assert listening
-                assert {each.laddr.ip for each in listening} == {"127.0.0.1"}
+        for part, members in processes.find(sandbox.directory).items():
+            opened = [each for process in members for each in process.net_connections(kind="inet")]
+            listening = {each.laddr.ip for each in opened if each.status == "LISTEN"}
+            assert listening, part
+            assert {address for address in listening if not address.startswith("127.")} == set(), part
 
     def test_only_the_owner_can_read_what_it_keeps(self, sandbox: Sandbox) -> None:
         assert stat.S_IMODE(sandbox.directory.stat().st_mode) == 0o700

@@ -62,14 +62,16 @@ def _start_drill(page: Page, demo: Demo, operator: str) -> None:
 
 
 def _an_operator_runs_a_drill(page: Page, demo: Demo) -> None:
-    """It passes, and its row is in the evidence without anybody asking for it; the other gate says why it is shut."""
+    """It passes, and its row is in the evidence without anybody asking for it; FreeScout's gate says what opened it."""
     _start_drill(page, demo, "carol")
     expect(page.get_by_text("Success").first).to_be_visible(timeout=120_000)
     page.goto(f"{demo.url}/assets/drill_evidence")
     expect(page.get_by_text("carol").first).to_be_visible(timeout=180_000)
+    page.goto(f"{demo.url}/assets/freescout_snapshot_drill")
+    expect(page.get_by_text("rto_seconds").first).to_be_visible(timeout=30_000)
     page.goto(f"{demo.url}/assets/drill_evidence?view=checks")
     page.get_by_text("gate_freescout", exact=True).first.click()
-    expect(page.get_by_text("no row of a drill freescout_snapshot").first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("freescout is open").first).to_be_visible(timeout=30_000)
 
 
 def _an_operator_cancels_a_drill(page: Page, demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,8 @@ from raxx_bcp.drills.freescout.expected import (
 from raxx_bcp.drills.freescout.facts import NEVER_EMPTY, TABLES, Facts
 from raxx_bcp.evidence.row import CheckStatus
 
+__all__ = ["CONTENT", "DISK_CHECKS", "EMOJI", "ROWS", "SQL_CHECKS", "compare", "compare_disk", "jobs"]
+
 JOBS: Final = "jobs not run"
 SCHEMA: Final = "schema"
 DATA_AGE: Final = "data age"

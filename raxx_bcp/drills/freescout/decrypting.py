@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Final
 
@@ -23,7 +23,7 @@ _CHUNK_BYTES: Final = 1024 * 1024
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a private mkdtemp inside it, so that no key touches a disk
 
 
-def decrypting(chunks: Iterable[bytes], name: str, private_key: bytes | None) -> Iterator[bytes]:
+def decrypting(chunks: Iterable[bytes], name: str, private_key: bytes | None) -> Generator[bytes]:
     """The plaintext of ``chunks``, a message called ``name``. Reads ``chunks`` in a thread of its own.
 
     ``private_key`` is armoured; without one the caller's own keyring and agent are asked. Raises
@@ -103,7 +103,7 @@ class _Opening:
         words = {said[0] for said in self._said}
         if self._process.returncode == 0 and "DECRYPTION_OKAY" in words:
             return
-        if "NO_SECKEY" in words and "BEGIN_DECRYPTION" not in words:
+        if "NO_SECKEY" in words and not words & {"DECRYPTION_KEY", "DECRYPTION_INFO"}:
             keys = ", ".join(dict.fromkeys(said[1] for said in self._said if said[0] == "NO_SECKEY" and len(said) > 1))
             raise CouldNotVerifyError(
                 f"{self._name} is encrypted to the key {keys}, which is not at hand.",

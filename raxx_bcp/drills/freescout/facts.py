@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from raxx_bcp.drills.freescout.hosting import Host
+from raxx_bcp.drills.freescout.hosting import Database
 
 TABLES: Final = (
     *("activity_logs", "attachments", "conversation_folder", "conversations", "customer_channel", "customers"),
@@ -145,7 +145,7 @@ class Facts:
         return None if answer is None else Fingerprint(*map(int, answer))
 
 
-def ask(host: Host, database: str, timeout_seconds: float | None = None) -> Facts:
+def ask(host: Database, database: str, timeout_seconds: float | None = None) -> Facts:
     """Raises what ``Host.sql`` raises; a table that is missing is a fact, not an error."""
     version, columns = _catalogue(host, database)
     there = [table for table in TABLES if table in columns]
@@ -162,7 +162,7 @@ def ask(host: Host, database: str, timeout_seconds: float | None = None) -> Fact
     )
 
 
-def _catalogue(host: Host, database: str) -> tuple[str, dict[str, set[str]]]:
+def _catalogue(host: Database, database: str) -> tuple[str, dict[str, set[str]]]:
     (version,), *rows = host.sql(
         "SELECT VERSION();\nSELECT TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS"
         " WHERE TABLE_SCHEMA = DATABASE();\n",

@@ -6,11 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 
-class Host(Protocol):
-    """A throwaway host, or anything that acts like one."""
+class Database(Protocol):
+    """A host that can be asked in SQL."""
 
     def sql(self, script: str, *, database: str = "", timeout_seconds: float | None = None) -> list[list[str]]:
         """The rows of every SELECT in ``script``, one after the other; NULL is ``NULL``."""
+
+
+class Host(Database, Protocol):
+    """A throwaway host, or anything that acts like one."""
 
     def python(
         self, source: str, *, stdin: bytes | Iterable[bytes] = b"", timeout_seconds: float | None = None

@@ -271,10 +271,20 @@ class Host:
         server = self._machine.server if self._machine is not None else None
         if server is not None and kinds.is_production(self._instance):
             _note_fetched(server, taken_at)
-        if not self.layout.disk.exists():
-            self._make_disk(lambda: None)
+        if not self._has_disk():
+            self._around.shelf.renounce(snapshot_id)
+            return
         with server.frozen() if server is not None else contextlib.nullcontext():
             self._around.shelf.keep(snapshot_id, self.layout.disk)
+
+    def _has_disk(self) -> bool:
+        """An instance whose body cannot be made has none, and nothing is copied."""
+        try:
+            self._make_disk(lambda: None)
+        except (BcpError, OSError) as error:
+            self.trouble = str(error)
+            _log.warning("No disk of the instance %s can be copied: %s", self._instance.name, error)
+        return self.layout.disk.exists()
 
     def _remove(self) -> None:
         hosts, name = self.layout.directory.parent, self.layout.directory.name

@@ -49,6 +49,12 @@ class Shelf:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         (place / "todo").write_text(str(source))
 
+    def renounce(self, snapshot_id: str) -> None:
+        """A promised copy cannot be made: the snapshot has none."""
+        with self._changed:
+            (self._directory / snapshot_id / "todo").unlink(missing_ok=True)
+            self._changed.notify_all()
+
     def keep(self, snapshot_id: str, source: Path) -> None:
         """Make a promised copy, now."""
         self._finish(snapshot_id, source, copy_tree)

@@ -59,7 +59,8 @@ class World:
     def wake(self) -> None:
         """Give the instances that run their bodies back, after a start of the stand-in."""
         known = self.store.all_instances()
-        self.bodies.keep_only({each.id for each in known}, self.store.snapshot_ids())
+        sources = {each.from_snapshot for each in known if each.state == PENDING}
+        self.bodies.keep_only({each.id for each in known}, self.store.snapshot_ids() | sources)
         for instance in known:
             if instance.state in (PENDING, RUNNING):
                 self.bodies.start(instance)

@@ -80,6 +80,12 @@ def test_what_a_kill_cut_off_is_copied_at_the_next_start(shelf: Shelf, disk: Pat
     again.close(5)
 
 
+def test_a_promise_may_be_renounced(shelf: Shelf, disk: Path) -> None:
+    shelf.promise("a", disk)
+    shelf.renounce("a")
+    assert not shelf.has("a")
+
+
 def test_a_copy_of_a_copy(shelf: Shelf, disk: Path) -> None:
     shelf.promise("a", disk)
     shelf.keep("a", disk)

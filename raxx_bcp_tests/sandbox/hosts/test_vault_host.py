@@ -78,6 +78,7 @@ def test_without_mariadb_freescout_hosts_say_why_and_all_others_run(
 
         until(lambda: "MARIADB_BIN" in said(), "it says nothing")
         assert said().startswith(f"The instance {RESTORED} is pending: ")
+        lab.snapshot("raxx-tickets", "of-no-disk")
         production = refusal(lab.client().get_instance_access_details, instanceName="raxx-tickets").message
         assert production.startswith("The instance raxx-tickets has no body: ")
 

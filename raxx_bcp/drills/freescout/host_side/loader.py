@@ -1,11 +1,11 @@
 """Restores one gzipped SQL dump over several connections at once. Only the compressed stream crosses SSH.
 
 An ordinary dump restores at the pace of one connection's CPU. Its INSERT statements do not depend on each other, so
-they go to whichever connection is free, all but the first of each table. Everything else waits until all of them are done: what changes a session
-(SET, COMMIT) goes to every connection, and the rest to the first. LOCK TABLES and UNLOCK TABLES are left out, since
-the lock of one connection would stop the others, and so is ALTER TABLE … DISABLE KEYS, which InnoDB ignores.
-CREATE DATABASE and USE are left out too: the drill says where it restores to. Memory is flat: about 40 MB beside the
-largest statement of each connection.
+they go to whichever connection is free, all but the first of each table. Everything else waits until all of them are
+done: what changes a session (SET, COMMIT) goes to every connection, and the rest to the first. LOCK TABLES and UNLOCK
+TABLES are left out, since the lock of one connection would stop the others, and so is ALTER TABLE … DISABLE KEYS, which
+InnoDB ignores. CREATE DATABASE and USE are left out too: the drill says where it restores to. Memory is flat: about
+40 MB beside the largest statement of each connection.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from raxx_bcp.drills.freescout.host_side.wire import PACKET_BYTES, Connection, S
 BLOCK_BYTES = 1 << 20
 QUEUE_BYTES = 8 << 20
 MOST_MEMORY_BYTES = 1 << 30
+_MAGIC = b"\x1f\x8b"
+"""How gzip begins (RFC 1952)."""
 CLIENT = ("mariadb", "--batch", "--raw", "--skip-column-names", "--loose-skip-print-query-on-error")
 
 _NAME = rb"(?:`([^`]+)`|([\w$]+))"
@@ -140,11 +142,14 @@ class Dump:
         engine = zlib.decompressobj(31)
         self.gzip = "empty"
         raw = stream.read(BLOCK_BYTES // 4)
+        if raw and not raw.startswith(_MAGIC):
+            self.gzip = "not gzip"
+            return
         while raw:
             try:
                 block = engine.decompress(raw, BLOCK_BYTES)
             except zlib.error:
-                self.gzip = "corrupt" if self.bytes or self.gzip != "empty" else "not gzip"
+                self.gzip = "corrupt"
                 return
             self.gzip = "truncated"
             self.bytes += len(block)
@@ -154,7 +159,7 @@ class Dump:
             if engine.eof:
                 self.gzip = "whole"
                 raw = engine.unused_data or stream.read(BLOCK_BYTES // 4)
-                if raw and not raw.startswith(b"\x1f\x8b"):
+                if raw and not raw.startswith(_MAGIC):
                     self.gzip = "followed by something else"
                     return
                 engine = zlib.decompressobj(31)
@@ -274,7 +279,8 @@ class Server:
         The server's own default is 128 MiB; a server that cannot change it keeps it.
         """
         quarter = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
-        script = f"SET GLOBAL innodb_buffer_pool_size = GREATEST(@@innodb_buffer_pool_size, {min(quarter, MOST_MEMORY_BYTES)});"
+        most = min(quarter, MOST_MEMORY_BYTES)
+        script = f"SET GLOBAL innodb_buffer_pool_size = GREATEST(@@innodb_buffer_pool_size, {most});"
         subprocess.run((*self._client, self._database), input=script.encode(), capture_output=True, check=False)
 
     def connect(self) -> Connection:

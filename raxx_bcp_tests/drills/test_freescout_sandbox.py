@@ -1,0 +1,199 @@
+"""FreeScout's two drills on the whole sandbox: Lightsail, SSH, MariaDB and a mail sink that must stay empty.
+
+Each trouble is met by a real instance that has it; each ends with the verdict and the check that it should.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import boto3
+import pytest
+
+from raxx_bcp.clients.lightsail import Snapshots
+from raxx_bcp.drills.conduct import Conducted
+from raxx_bcp.drills.doors import dump_bucket, places
+from raxx_bcp.drills.drill import CheckResult
+from raxx_bcp.drills.freescout import dump_drill, snapshot_drill
+from raxx_bcp.drills.isolation import ISOLATION
+from raxx_bcp.drills.starts import Asked, start_freescout_dump, start_freescout_snapshot
+from raxx_bcp.evidence.gate import card_named, gate
+from raxx_bcp.evidence.row import CheckStatus, Verdict
+from raxx_bcp.patience import silent
+from raxx_bcp.policy import Policy
+from raxx_bcp.resources import Raxx
+from raxx_bcp.sandbox import freescout
+from raxx_bcp.sandbox.freescout.sink import received
+from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_tests.faults.scanning import found_in_bytes
+
+ASKED = Asked("alice")
+
+
+@dataclass
+class HastyClock:
+    """Real time from ``start`` on, save that every sleep lets a minute pass: deadlines come soon."""
+
+    start: datetime
+    began: float
+    slept: timedelta = timedelta()
+
+    def __call__(self) -> datetime:
+        return self.start + timedelta(seconds=time.monotonic() - self.began) + self.slept
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(min(seconds, 0.3))
+        self.slept += timedelta(minutes=1)
+
+
+@dataclass
+class Stage:
+    """One test's Raxx. ``mail`` is where the sink keeps what it received."""
+
+    raxx: Raxx
+    sandbox: Sandbox
+    mail: Path
+
+    def tier_1(self, snapshot: str = snapshot_drill.NEWEST) -> Conducted:
+        return start_freescout_snapshot(self.raxx, ASKED, snapshot_drill.Wanted(snapshot), silent)
+
+    def tier_2(self) -> Conducted:
+        return start_freescout_dump(self.raxx, ASKED, dump_drill.Wanted(), silent)
+
+    def leftovers(self) -> list[str]:
+        with places(self.raxx.policy) as where:
+            return [one.lease.name for place in where for one in place.leftovers()]
+
+    def opens_the_gate(self) -> bool:
+        ledger = self.raxx.record().ledger
+        return gate(ledger.rows(), card_named("freescout"), self.raxx.clock(), ledger.verify()).open
+
+
+@pytest.fixture
+def stage(
+    policy: Policy, breakable_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Stage]:
+    """Two hours after FreeScout's newest snapshot, whatever hour it is."""
+    monkeypatch.setenv("RAXX_BCP_STATE_DIR", str(tmp_path / "state"))
+    newest = max(one.created_utc for one in Snapshots().automatic(policy.freescout.instance))
+    clock = HastyClock(newest + timedelta(hours=2), time.monotonic())
+    mail = breakable_sandbox.directory / "lightsail" / "hosts" / "mail"
+    before = len(received(mail))
+    made = Stage(Raxx(policy, clock, clock.sleep), breakable_sandbox, mail)
+    yield made
+    assert len(received(mail)) == before, "a restored copy has sent mail"
+    assert made.leftovers() == []
+
+
+def unmet(done: Conducted) -> dict[str, CheckResult]:
+    return {one.name: one for one in done.drill.results if one.status is not CheckStatus.PASS}
+
+
+def test_both_tiers_pass_open_the_gate_and_leak_nothing(stage: Stage) -> None:
+    assert not stage.opens_the_gate()
+    first = stage.tier_1()
+    assert first.verdict is Verdict.PASS, (unmet(first), first.drill.findings)
+    assert {one.name for one in first.drill.results} == set(snapshot_drill.CHECKS)
+    assert len(first.drill.isolation) >= 5
+    assert first.drill.leases.confirmed
+    assert stage.opens_the_gate()
+    second = stage.tier_1()
+    rows = {one.name: one for one in second.drill.results}["rows"]
+    assert second.verdict is Verdict.PASS, (unmet(second), second.drill.findings)
+    assert first.drill.id in rows.expected, "compared with the drill that passed before"
+    third = stage.tier_2()
+    assert third.verdict is Verdict.PASS, (unmet(third), third.drill.findings)
+    assert {one.name for one in third.drill.results} == set(dump_drill.CHECKS)
+    bucket, prefix = stage.raxx.state_bucket(), stage.raxx.policy.evidence.prefix
+    stored = b"".join(bucket.get(key) for key in bucket.keys(prefix))
+    assert b"freescout_dump" in stored
+    assert found_in_bytes(stored, list(freescout.planted())) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "verdict", "check"),
+    [
+        ("host-never-boots", Verdict.COULD_NOT_VERIFY, ""),
+        ("host-ssh-refused", Verdict.COULD_NOT_VERIFY, ""),
+        ("host-login-refused", Verdict.COULD_NOT_VERIFY, ""),
+        ("host-wrong-key", Verdict.FAIL, "completed"),
+        ("host-cron-running", Verdict.FAIL, ISOLATION),
+        ("host-egress-open", Verdict.FAIL, ISOLATION),
+        ("host-database-down", Verdict.FAIL, "database"),
+        ("host-app-key-wrong", Verdict.FAIL, "app key"),
+        ("host-app-key-empty", Verdict.FAIL, "app key"),
+        ("host-attachments-missing", Verdict.FAIL, "attachments on disk"),
+    ],
+)
+def test_each_trouble_of_an_instance_ends_as_it_should(stage: Stage, fault: str, verdict: Verdict, check: str) -> None:
+    stage.sandbox.break_(fault)
+    done = stage.tier_1()
+    seen = {name for name, one in unmet(done).items() if one.status is CheckStatus.FAIL}
+    assert done.verdict is verdict, (seen, done.drill.findings)
+    assert (check in seen) if check else not seen
+    assert done.drill.leases.confirmed
+    assert not stage.opens_the_gate()
+
+
+def test_what_is_not_isolated_is_not_examined(stage: Stage) -> None:
+    stage.sandbox.break_("host-egress-open")
+    done = stage.tier_2()
+    assert done.verdict is Verdict.FAIL
+    assert [phase.name for phase in done.drill.phases][-2:] == ["isolate", "teardown"]
+    reached = {one.name for one in done.drill.results if one.status is not CheckStatus.NOT_RUN}
+    assert not reached & {"restore", "database", "rows"}
+
+
+def test_a_failed_newest_snapshot_is_passed_over_and_its_age_fails(stage: Stage) -> None:
+    stage.sandbox.break_("freescout-backup-failed")
+    done = stage.tier_1()
+    assert done.verdict is Verdict.FAIL
+    assert set(unmet(done)) == {"backup age"}
+
+
+def test_a_name_that_somebody_else_has_is_left_alone(stage: Stage) -> None:
+    name = stage.raxx.policy.freescout.restored_instance
+    plain = boto3.client("lightsail")
+    plain.create_instances(
+        instanceNames=[name], availabilityZone="us-east-1a", blueprintId="ubuntu_22_04", bundleId="small_3_0"
+    )
+    try:
+        done = stage.tier_1()
+        assert done.verdict is Verdict.COULD_NOT_VERIFY
+        assert name in " ".join(done.drill.findings)
+        assert plain.get_instance(instanceName=name)["instance"]["state"]["name"] in ("pending", "running")
+    finally:
+        plain.delete_instance(instanceName=name)
+        _until(lambda: name not in {one["name"] for one in plain.get_instances()["instances"]})
+
+
+def test_an_incomplete_set_says_what_is_missing(stage: Stage) -> None:
+    policy, source = stage.raxx.policy, dump_bucket(stage.raxx.policy)
+    own = f"{policy.evidence.prefix}sets/"
+    newest = max(key.split("/")[1] for key in source.keys(policy.freescout.dump_prefix))
+    for key in source.keys(f"{policy.freescout.dump_prefix}{newest}/"):
+        if not key.endswith("/env"):
+            name = key.rpartition("/")[2]
+            source.put(f"{own}{newest}/{name}", source.get(key), content_type="application/octet-stream", metadata={})
+    moved = policy.freescout.model_copy(update={"dump_prefix": own})
+    stage.raxx = replace(stage.raxx, policy=policy.model_copy(update={"freescout": moved}))
+    done = stage.tier_2()
+    assert done.verdict is not Verdict.PASS
+    assert "env" in unmet(done)["set complete"].reason
+
+
+def _until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_the_clock_of_these_tests_hurries() -> None:
+    clock = HastyClock(datetime(2031, 3, 14, 7, tzinfo=UTC), time.monotonic())
+    clock.sleep(0.0)
+    assert clock() - clock.start >= timedelta(minutes=1)
