@@ -152,12 +152,6 @@ class Bench:
             f"CREATE DATABASE {TARGET} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci"
         )
 
-    def checksums(self, database: str) -> list[list[str]]:
-        """Of every table."""
-        listed = ", ".join(f"`{table}`" for table in freescout.TABLES)
-        found = self.sql(f"CHECKSUM TABLE {listed}", database=database)
-        return [[name.partition(".")[2], total] for name, total in found]
-
 
 def bare(bench: Bench, dump: Path) -> float:
     """Seconds of ``zcat | mariadb``."""
@@ -197,29 +191,41 @@ def checks(bench: Bench) -> float:
     return seconds
 
 
-def once(bench: Bench, dump: Path, connections: int) -> Timed:
+def once(bench: Bench, dump: Path, connections: int, checksums: list[list[str]]) -> Timed:
     """One run of each, and a comparison of every table."""
     alone = bare(bench, dump)
     seconds, peak_mb = restore(bench, dump, connections)
     asked = checks(bench)
-    if bench.checksums(TARGET) != bench.checksums(freescout.DATABASE):
+    if checksums_of(bench.server, TARGET) != checksums:
         raise SystemExit("the restored tables are not those of the source")
     return Timed(alone, seconds, asked, peak_mb)
+
+
+def generated(threads: int, home: Path) -> tuple[Path, list[list[str]]]:
+    """A dump with so many threads, and the checksums of the tables that it was made of."""
+    with MariadbServer(home / "source") as server:
+        freescout.fill(server, freescout.help_desk(TAKEN))
+        server.load((one.encode() for one in statements(threads, Words(threads))), freescout.DATABASE)
+        dumps.write_dump(server, home / dumps.DUMP)
+        return home / dumps.DUMP, checksums_of(server, freescout.DATABASE)
+
+
+def checksums_of(server: MariadbServer, database: str) -> list[list[str]]:
+    """Of every table."""
+    listed = ", ".join(f"`{table}`" for table in freescout.TABLES)
+    return [[name.partition(".")[2], total] for name, total in server.sql(f"CHECKSUM TABLE {listed}", database)]
 
 
 def measure(threads: int, runs: int, connections: int) -> None:
     """Print the medians of ``runs`` counted runs, after one warm-up."""
     with tempfile.TemporaryDirectory(prefix="fb-") as temporary:
         home = Path(temporary)
-        with MariadbServer(home / "server") as server:
+        dump, checksums = generated(threads, home)
+        with MariadbServer(home / "target") as server:
+            server.sql(DEFAULTS)
             bench = Bench(server, home)
             bench.put_client()
-            server.sql(DEFAULTS)
-            freescout.fill(server, freescout.help_desk(TAKEN))
-            server.load((one.encode() for one in statements(threads, Words(threads))), freescout.DATABASE)
-            dump = home / dumps.DUMP
-            dumps.write_dump(server, dump)
-            timed = [once(bench, dump, connections) for _run in range(runs + 1)][1:]
+            timed = [once(bench, dump, connections, checksums) for _run in range(runs + 1)][1:]
             packed = dump.stat().st_size / 1e6
     print(f"\n{threads} threads more, {packed:.0f} MB compressed, {connections} connections; {runs} runs")
     for name in ("bare", "restore", "checks"):

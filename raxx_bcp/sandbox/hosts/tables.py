@@ -12,6 +12,8 @@ from typing import Final, NoReturn
 
 from raxx_bcp.sandbox.hosts.answer import Answer, failed, said
 
+_DEVICE: Final = "eth0"
+"""What leads outside; an instance has no other."""
 CHAINS: Final = ("INPUT", "FORWARD", "OUTPUT")
 ACCEPT: Final = "ACCEPT"
 _TARGETS: Final = (ACCEPT, "DROP", "REJECT")
@@ -73,6 +75,10 @@ class Rule:
         words += ["-m", "conntrack", "--ctstate", ",".join(self.states)] if self.states else []
         return " ".join([*words, "-j", self.target])
 
+    def _goes_through(self, device: str) -> bool:
+        """``br-+`` is every device whose name begins with ``br-``."""
+        return device.startswith(self.out[:-1]) if self.out.endswith("+") else device == self.out
+
     def _network(self) -> str:
         return str(ipaddress.ip_network(self.destination, strict=False))
 
@@ -80,7 +86,7 @@ class Rule:
         """Does it decide about a new TCP connection to ``address``:``port``?"""
         if self.states and "NEW" not in self.states:
             return False
-        if self.out and (self.out == "lo") != loopback:
+        if self.out and not self._goes_through("lo" if loopback else _DEVICE):
             return False
         if self.protocol not in ("", "tcp", "all") or self.dport not in ("", str(port)):
             return False

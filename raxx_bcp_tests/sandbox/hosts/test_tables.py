@@ -116,3 +116,14 @@ def test_taken_and_not_applied() -> None:
         assert tables.command(line.split(), applies=False).status == 0
     assert shown(tables) == OPEN
     assert tables.lets_out(*OUTSIDE)
+
+
+@pytest.mark.parametrize(
+    ("device", "outside"),
+    [("lo", False), ("docker0", False), ("br-+", False), ("eth0", True), ("eth+", True), ("+", True)],
+)
+def test_a_rule_of_a_device_is_for_that_device_only(*, device: str, outside: bool) -> None:
+    tables = Tables()
+    tables.command(["-P", "OUTPUT", "DROP"])
+    tables.command(["-A", "OUTPUT", "-o", device, "-j", "ACCEPT"])
+    assert tables.lets_out("203.0.113.7", 25) is outside

@@ -30,6 +30,7 @@ QUEUE_BYTES = 8 << 20
 MOST_MEMORY_BYTES = 1 << 30
 _MAGIC = b"\x1f\x8b"
 """How gzip begins (RFC 1952)."""
+_TAIL_BYTES = 512
 CLIENT = ("mariadb", "--batch", "--raw", "--skip-column-names", "--loose-skip-print-query-on-error")
 
 _NAME = rb"(?:`([^`]+)`|([\w$]+))"
@@ -153,7 +154,7 @@ class Dump:
                 return
             self.gzip = "truncated"
             self.bytes += len(block)
-            self.tail = (self.tail + block)[-512:]
+            self.tail = (self.tail + block[-_TAIL_BYTES:])[-_TAIL_BYTES:]
             yield block
             raw = engine.unconsumed_tail
             if engine.eof:

@@ -1,0 +1,232 @@
+"""Both FreeScout drills, whole: real SSH, real MariaDB, a real S3 server, and Lightsail's stand-in with real hosts."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from raxx_bcp.clients.instances import Instances
+from raxx_bcp.clients.lightsail import Snapshots
+from raxx_bcp.drills.conduct import Conducted, conduct
+from raxx_bcp.drills.drill import Drill, Order
+from raxx_bcp.drills.freescout import compare, dump_drill, examine, site, snapshot_drill
+from raxx_bcp.drills.freescout.doors import Doors
+from raxx_bcp.drills.freescout.expected import LastDrill
+from raxx_bcp.drills.isolation import ISOLATION
+from raxx_bcp.errors import PermanentError
+from raxx_bcp.evidence.row import Verdict
+from raxx_bcp.policy import FreeScout, Policy, ThrowawayInstances
+from raxx_bcp.sandbox import freescout
+from raxx_bcp.sandbox.freescout import dumps
+from raxx_bcp.sandbox.hosts import quirks
+from raxx_bcp.sandbox.mariadb import MariadbServer
+from raxx_bcp_tests.drills.engine import Memory
+from raxx_bcp_tests.drills.freescout.stage import Shelf, check, failed, not_run, passed, said
+from raxx_bcp_tests.faults.freescout_dumps import HealthySet
+from raxx_bcp_tests.faults.scanning import found_in_bytes
+from raxx_bcp_tests.sandbox.hosts.lab import RESTORED, TICKETS, HostLab, host_lab
+from raxx_bcp_tests.sandbox.lightsail.lab import lightsail_server
+
+POLL_REAL_SECONDS = 0.05
+
+
+@dataclass
+class World:
+    """An account with hosts, a bucket, and drills on them: recorded time passes while they wait."""
+
+    lab: HostLab
+    shelf: Shelf
+    prefix: str
+    poll_seconds: float = 0.5
+    poll_real_seconds: float = POLL_REAL_SECONDS
+    last: LastDrill | None = None
+
+    @property
+    def policy(self) -> Policy:
+        net = self.lab.net
+        return Policy(
+            freescout=FreeScout(
+                site_directory="site",
+                site_port=net.site,
+                dump_prefix=self.prefix,
+                rpo_hours=40,
+            ),
+            throwaway_instances=ThrowawayInstances(
+                worker_cidr="127.0.0.1/32",
+                ssh_port=net.ssh,
+                egress_probes=(f"{net.sink}:{net.smtp}",),
+                poll_seconds=self.poll_seconds,
+            ),
+        )
+
+    @property
+    def doors(self) -> Doors:
+        policy = self.policy
+        instances = Instances(
+            names=(policy.freescout.restored_instance,),
+            protected=(policy.freescout.instance,),
+            client=self.lab.client(),
+        )
+        return Doors(instances, Snapshots(client=self.lab.client()), self.last)
+
+    def sleep(self, seconds: float) -> None:
+        self.lab.lab.advance(seconds)
+        time.sleep(self.poll_real_seconds)  # real hosts boot meanwhile
+
+    def conduct(self, order: Order, body: Callable[[Drill], None]) -> Conducted:
+        return conduct(order, body, Memory(), clock=self.lab.lab.now, sleep=self.sleep)
+
+    def snapshot(self, wanted: snapshot_drill.Wanted | None = None) -> Conducted:
+        chosen, policy, doors = wanted or snapshot_drill.Wanted(), self.policy, self.doors
+        order = snapshot_drill.order(policy, "alice", wanted=chosen)
+        return self.conduct(order, lambda drill: snapshot_drill.freescout_snapshot(drill, doors, policy, chosen))
+
+    def dump(self, wanted: dump_drill.Wanted | None = None) -> Conducted:
+        chosen, policy, doors = wanted or dump_drill.Wanted(), self.policy, self.doors
+        order = dump_drill.order(policy, "alice", wanted=chosen)
+        return self.conduct(
+            order, lambda drill: dump_drill.freescout_dump(drill, doors, self.shelf.bucket, policy, chosen)
+        )
+
+    def store(self, made: dumps.DumpSet) -> None:
+        day = self.lab.lab.now().date()
+        dumps.upload(self.shelf.client, self.shelf.bucket.name, self.prefix, day, made)
+
+    def names(self) -> set[str]:
+        return {one["name"] for one in self.lab.client().get_instances()["instances"]}
+
+
+@pytest.fixture(scope="module")
+def hosts() -> Iterator[HostLab]:
+    """Its time begins at this machine's own, which is what a host's ``uptime`` and its MariaDB tell."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    with (
+        lightsail_server() as serve,
+        host_lab(make=functools.partial(serve, now=now), cron_seconds=0.2) as made,
+    ):
+        yield made
+
+
+@pytest.fixture
+def world(hosts: HostLab, shelf: Shelf, tmp_path: Path) -> Iterator[World]:
+    """The production instance and its snapshots; nothing else."""
+    made = World(hosts, shelf, f"{tmp_path.name}/")
+    before = made.names()
+    try:
+        yield made
+        assert made.names() == before, "a throwaway instance is left, or production is gone"
+        assert hosts.mails() == 0, "a restored copy has sent mail"
+    finally:
+        for name in quirks.KNOWN:
+            hosts.lab.fault(name, on=False)
+
+
+def test_tier_1_passes_and_leaves_nothing(world: World) -> None:
+    done = world.snapshot()
+    assert done.verdict is Verdict.PASS, said(done.drill)
+    assert passed(done.drill) == set(snapshot_drill.CHECKS)
+    assert [phase.name for phase in done.drill.phases] == ["select", "provision", "isolate", "verify", "teardown"]
+    assert found_in_bytes(said(done.drill).encode(), freescout.planted()) == []
+
+
+@pytest.fixture(scope="module")
+def today(hosts: HostLab, short: Path) -> Iterator[HealthySet]:
+    """A help desk and its dump set, taken an hour before the account's time begins."""
+    taken = hosts.lab.now() - timedelta(hours=1)
+    freescout.install(short / "today", taken)
+    desk = short / "today" / freescout.SITE
+    with MariadbServer(short / "today" / freescout.MARIADB) as server:
+        yield HealthySet(server, desk, dumps.dump_set(server, desk, taken, short / "today" / "set"))
+
+
+def test_tier_2_passes_and_leaves_nothing(world: World, today: HealthySet) -> None:
+    world.store(today.dump_set)
+    done = world.dump()
+    assert done.verdict is Verdict.PASS, said(done.drill)
+    assert passed(done.drill) == set(dump_drill.CHECKS)
+    phases = ["select", "provision", "isolate", "restore", "verify", "teardown"]
+    assert [phase.name for phase in done.drill.phases] == phases
+    assert found_in_bytes(said(done.drill).encode(), freescout.planted()) == []
+
+
+def test_a_second_drill_is_compared_with_the_first(world: World) -> None:
+    """Another snapshot, earlier than the first: there is nothing as old to compare with; the same one: it is equal."""
+    world.last = last_drill(world.snapshot())
+    again = world.snapshot()
+    assert again.verdict is Verdict.PASS, said(again.drill)
+    assert world.last.drill_id in check(again.drill, compare.CONTENT).expected
+    older = world.snapshot(snapshot_drill.Wanted(snapshot_drill.RANDOM_OLDER))
+    assert older.verdict is Verdict.PASS, said(older.drill)
+    assert "restored a later backup" in check(older.drill, compare.ROWS).expected
+
+
+def last_drill(done: Conducted) -> LastDrill:
+    """As its evidence row tells it."""
+    assert done.drill.source_backup is not None
+    source, results = done.drill.source_backup, done.drill.results
+    return LastDrill(done.drill.id, source.backup_id, source.created_utc, tuple((r.name, r.actual) for r in results))
+
+
+@pytest.mark.parametrize(
+    ("fault", "names", "skipped"),
+    [
+        (quirks.CRON_RUNNING, {ISOLATION}, examine.CHECKS),
+        (quirks.EGRESS_OPEN, {ISOLATION}, examine.CHECKS),
+        (quirks.DATABASE_DOWN, {examine.DATABASE, site.LOGIN}, compare.SQL_CHECKS),
+        (quirks.APP_KEY_WRONG, {compare.APP_KEY}, ()),
+        (quirks.APP_KEY_EMPTY, {compare.APP_KEY}, site.CHECKS),
+        (quirks.ATTACHMENTS_MISSING, {compare.ATTACHMENTS}, ()),
+        (quirks.WRONG_KEY, {"completed"}, (ISOLATION, *examine.CHECKS)),
+    ],
+)
+def test_tier_1_fails_by_the_check_that_names_it(
+    world: World, fault: str, names: set[str], skipped: tuple[str, ...]
+) -> None:
+    world.lab.lab.fault(fault)
+    done = world.snapshot()
+    assert done.verdict is Verdict.FAIL
+    assert names <= failed(done.drill), said(done.drill)
+    assert set(skipped) <= not_run(done.drill), said(done.drill)
+    assert done.drill.leases.confirmed
+    assert found_in_bytes(said(done.drill).encode(), freescout.planted()) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (quirks.NEVER_BOOTS, RESTORED),
+        (quirks.SSH_REFUSED, RESTORED),
+        (quirks.LOGIN_REFUSED, "does not take the login"),
+    ],
+)
+def test_tier_1_could_not_verify_what_it_could_not_enter(world: World, fault: str, words: str) -> None:
+    """Failure 18: a hard timeout, and neither a pass nor a failure of the backup."""
+    world.lab.lab.fault(fault)
+    world.poll_seconds, world.poll_real_seconds = 60.0, 0.2
+    done = world.snapshot()
+    assert done.verdict is Verdict.COULD_NOT_VERIFY, said(done.drill)
+    assert words in "".join(done.drill.findings)
+    assert done.drill.leases.confirmed
+
+
+def test_tier_2_with_its_way_out_open_ends_before_anything_is_restored(world: World, today: HealthySet) -> None:
+    world.store(today.dump_set)
+    world.lab.lab.fault(quirks.EGRESS_OPEN)
+    done = world.dump()
+    assert done.verdict is Verdict.FAIL
+    assert failed(done.drill) == {ISOLATION, "completed"}
+    assert "restore" not in [phase.name for phase in done.drill.phases]
+
+
+def test_production_is_only_looked_at(world: World) -> None:
+    """The doors refuse before a byte is sent; the lease refuses as well."""
+    doors = world.doors
+    with pytest.raises(PermanentError, match="refused"):
+        doors.instances.delete_throwaway(TICKETS, "anything")
+    assert TICKETS in world.names()
