@@ -313,7 +313,7 @@ def test_making_a_bucket_connects_to_nothing() -> None:
 
 def test_nothing_in_this_door_can_delete() -> None:
     methods = {name for name, _ in inspect.getmembers(Bucket, inspect.isfunction) if not name.startswith("_")}
-    assert methods == {"versioning", "object_lock", "put", "head", "get", "keys", "objects", "versions"}
+    assert methods == {"versioning", "object_lock", "put", "head", "get", "stream", "keys", "objects", "versions"}
     tree = ast.parse(inspect.getsource(s3))
     called = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     names = called | {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} | vars(s3).keys()
