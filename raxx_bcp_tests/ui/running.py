@@ -56,12 +56,12 @@ def demo_environ(directory: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running_demo() -> Iterator[Demo]:
-    """Start it, wait for its UI, and end it with Ctrl-C's signal; fail where it does not end."""
+def running_demo(*only: str) -> Iterator[Demo]:
+    """Start it, with all of its jobs or ``only`` some, wait for its UI, and end it with Ctrl-C's signal."""
     directory = Path(tempfile.mkdtemp(prefix="raxx-"))
     port = free_port()
     process = subprocess.Popen(
-        [CLI, "demo", "--port", str(port)],
+        [CLI, "demo", "--port", str(port), *(f"--only={job}" for job in only)],
         env=demo_environ(directory),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -71,7 +71,7 @@ def running_demo() -> Iterator[Demo]:
     try:
         slack = _wait_for_ui(process)
         assert process.stdout is not None
-        table = "".join(iter(process.stdout.readline, "")) if process.poll() is not None else _table(process)
+        table = "".join(iter(process.stdout.readline, "")) if process.poll() is not None else _table(process, only)
         yield Demo(f"http://127.0.0.1:{port}", slack, table, process, sandbox)
     finally:
         if process.poll() is None:
@@ -93,10 +93,10 @@ def _wait_for_ui(process: subprocess.Popen[str]) -> str:
     pytest.fail("the demo ended before its UI was up:\n" + "".join(said))
 
 
-def _table(process: subprocess.Popen[str]) -> str:
+def _table(process: subprocess.Popen[str], only: tuple[str, ...]) -> str:
     """The result rows and the empty line before them, all printed before the UI was announced."""
     assert process.stdout is not None
-    rows = 1 + 3 + len(JOBS)
+    rows = 2 + len(only) if only else 4 + len(JOBS)
     return "".join(process.stdout.readline() for _row in range(rows))
 
 

@@ -64,7 +64,7 @@ def test_a_step_that_fails_fails_the_demo_and_says_why(directory: Path) -> None:
     sandbox = Sandbox(directory / "s", any_ports=True)
     sandbox.up()
     sandbox.break_("vault-project-left")
-    done = _demo(directory, "--once", "--json")
+    done = _demo(directory, "--once", "--json", "--only", "daily_vault_export")
     assert done.returncode == 1
     steps = {step["name"]: step for step in json.loads(done.stdout)["steps"]}
     assert steps["daily_vault_export"]["ok"] is False
