@@ -153,6 +153,9 @@ class _Server:
         task = asyncio.current_task()
         if task is not None:
             self.tasks.add(task)
+        early: list[str] = []
+        # On a busy machine a signal comes before the process does.
+        process.signal_received = lambda signal: early.append(signal)  # type: ignore[method-assign]
         local = await asyncio.create_subprocess_exec(
             "/bin/sh",
             "-c",
@@ -166,6 +169,8 @@ class _Server:
             limit=_CHUNK,
         )
         process.signal_received = lambda signal: self._signal(local, signal)  # type: ignore[method-assign]
+        for name in early:
+            self._signal(local, name)
         try:
             feeding = asyncio.ensure_future(_feed(process, local))
             await asyncio.gather(_drain(local.stdout, process.stdout), _drain(local.stderr, process.stderr))
