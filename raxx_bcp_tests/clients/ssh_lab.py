@@ -166,6 +166,7 @@ class _Server:
             cwd=self._home,
             env={"HOME": str(self._home), "PATH": f"{self._home}/bin:{os.environ['PATH']}", "TZ": "UTC"},
             start_new_session=True,
+            preexec_fn=_default_signals,
             limit=_CHUNK,
         )
         process.signal_received = lambda signal: self._signal(local, signal)  # type: ignore[method-assign]
@@ -191,6 +192,12 @@ class _Server:
         self.signals.append(name)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(local.pid, signal.Signals[f"SIG{name}"])
+
+
+def _default_signals() -> None:
+    """A command begins as under a real server, whatever this process ignores or holds back."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
 class _Door(asyncssh.SSHServer):
