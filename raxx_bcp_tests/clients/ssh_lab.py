@@ -195,7 +195,11 @@ class _Server:
 
 
 def _default_signals() -> None:
-    """A command begins as under a real server, whatever this process ignores or holds back."""
+    """A command begins as under a real server, whatever this process ignores or holds back.
+
+    Dagster gives SIGTERM what SIGINT has: in a process that was started with SIGINT ignored (``nohup … &``), every
+    child of a test would ignore SIGTERM.
+    """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 

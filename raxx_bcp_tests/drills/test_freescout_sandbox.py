@@ -46,7 +46,7 @@ class HastyClock:
         return self.start + timedelta(seconds=time.monotonic() - self.began) + self.slept
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(min(seconds, 0.3))
+        time.sleep(min(seconds, 0.3))  # real hosts boot meanwhile
         self.slept += timedelta(minutes=1)
 
 
@@ -156,7 +156,7 @@ def _until(is_so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 30
     while not is_so():
         assert time.monotonic() < deadline
-        time.sleep(0.2)
+        time.sleep(0.2)  # a real instance is being waited for
 
 
 def test_the_clock_of_these_tests_hurries() -> None:
