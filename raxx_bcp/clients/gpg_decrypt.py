@@ -45,7 +45,7 @@ def decrypt(
         raise UsageError("The program gpg was not found.", "Install GnuPG 2.2 or newer (Debian: apt-get install gpg).")
     if armoured_private_key is None:
         return _opened(ciphertext, [] if home is None else ["--homedir", str(home)], os.environ)
-    with _private_home(armoured_private_key) as made:
+    with private_home(armoured_private_key) as made:
         return _opened(ciphertext, ["--homedir", str(made), "--no-options"], os.environ)
 
 
@@ -58,7 +58,8 @@ def stop_agents(home: Path) -> None:
 
 
 @contextlib.contextmanager
-def _private_home(armoured_private_key: bytes) -> Iterator[Path]:
+def private_home(armoured_private_key: bytes) -> Iterator[Path]:
+    """A GnuPG home that holds this key alone, in memory where the machine has ``/dev/shm``; gone with the block."""
     shared_memory = Path("/dev/shm")  # noqa: S108 - a private mkdtemp inside it, so that no key touches a disk
     parent = str(shared_memory) if os.access(shared_memory, os.W_OK) else None
     home = Path(tempfile.mkdtemp(prefix="rbcp-", dir=parent))  # short: gpg's sockets allow about 100 characters

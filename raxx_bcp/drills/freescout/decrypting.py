@@ -10,17 +10,14 @@ import contextlib
 import os
 import shutil
 import subprocess
-import tempfile
 import threading
 from collections.abc import Generator, Iterable, Iterator
-from pathlib import Path
 from typing import IO, Final
 
-from raxx_bcp.clients.gpg_decrypt import DecryptionFailedError, stop_agents
+from raxx_bcp.clients.gpg_decrypt import DecryptionFailedError, private_home
 from raxx_bcp.errors import CouldNotVerifyError
 
 _CHUNK_BYTES: Final = 1024 * 1024
-_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a private mkdtemp inside it, so that no key touches a disk
 
 
 def decrypting(chunks: Iterable[bytes], name: str, private_key: bytes | None) -> Generator[bytes]:
@@ -121,18 +118,5 @@ def _home(private_key: bytes | None) -> Iterator[list[str]]:
     if private_key is None:
         yield []
         return
-    parent = str(_SHARED_MEMORY) if os.access(_SHARED_MEMORY, os.W_OK) else None
-    home = Path(tempfile.mkdtemp(prefix="rbcp-", dir=parent))  # short: gpg's sockets allow about 100 characters
-    options = ["--homedir", str(home), "--no-options"]
-    try:
-        subprocess.run(
-            ["gpg", *options, "--batch", "--no-tty", "--import"],
-            input=private_key,
-            capture_output=True,
-            check=False,
-            timeout=60,
-        )
-        yield options
-    finally:
-        stop_agents(home)
-        shutil.rmtree(home, ignore_errors=True)
+    with private_home(private_key) as home:
+        yield ["--homedir", str(home), "--no-options"]
