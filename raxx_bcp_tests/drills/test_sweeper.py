@@ -51,13 +51,22 @@ class ShelfPlace:
     marked: dict[str, datetime]
     name: str = "shelf"
     trouble: BcpError | None = None
+    drill_id: str = ""
 
     def leftovers(self) -> Iterable[Leftover]:
         if self.trouble:
             raise self.trouble
         for name, expires in self.marked.items():
             if name in self.shelf.there:
-                yield Leftover(self.shelf.lease(name, usd_per_hour=0.5), START, expires)
+                yield Leftover(self.shelf.lease(name, usd_per_hour=0.5), START, expires, self.drill_id)
+
+
+class BrokenOff(ShelfPlace):
+    """A list whose second page fails."""
+
+    def leftovers(self) -> Iterable[Leftover]:
+        yield from super().leftovers()
+        raise TransientError("The shelf did not give its second page.", "Try again.")
 
 
 @pytest.fixture
@@ -195,6 +204,24 @@ def test_what_a_killed_drill_left_is_deleted_and_in_its_row_with_its_cost(desk: 
     (resource,) = entry.teardown.resources
     assert (resource.name, resource.gone_utc is not None) == (name, True)
     assert resource.cost_micro_usd == pytest.approx(3_000_000, rel=0.01)
+
+
+def test_a_resource_that_says_whose_it_is_is_in_that_drills_row_whatever_its_name(desk: Desk) -> None:
+    """An instance has a name that the ADR fixes; its tag says which drill made it."""
+    mine, other = killed(desk), killed(desk)
+    shelf = Shelf({"restored"})
+    desk.clock.now = START + timedelta(hours=6)
+    desk.sweep(ShelfPlace(shelf, {"restored": START + timedelta(hours=4)}, drill_id=mine))
+    made = {entry.identity.drill_id: [one.name for one in entry.teardown.resources] for entry in desk.entries()}
+    assert made == {mine: ["restored"], other: []}
+
+
+def test_what_was_seen_before_the_looking_ended_is_swept(desk: Desk) -> None:
+    shelf = Shelf({"seen"})
+    desk.clock.now = START + timedelta(hours=6)
+    swept = desk.sweep(BrokenOff(shelf, {"seen": START + timedelta(hours=4)}))
+    assert shelf.there == set()
+    assert "its second page" in swept.problems[0]
 
 
 def test_what_is_inside_its_lease_or_carries_no_mark_is_left_alone(desk: Desk) -> None:
