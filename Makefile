@@ -25,7 +25,7 @@ demo: setup      ## The whole of it on this machine: sandbox, export, UI on 127.
 	@$(BIN)/raxx-bcp demo --port $(PORT)
 
 test: setup      ## Every test, on real parts
-	$(BIN)/pytest -n $${PYTEST_WORKERS:-2} --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/pytest -n $${PYTEST_WORKERS:-3} --dist loadgroup $(PYTEST_ARGS)
 
 lint: setup      ## ruff and mypy --strict
 	$(BIN)/ruff check .
