@@ -138,6 +138,25 @@ class Role(msgspec.Struct, frozen=True, rename="camel"):
         return self.custom_role_slug or self.role
 
 
+class PrivilegeRule(msgspec.Struct, frozen=True):
+    """One permission of an additional privilege. ``inverted`` denies what a role allows."""
+
+    subject: str | list[str]
+    inverted: bool | None = None
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """What the rule is about, such as ``secrets`` or ``secret-folders``."""
+        return (self.subject,) if isinstance(self.subject, str) else tuple(self.subject)
+
+
+class Privilege(msgspec.Struct, frozen=True):
+    """An additional privilege of the identity in one project, permanent or temporary."""
+
+    slug: str
+    permissions: tuple[PrivilegeRule, ...]
+
+
 class OrgProject(msgspec.Struct, frozen=True):
     """A project as an organisation administrator lists it, joined or not."""
 
@@ -181,6 +200,10 @@ class _Membership(msgspec.Struct):
 
 class _OwnMembership(msgspec.Struct, rename="camel"):
     identity_membership: _Membership
+
+
+class _Privileges(msgspec.Struct):
+    privileges: list[Privilege]
 
 
 class Infisical:
@@ -245,6 +268,19 @@ class Infisical:
         """The identity's own roles in a project. A ``no-access`` role is denied even this."""
         path = f"/api/v1/projects/{project_id}/memberships/identities/{self.identity.identity_id}"
         return self._read(path, _OwnMembership).identity_membership.roles
+
+    def own_privileges(self, project_slug: str) -> list[Privilege]:
+        """The identity's own additional privileges in a project, temporary ones too; it may read these itself.
+
+        A role does not tell what they deny: an inverted one leaves secrets out of every list with status 200
+        (seen on a real server of the community edition).
+        """
+        return self._read(
+            "/api/v1/additional-privilege/identity",
+            _Privileges,
+            identityId=self.identity.identity_id,
+            projectSlug=project_slug,
+        ).privileges
 
     def tags(self, project_id: str) -> list[msgspec.Raw]:
         """The project's tags with their colours."""

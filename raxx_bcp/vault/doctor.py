@@ -48,11 +48,11 @@ def _vault(policy: Policy) -> list[Check]:
 def _projects(joined: list[Membership]) -> list[Check]:
     checks = []
     for member in joined:
-        problems = gate.weak_role(member)
+        problems = [*gate.weak_role(member), *gate.deny_privileges(member)]
         roles = ", ".join(role.label for role in member.roles or ()) or "unknown"
         name = f"project {member.project.slug}"
         if problems:
-            checks.append(Check(name, Status.FAIL, problems[0].detail, problems[0].remedy))
+            checks += [Check(name, Status.FAIL, problem.detail, problem.remedy) for problem in problems]
         else:
             environments = ", ".join(environment.slug for environment in member.project.environments)
             checks.append(Check(name, Status.PASS, f"role {roles}; environments {environments}."))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from raxx_bcp.checks import Check, Status
-from raxx_bcp.clients.infisical import FULL_READ_ROLES, PROJECT_KIND, OrgProject
+from raxx_bcp.clients.infisical import FULL_READ_ROLES, PROJECT_KIND, OrgProject, Privilege
 from raxx_bcp.errors import PermanentError
 from raxx_bcp.policy import VaultExport
 from raxx_bcp.vault.survey import Membership, Survey
@@ -21,6 +21,10 @@ from raxx_bcp.vault.survey import Membership, Survey
 COMPLETENESS: Final = "completeness"
 SHRINK: Final = "shrink"
 _MOST_NAMED: Final = 4
+_DENIABLE: Final = frozenset(
+    {"secrets", "secret-folders", "secret-imports", "tags", "environments", "workspace", "all", "*"}
+)
+"""Subjects of which a denial can leave something out of an export, or may: in doubt, refuse."""
 
 _INVITE: Final = (
     "In Infisical add the machine identity to {} with the role Viewer (Access Control > Machine Identities)."
@@ -50,7 +54,7 @@ def membership_findings(
 
     ``organisation`` is every project by the organisation's own list, or None when nobody may read that.
     """
-    weak = [finding for member in joined for finding in weak_role(member)]
+    weak = [finding for member in joined for finding in (*weak_role(member), *deny_privileges(member))]
     return unseen_projects(joined, organisation, policy) + weak
 
 
@@ -87,6 +91,40 @@ def weak_role(member: Membership) -> list[Check]:
             _INVITE.format(slug),
         )
     ]
+
+
+def deny_privileges(member: Membership) -> list[Check]:
+    """Additional privileges that deny: what they hide is left out with status 200, whatever the role says.
+
+    Denied by name, tag, environment or path (the root too); also where only the value is denied. Measured on
+    a real server: the role stays ``viewer``, and nothing else tells.
+    """
+    slug = member.project.slug
+    if member.privileges is None:
+        if member.roles is None:
+            return []  # the role that may not be read is told already, and this follows from it
+        return [
+            _fail(
+                f"In {slug} the identity's own additional privileges cannot be read, and one that denies would hide "
+                "secrets silently.",
+                f"Look in Infisical whether the identity may read its own privileges in {slug} (GET "
+                "/api/v1/additional-privilege/identity), and upgrade a server that lacks the route.",
+            )
+        ]
+    return [
+        _fail(
+            f"In {slug} the additional privilege {privilege.slug} denies the identity {_listed(denied)}, and what it "
+            "hides is left out silently.",
+            f"In Infisical open {slug} (Access Control > Machine Identities), remove the privilege {privilege.slug} "
+            "from the exporter's identity, wait a minute, and export again.",
+        )
+        for privilege in member.privileges
+        if (denied := _denied_subjects(privilege))
+    ]
+
+
+def _denied_subjects(privilege: Privilege) -> list[str]:
+    return sorted({one for rule in privilege.permissions if rule.inverted for one in rule.subjects if one in _DENIABLE})
 
 
 def content_findings(survey: Survey, policy: VaultExport) -> list[Check]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from raxx_bcp.clients.infisical import Environment, Identity, Project, Role
+from raxx_bcp.clients.infisical import Environment, Identity, Privilege, Project, Role
 
 
 @dataclass
@@ -49,11 +49,16 @@ class ProjectSurvey:
 
 @dataclass(frozen=True)
 class Membership:
-    """One project that the identity has joined; ``roles`` is None where it may not even ask for its role."""
+    """One project that the identity has joined.
+
+    ``roles`` is None where it may not even ask for its role; ``privileges`` is None where the list of its
+    additional privileges could not be read.
+    """
 
     project: Project
     raw: msgspec.Raw = field(repr=False)
     roles: tuple[Role, ...] | None
+    privileges: tuple[Privilege, ...] | None
 
 
 @dataclass(frozen=True)

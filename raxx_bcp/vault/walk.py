@@ -18,6 +18,7 @@ from raxx_bcp.clients.infisical import (
     Environment,
     Folder,
     Infisical,
+    Privilege,
     Project,
     Secret,
     SecretImport,
@@ -32,7 +33,7 @@ T = TypeVar("T")
 
 
 def memberships(vault: Infisical) -> list[Membership]:
-    """The joined projects with the identity's own roles, before any secret is read."""
+    """The joined projects with the identity's own roles and privileges, before any secret is read."""
     found = []
     for raw in vault.projects():
         project = _decode(raw, Project, "project")
@@ -40,8 +41,16 @@ def memberships(vault: Infisical) -> list[Membership]:
             roles = tuple(vault.own_roles(project.id))
         except DeniedError:
             roles = None
-        found.append(Membership(project, raw, roles))
+        found.append(Membership(project, raw, roles, _own_privileges(vault, project)))
     return found
+
+
+def _own_privileges(vault: Infisical, project: Project) -> tuple[Privilege, ...] | None:
+    """None where the list cannot be read, for whatever reason of the server's: unknown is not "none"."""
+    try:
+        return tuple(vault.own_privileges(project.slug))
+    except (DeniedError, PermanentError):
+        return None
 
 
 def survey(vault: Infisical, joined: Sequence[Membership], *, concurrency: int, progress: Progress) -> Survey:

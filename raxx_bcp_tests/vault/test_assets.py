@@ -77,6 +77,17 @@ def test_a_refused_export_materializes_nothing_and_turns_its_check_red(
     assert stored(policy) == {}
 
 
+def test_a_deny_privilege_is_named_with_its_project(
+    policy: Policy, instance: dg.DagsterInstance, breakable_sandbox: Sandbox
+) -> None:
+    breakable_sandbox.break_("vault-deny-privilege")
+    result = run(policy, instance)
+    assert checks(result) == {"completeness": False}
+    assert "In raxx-payments the additional privilege no-production-secrets denies" in failure_text(result)
+    assert "remove the privilege no-production-secrets" in failure_text(result)
+    assert stored(policy) == {}
+
+
 @pytest.mark.parametrize("fault", ["vault-login-refused", "key-expired", "vault-hidden-values"])
 def test_what_a_retry_cannot_help_is_not_tried_again(
     policy: Policy, instance: dg.DagsterInstance, breakable_sandbox: Sandbox, fault: str

@@ -104,6 +104,7 @@ def test_a_healthy_export_passes_every_check_and_says_where_it_is(policy: Policy
         ("vault-role-weakened", ExportRefusedError, "raxx-payments"),
         ("vault-project-left", ExportRefusedError, "raxx-payments is expected"),
         ("vault-partial-permission", ExportRefusedError, "left out silently"),
+        ("vault-deny-privilege", ExportRefusedError, "no-production-secrets denies"),
         ("vault-hidden-values", ExportRefusedError, "hidden values"),
         ("vault-emptied", ExportRefusedError, "no secret in any project"),
         ("vault-no-projects", ExportRefusedError, "no project at all"),

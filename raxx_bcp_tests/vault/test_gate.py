@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from raxx_bcp.checks import Check, Status
-from raxx_bcp.clients.infisical import Environment, Identity, OrgProject, Project, Role
+from raxx_bcp.clients.infisical import Environment, Identity, OrgProject, Privilege, PrivilegeRule, Project, Role
 from raxx_bcp.policy import VaultExport
 from raxx_bcp.vault import gate
 from raxx_bcp.vault.gate import Baseline, ExportRefusedError
@@ -24,7 +24,7 @@ def project(slug: str) -> Project:
 
 
 def member(slug: str, *roles: Role, unreadable: bool = False) -> Membership:
-    return Membership(project(slug), RAW, None if unreadable else roles or (VIEWER,))
+    return Membership(project(slug), RAW, None if unreadable else roles or (VIEWER,), ())
 
 
 def org(slug: str, kind: str = "secret-manager") -> OrgProject:
@@ -116,8 +116,34 @@ def test_a_role_that_may_hide_something_is_a_finding_that_names_it(roles: tuple[
     assert f"In raxx-ops the identity's role {label} may not see everything" in detail
 
 
+def with_privileges(*privileges: Privilege) -> Membership:
+    return Membership(project("raxx-ops"), RAW, (VIEWER,), privileges)
+
+
+@pytest.mark.parametrize("subject", ["secrets", "secret-folders", "secret-imports", "tags", ["secrets", "webhooks"]])
+def test_a_privilege_that_denies_is_a_finding_whatever_the_role_says(subject: str | list[str]) -> None:
+    allows = Privilege("harmless", (PrivilegeRule("secrets"),))
+    denies = Privilege("hide-some", (PrivilegeRule("webhooks"), PrivilegeRule(subject, inverted=True)))
+    findings = gate.membership_findings([with_privileges(allows, denies)], None, POLICY)
+    (detail,) = details(findings)
+    assert "In raxx-ops the additional privilege hide-some denies the identity" in detail
+    assert "remove the privilege hide-some" in findings[0].remedy
+
+
+def test_privileges_that_allow_or_deny_what_no_export_holds_are_no_finding() -> None:
+    allows = Privilege("more", (PrivilegeRule("secrets", inverted=False), PrivilegeRule(["tags", "secrets"])))
+    elsewhere = Privilege("no-webhooks", (PrivilegeRule("webhooks", inverted=True),))
+    assert gate.membership_findings([with_privileges(allows, elsewhere)], None, POLICY) == []
+
+
+def test_privileges_that_cannot_be_read_are_a_finding() -> None:
+    unknown = Membership(project("raxx-ops"), RAW, (VIEWER,), None)
+    (detail,) = details(gate.membership_findings([unknown], None, POLICY))
+    assert "In raxx-ops the identity's own additional privileges cannot be read" in detail
+
+
 def test_no_role_and_an_unreadable_role_are_findings() -> None:
-    nothing = Membership(project("raxx-ops"), RAW, ())
+    nothing = Membership(project("raxx-ops"), RAW, (), ())
     assert "role (none) may not see everything" in details(gate.weak_role(nothing))[0]
     (detail,) = details(gate.weak_role(member("raxx-ops", unreadable=True)))
     assert detail == "In raxx-ops the identity may not even read its own role."

@@ -85,6 +85,62 @@ def test_a_role_that_may_not_be_read_is_unknown_and_not_empty(vault: WatchedVaul
     assert roles[OPS]
 
 
+def deny(vault: WatchedVault, slug: str, conditions: dict[str, Any]) -> None:
+    """An inverted additional privilege on the exporter's identity; its role stays Viewer."""
+    project = vault.world.project_by_slug(slug)
+    assert project is not None
+    assert vault.world.exporter_id is not None
+    rule = {"subject": "secrets", "action": ["describeSecret", "readValue"], "conditions": conditions, "inverted": True}
+    member = project.members[vault.world.exporter_id]
+    member.privileges.append({"slug": "hide-some", "isTemporary": False, "permissions": [rule]})
+
+
+def hides(vault: WatchedVault, conditions: dict[str, Any]) -> tuple[int, list[str]]:
+    """How many secrets a denial leaves out with status 200, and what the gate says of it."""
+    before = sum(row.secrets for row in surveyed(vault).counts())
+    deny(vault, OPS, conditions)
+    after = sum(row.secrets for row in surveyed(vault).counts())
+    with vault.client() as client:
+        findings = gate.membership_findings(walk.memberships(client), None, VaultExport())
+    return before - after, [finding.detail for finding in findings]
+
+
+def any_secret(vault: WatchedVault, *, tagged: bool = False) -> Secret:
+    project = vault.world.project_by_slug(OPS)
+    assert project is not None
+    return next(
+        secret
+        for secret in vault.world.secrets.values()
+        if secret.folder.environment.project is project and (secret.tags or not tagged)
+    )
+
+
+@pytest.mark.parametrize("by", ["name", "tag", "path", "root", "environment"])
+def test_secrets_that_a_privilege_hides_are_missed_by_nothing_but_the_privilege(vault: WatchedVault, by: str) -> None:
+    secret = any_secret(vault, tagged=by == "tag")
+    conditions: dict[str, dict[str, dict[str, Any]]] = {
+        "name": {"secretName": {"$eq": secret.key}},
+        "tag": {"secretTags": {"$in": [tag.slug for tag in secret.tags]}},
+        "path": {"secretPath": {"$glob": "/backups/**"}},
+        "root": {"secretPath": {"$eq": "/"}},
+        "environment": {"environment": {"$eq": "prod"}},
+    }
+    lost, findings = hides(vault, conditions[by])
+    assert lost > 0
+    assert len(findings) == 1
+    assert "In raxx-ops the additional privilege hide-some denies the identity secrets" in findings[0]
+
+
+def test_privileges_that_a_server_does_not_list_are_unknown_and_not_none() -> None:
+    with watched_vault(without="/api/v1/additional-privilege/identity") as older, older.client() as client:
+        assert [member.privileges for member in walk.memberships(client)] == [None] * 3
+
+
+def test_the_healthy_identity_has_no_privilege_that_denies(unbroken: WatchedVault) -> None:
+    with unbroken.client() as client:
+        assert [member.privileges for member in walk.memberships(client)] == [()] * 3
+
+
 def test_every_secret_folder_and_import_is_counted(unbroken: WatchedVault) -> None:
     counts = {(row.project, row.environment): row for row in surveyed(unbroken).counts()}
     for project in expected_items(unbroken.world):

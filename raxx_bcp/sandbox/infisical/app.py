@@ -73,6 +73,7 @@ ENDPOINTS = (
     Endpoint("GET", MEMBER, reads.project_identity),
     Endpoint("POST", MEMBER, writes.add_identity, limit="write"),
     Endpoint("POST", "/api/v2/identity-project-additional-privilege", writes.add_privilege, limit="write"),
+    Endpoint("GET", "/api/v1/additional-privilege/identity", reads.own_privileges),
     Endpoint("GET", "/api/v1/organization-admin/projects", reads.admin_projects),
     Endpoint(
         "POST",

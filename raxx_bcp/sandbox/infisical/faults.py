@@ -26,6 +26,10 @@ KNOWN = {
         "A custom role replaces the exporter's role in raxx-ops: it reads one folder, and the rest is "
         "silently left out with status 200."
     ),
+    "vault-deny-privilege": (
+        "An additional privilege in raxx-payments denies the exporter the production secrets; its role stays "
+        "Viewer, and they are silently left out with status 200."
+    ),
     "vault-hidden-values": "Every secret value comes as <hidden-by-infisical>.",
     "vault-emptied": "All secrets are gone; projects, environments and folders stay.",
     "vault-no-projects": "The vault has no projects, as after a start on a blank database.",
@@ -41,6 +45,18 @@ KNOWN = {
         "nothing is written."
     ),
     "vault-write-lost": "The first write of each kind is done, and the connection breaks before its answer is there.",
+}
+DENY_PRODUCTION: dict[str, Any] = {
+    "slug": "no-production-secrets",
+    "isTemporary": False,
+    "permissions": [
+        {
+            "subject": "secrets",
+            "action": ["describeSecret", "readValue"],
+            "conditions": {"environment": {"$eq": "prod"}},
+            "inverted": True,
+        }
+    ],
 }
 REFUSED_FIRST = 2
 SHRUNK_BY = 0.6
@@ -103,6 +119,8 @@ class View:
             if self.faults.on("vault-role-weakened"):
                 role = replace(membership.roles[0], slug="no-access")
                 return replace(membership, roles=[role], privileges=[])
+            if self.faults.on("vault-deny-privilege"):
+                return replace(membership, privileges=[*membership.privileges, DENY_PRODUCTION])
         if project is self.victim(OPS) and self.faults.on("vault-partial-permission"):
             return self._partial(project, membership)
         return membership

@@ -16,6 +16,8 @@ from raxx_bcp.sandbox.infisical.errors import denied
 from raxx_bcp.sandbox.infisical.state import Membership
 
 ANY = "*"
+OF_ONE_SECRET = frozenset({"secretName", "secretTags"})
+Values = str | tuple[str, ...]
 READABLE = (
     "audit-logs",
     "environments",
@@ -46,9 +48,9 @@ class Rule:
         """Is this rule about ``action`` on ``subject``, whatever its conditions?"""
         return self.subject in (subject, ANY) and (action in self.actions or ANY in self.actions)
 
-    def holds_for(self, fields: Mapping[str, str]) -> bool:
-        """Are all conditions met?"""
-        return all(_meets(fields.get(name, ""), operators) for name, operators in self.conditions.items())
+    def holds_for(self, fields: Mapping[str, Values]) -> bool:
+        """Are all conditions met? A field of several values (tags) meets one with any of them."""
+        return all(_met_by(fields.get(name, ""), operators) for name, operators in self.conditions.items())
 
     def as_detail(self) -> dict[str, Any]:
         """As ``details`` of a 403 shows it (capture 51_shared)."""
@@ -76,6 +78,11 @@ OPERATORS: Mapping[str, Callable[[str, Any], bool]] = {
 }
 
 
+def _met_by(value: Values, operators: Mapping[str, Any]) -> bool:
+    values = (value,) if isinstance(value, str) else value
+    return any(_meets(one, operators) for one in values)
+
+
 def _meets(value: str, operators: Mapping[str, Any]) -> bool:
     return all(name in OPERATORS and OPERATORS[name](value, wanted) for name, wanted in operators.items())
 
@@ -86,14 +93,21 @@ class Permission:
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = list(rules)
 
-    def can(self, action: str, subject: str, **fields: str) -> bool:
+    @property
+    def looks_at_each_secret(self) -> bool:
+        """Does a rule speak of single secrets, by name or tag, and not of whole folders only?"""
+        return any(OF_ONE_SECRET & rule.conditions.keys() for rule in self.rules)
+
+    def can(self, action: str, subject: str, **fields: Values) -> bool:
         """May the actor do it? Without ``fields``: may it do so anywhere?"""
         for rule in reversed(self.rules):
+            if not fields and rule.inverted and rule.conditions:
+                continue  # a denial with conditions leaves something that is still allowed
             if rule.speaks_of(action, subject) and (not fields or rule.holds_for(fields)):
                 return not rule.inverted
         return False
 
-    def require(self, action: str, subject: str, **fields: str) -> None:
+    def require(self, action: str, subject: str, **fields: Values) -> None:
         """Raise the 403 answer unless the actor may; its details name the rules that came near."""
         if not self.can(action, subject, **fields):
             near = [rule.as_detail() for rule in self.rules if rule.speaks_of(action, subject)]

@@ -188,6 +188,25 @@ def project_identity(call: Call) -> Json:
     return {"identityMembership": shapes.membership_full(membership, call.world)}
 
 
+def own_privileges(call: Call) -> Json:
+    """``GET /api/v1/additional-privilege/identity``: an identity may read its own, temporary ones too [run]."""
+    fields = call.query_fields()
+    identity = fields.text("identityId")
+    slug = fields.text("projectSlug")
+    fields.done()
+    project = next((one for one in call.view.projects() if one.slug == slug), None)
+    if project is None:
+        raise not_found(f"Project with slug '{slug}' not found")
+    permission = call.permission(project)
+    if identity != call.actor.id:
+        permission.require("read", "identity")
+    member = project.members.get(identity)
+    membership = call.view.membership(project, member.actor) if member else None
+    if membership is None:
+        raise not_found(f"Failed to find identity with id {identity}")
+    return {"privileges": [one for one in membership.privileges if "slug" in one]}
+
+
 def identity_details(call: Call) -> Json:
     """``GET /api/v1/identities/details``: the caller's organisation (34)."""
     world = call.world

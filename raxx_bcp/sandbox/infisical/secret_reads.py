@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,6 +146,9 @@ def _readable(call: Call, permission: Permission, folders: Iterable[Folder], wan
     for folder in folders:
         secrets = call.view.secrets_in(folder)
         where = {"environment": wanted.environment, "secretPath": folder.path}
+        if permission.looks_at_each_secret:
+            found.append(_readable_each(permission, secrets.values(), where, values=wanted.values))
+            continue
         if not secrets or not permission.can("describeSecret", "secrets", **where):
             continue
         if wanted.values and not permission.can("readValue", "secrets", **where):
@@ -154,6 +157,23 @@ def _readable(call: Call, permission: Permission, folders: Iterable[Folder], wan
             permission.require("readValue", "secrets", **where)
         found.append(secrets.values())
     return sorted(itertools.chain.from_iterable(found), key=lambda secret: secret.key)
+
+
+def _readable_each(
+    permission: Permission, secrets: Iterable[Secret], where: Mapping[str, str], *, values: bool
+) -> list[Secret]:
+    """The secrets that no rule by name or tag hides: hidden ones are left out, with status 200 [run]."""
+    actions = ("describeSecret", "readValue") if values else ("describeSecret",)
+    return [
+        secret
+        for secret in secrets
+        if all(
+            permission.can(
+                action, "secrets", **where, secretName=secret.key, secretTags=tuple(tag.slug for tag in secret.tags)
+            )
+            for action in actions
+        )
+    ]
 
 
 def _encode_all(call: Call, permission: Permission, secrets: Iterable[Secret], wanted: Wanted) -> list[bytes]:
