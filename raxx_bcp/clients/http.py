@@ -48,7 +48,7 @@ class Answer:
         """The ``{message, error}`` of an error answer; empty for any other body, such as HTML."""
         try:
             return msgspec.json.decode(self.body, type=_ErrorBody)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             return _ErrorBody()
 
 

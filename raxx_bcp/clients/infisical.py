@@ -7,6 +7,7 @@ gives is handed on as the vendor's own JSON (``msgspec.Raw``), so that nothing i
 from __future__ import annotations
 
 import base64
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -335,14 +336,14 @@ class Infisical:
         answer = self._authorized(lambda headers: self._door.send("GET", route, params=params, headers=headers))
         if not answer.ok:
             raise _refusal(answer, route)
-        try:
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
             return msgspec.json.decode(answer.body, type=kind)
-        except msgspec.MsgspecError:
-            raise PermanentError(
-                f"The vault answered GET {route} with {answer.status} and a body that is not the API's "
-                f"({len(answer.body)} bytes of {answer.content_type or 'unknown type'}).",
-                "Look for a proxy or an error page in between; nothing of this answer was stored.",
-            ) from None
+        # Raised here and not while the decoder's exception is handled: that one can hold the body's bytes.
+        raise PermanentError(
+            f"The vault answered GET {route} with {answer.status} and a body that is not the API's "
+            f"({len(answer.body)} bytes of {answer.content_type or 'unknown type'}).",
+            "Look for a proxy or an error page in between; nothing of this answer was stored.",
+        )
 
     def _authorized(self, send: Callable[[dict[str, str]], Answer]) -> Answer:
         """Send with the token; when it has expired, log in again, once, and send again. It did nothing then."""

@@ -166,10 +166,17 @@ def _decode(raw: msgspec.Raw, kind: type[T], what: str) -> T:
     try:
         decoded = _DECODERS[kind].decode(raw)
     except msgspec.ValidationError as error:
+        misfit = f"does not fit the documented shape: {error}"
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        misfit = "is not valid UTF-8 JSON"
+    else:
+        misfit = ""
+    if misfit:
+        # Raised outside the except block: the decoder's own exception can hold the bytes, a secret's among them.
         raise PermanentError(
-            f"The vault answered with a {what} that does not fit the documented shape: {error}.",
+            f"The vault answered with a {what} that {misfit}.",
             "Infisical's API has changed or a proxy altered it: compare with docs/decisions/0002, then adapt the type.",
-        ) from None
+        )
     if not isinstance(decoded, kind):
         raise TypeError(kind)
     return decoded

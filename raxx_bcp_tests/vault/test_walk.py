@@ -131,6 +131,21 @@ def test_secrets_that_a_privilege_hides_are_missed_by_nothing_but_the_privilege(
     assert "In raxx-ops the additional privilege hide-some denies the identity secrets" in findings[0]
 
 
+@pytest.mark.parametrize("route", [SECRETS, "/api/v2/folders", "/api/v1/projects"])
+def test_bytes_that_are_no_utf_8_end_in_one_sentence_that_holds_none_of_them(vault: WatchedVault, route: str) -> None:
+    planted = b"planted-secret-\xff-value"
+    with vault.client() as client:
+        body = b'{"%s":[{"id":"%s"}]}' % (route.rpartition("/")[2].encode(), planted)
+        vault.watch.answer(route, body)
+        with pytest.raises(PermanentError, match="is not valid UTF-8 JSON") as caught:
+            walked(client, 1)
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "planted" not in repr(error.args)
+        assert not isinstance(error, UnicodeDecodeError)
+        error = error.__cause__ or error.__context__
+
+
 def test_privileges_that_a_server_does_not_list_are_unknown_and_not_none() -> None:
     with watched_vault(without="/api/v1/additional-privilege/identity") as older, older.client() as client:
         assert [member.privileges for member in walk.memberships(client)] == [None] * 3
