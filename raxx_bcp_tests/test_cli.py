@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from raxx_bcp.cli import main
 from raxx_bcp.policy import Policy
 from raxx_bcp.sandbox.supervisor import Sandbox
 from raxx_bcp_tests.faults.commands import private_environ, run
@@ -156,3 +158,9 @@ def test_doctor_without_any_way_to_know_what_it_does_not_see_could_not_verify(he
     assert "COULD_NOT_VERIFY" in {c["status"] for c in examined["checks"] if c["name"] == "projects not seen"}
     examined = _json(environ, "doctor")
     assert "WARN" in {c["status"] for c in examined["checks"] if c["name"] == "projects not seen"}
+
+
+@pytest.mark.parametrize(("name", "code"), [("heroku_postgres", 0), ("heroku-postgres", 0), ("heroku_oracle", 2)])
+def test_a_drill_is_named_with_either_kind_of_line(name: str, code: int) -> None:
+    result = CliRunner().invoke(main, ["drill", name, "--help"])
+    assert result.exit_code == code, result.output

@@ -44,7 +44,14 @@ def private_key_option(command: F) -> F:
     )
 
 
-@click.group()
+class _DrillGroup(click.Group):
+    """Takes a drill's name as Dagster writes it too: ``heroku_postgres`` is ``heroku-postgres``."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, cmd_name.replace("_", "-"))
+
+
+@click.group(cls=_DrillGroup)
 def drill() -> None:
     """D4: restore a backup into something throwaway, compare, tear down, and put it on record."""
 

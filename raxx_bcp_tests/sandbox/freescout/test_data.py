@@ -282,3 +282,10 @@ def test_a_literal_is_read_back_as_it_was(healthy: HealthySet, value: Value) -> 
     else:
         ((found,),) = healthy.server.sql(f"SELECT HEX(CONCAT('x', {literal(value)}))")
         assert bytes.fromhex(found).decode() == f"x{value}"
+
+
+def test_the_migrations_are_those_of_the_real_code_of_1_8_145() -> None:
+    names = schema.migrations("1.8.145")
+    assert "2023_01_14_010101_change_deleted_folder_index" in names
+    assert "2018_12_06_105300_add_nullable_to_in_password_field_in_mailbox_table" not in names
+    assert list(names) == sorted(names)
