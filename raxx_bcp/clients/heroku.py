@@ -6,6 +6,7 @@ throwaway apps only, known by the beginning of their names; ``capture`` alone wr
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -347,10 +348,10 @@ class Heroku:
 
 
 def _decoded(answer: Answer, kind: type[T], action: str) -> T:
-    try:
+    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
         return msgspec.json.decode(answer.body, type=kind)
-    except msgspec.MsgspecError:
-        raise not_the_api(answer, action) from None
+    # Raised here and not while the decoder's exception is handled: that one can hold the answer's bytes.
+    raise not_the_api(answer, action)
 
 
 def _segment(name: str) -> str:

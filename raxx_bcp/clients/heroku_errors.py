@@ -98,7 +98,7 @@ def _invalid(message: str, failed: str, throwaway_prefix: str) -> BcpError:
 def _problem(answer: Answer) -> _Problem:
     try:
         return msgspec.json.decode(answer.body, type=_Problem)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return _Problem()
 
 

@@ -365,14 +365,15 @@ class Infisical:
                 raise _login_refusal(answer, self.url, self._login_variables)
             if not answer.ok:
                 raise _refusal(answer, "/api/v1/auth/universal-auth/login")
-            try:
+            with contextlib.suppress(msgspec.MsgspecError, ValueError):
                 self._token = msgspec.json.decode(answer.body, type=_Login).access_token
                 self._identity = _identity(self._token)
-            except (msgspec.MsgspecError, ValueError):
-                raise PermanentError(
-                    f"{self.url} answered the login with {answer.status} but not as an Infisical server does.",
-                    "Check that INFISICAL_URL is the vault's own address.",
-                ) from None
+                return
+            # Raised here and not while the decoder's exception is handled: that one can hold a piece of the token.
+            raise PermanentError(
+                f"{self.url} answered the login with {answer.status} but not as an Infisical server does.",
+                "Check that INFISICAL_URL is the vault's own address.",
+            )
 
 
 def _bearer(token: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ refused to look at (429) is sent again. The caller reads what is there and goes 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
@@ -231,14 +232,14 @@ def _is_missing_route(answer: Answer) -> bool:
 
 
 def _decoded(answer: Answer, kind: type[T], method: str, route: str) -> T:
-    try:
+    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
         return msgspec.json.decode(answer.body, type=kind)
-    except msgspec.MsgspecError:
-        raise PermanentError(
-            f"The vault answered {method} {route} with {answer.status} and a body that is not the API's "
-            f"({len(answer.body)} bytes of {answer.content_type or 'unknown type'}).",
-            "Look for a proxy in between, or check that the address is an Infisical's own.",
-        ) from None
+    # Raised here and not while the decoder's exception is handled: that one can hold the answer's bytes.
+    raise PermanentError(
+        f"The vault answered {method} {route} with {answer.status} and a body that is not the API's "
+        f"({len(answer.body)} bytes of {answer.content_type or 'unknown type'}).",
+        "Look for a proxy in between, or check that the address is an Infisical's own.",
+    )
 
 
 def _refusal(answer: Answer, method: str, route: str) -> BcpError:

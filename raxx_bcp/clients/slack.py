@@ -55,10 +55,12 @@ class Slack:
         except SlackApiError as error:
             raise _refused(error, str(arguments.get("channel", ""))) from None
         except (SlackClientError, OSError, ValueError) as error:
-            raise TransientError(
-                f"Slack cannot be reached ({type(error).__name__}).",
-                "Check the network and SLACK_API_URL; an alert is kept and tried again.",
-            ) from None
+            failure = type(error).__name__
+        # Raised here and not while that exception is handled: it can hold what Slack, or a proxy, answered.
+        raise TransientError(
+            f"Slack cannot be reached ({failure}).",
+            "Check the network and SLACK_API_URL; an alert is kept and tried again.",
+        )
 
 
 def _refused(error: Any, channel: str) -> BcpError:
