@@ -6,7 +6,7 @@ import enum
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from raxx_bcp.errors import BcpError, CouldNotVerifyError
+from raxx_bcp.errors import BcpError, CouldNotVerifyError, CredentialsRefusedError, TransientError
 
 
 class Status(enum.StrEnum):
@@ -41,10 +41,10 @@ def worst(checks: tuple[Check, ...]) -> Status:
 
 
 def guarded(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
-    """Every part is looked at, also when an earlier one is broken."""
+    """Every part is looked at, also when an earlier one is broken. What was not seen is COULD_NOT_VERIFY."""
     try:
         return list(look())
-    except CouldNotVerifyError as error:
+    except (CouldNotVerifyError, TransientError, CredentialsRefusedError) as error:
         return [Check(name, Status.COULD_NOT_VERIFY, error.what, error.remedy)]
     except BcpError as error:
         return [Check(name, Status.FAIL, error.what, error.remedy)]

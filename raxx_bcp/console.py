@@ -11,7 +11,15 @@ from typing import Any, ParamSpec
 import click
 
 from raxx_bcp.checks import Check, Status
-from raxx_bcp.errors import EXIT_COULD_NOT_VERIFY, EXIT_FAIL, EXIT_PASS, BcpError
+from raxx_bcp.errors import (
+    EXIT_COULD_NOT_VERIFY,
+    EXIT_FAIL,
+    EXIT_PASS,
+    BcpError,
+    CouldNotVerifyError,
+    CredentialsRefusedError,
+    TransientError,
+)
 
 P = ParamSpec("P")
 
@@ -47,6 +55,23 @@ def exit_codes(command: Callable[P, int | None]) -> Callable[P, None]:
         sys.exit(code)
 
     return run
+
+
+def looking(command: Callable[P, int | None]) -> Callable[P, int | None]:
+    """For commands that only look: away, busy, timed out or not let in is "not seen", which ends with exit code 3.
+
+    Seen and wrong stays 1, and a set-up of one's own that is wrong stays 2. A watcher outside reads 1 as "the backup is
+    late" and 3 as "nobody knows": it must never be told the first when the second is true.
+    """
+
+    @functools.wraps(command)
+    def look(*args: P.args, **kwargs: P.kwargs) -> int | None:
+        try:
+            return command(*args, **kwargs)
+        except (TransientError, CredentialsRefusedError) as error:
+            raise CouldNotVerifyError(error.what, error.remedy) from None
+
+    return look
 
 
 def exit_code(status: Status) -> int:

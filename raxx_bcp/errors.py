@@ -33,6 +33,10 @@ class PermanentError(BcpError):
     """Trying again without a change somewhere will fail again. Never retried."""
 
 
+class CredentialsRefusedError(PermanentError):
+    """A service does not accept the credentials: nothing was changed, and nothing was seen."""
+
+
 class TransientError(BcpError):
     """The outside system was slow, busy or away. Safe to try again later."""
 

@@ -6,7 +6,14 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any, Final
 
-from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError, UsageError
+from raxx_bcp.errors import (
+    BcpError,
+    CouldNotVerifyError,
+    CredentialsRefusedError,
+    PermanentError,
+    TransientError,
+    UsageError,
+)
 
 _BUSY: Final = frozenset(
     {
@@ -98,7 +105,7 @@ def _translated(error: Any, action: str, denied: type[BcpError]) -> BcpError:
     if code == "NotFoundException":
         return AbsentError(failed, "Check the name in bcp.toml, and AWS_REGION: names are looked up in one region.")
     if code in _BAD_CREDENTIALS:
-        return PermanentError(failed, "The AWS credentials are wrong or have expired: give valid ones.")
+        return CredentialsRefusedError(failed, "The AWS credentials are wrong or have expired: give valid ones.")
     if code in _DENIED or status in (401, 403):
         return denied(failed, "The role may not do this: see deploy/iam/ for the rights it needs.")
     if code in _THROTTLED:

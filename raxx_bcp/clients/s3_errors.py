@@ -6,7 +6,14 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any, Final
 
-from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError, UsageError
+from raxx_bcp.errors import (
+    BcpError,
+    CouldNotVerifyError,
+    CredentialsRefusedError,
+    PermanentError,
+    TransientError,
+    UsageError,
+)
 
 _ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound", "ObjectLockConfigurationNotFoundError"})
 _DENIED: Final = frozenset({"403", "AccessDenied", "Forbidden"})
@@ -59,7 +66,7 @@ def _translated(error: Any, action: str, bucket: str, denied: type[BcpError]) ->
             failed, "The bucket does not exist here: check state_bucket.name in bcp.toml and the region."
         )
     if code in _BAD_CREDENTIALS:
-        return PermanentError(failed, "The AWS credentials are wrong or have expired: give valid ones.")
+        return CredentialsRefusedError(failed, "The AWS credentials are wrong or have expired: give valid ones.")
     if code in _ABSENT:
         return ObjectAbsentError(failed, "Look at raxx-bcp vault list for what is there.")
     if code in _LOST_RACE:

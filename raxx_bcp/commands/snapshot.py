@@ -6,7 +6,7 @@ import click
 
 from raxx_bcp.checks import Check, worst
 from raxx_bcp.clock import run_day, utc_now
-from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option, progress
+from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option, looking, progress
 from raxx_bcp.errors import EXIT_FAIL, EXIT_PASS
 from raxx_bcp.policy import load_policy
 from raxx_bcp.snapshots import addon, health
@@ -36,6 +36,7 @@ def take_command(*, dry_run: bool, as_json: bool) -> int:
 @snapshot.command("list")
 @json_option
 @exit_codes
+@looking
 def list_command(*, as_json: bool) -> int:
     """Every snapshot of the vault's and FreeScout's instances, the gaps, the cost, and whether all is as promised."""
     policy = load_policy()

@@ -7,7 +7,7 @@ import sys
 import click
 
 from raxx_bcp.clock import utc_now
-from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option, progress
+from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option, looking, progress
 from raxx_bcp.errors import EXIT_PASS, UsageError
 from raxx_bcp.policy import load_policy
 from raxx_bcp.state_bucket.doors import state_bucket_settings
@@ -23,6 +23,7 @@ def state_bucket() -> None:
 @state_bucket.command("check")
 @json_option
 @exit_codes
+@looking
 def check_command(*, as_json: bool) -> int:
     """Look at the bucket's settings and at the history of each state file. Changes nothing.
 

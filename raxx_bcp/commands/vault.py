@@ -10,7 +10,7 @@ from raxx_bcp import environment
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.clock import run_day, utc_now
 from raxx_bcp.commands import vault_restore
-from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option, progress
+from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option, looking, progress
 from raxx_bcp.errors import UsageError
 from raxx_bcp.policy import load_policy
 from raxx_bcp.vault.doors import export_doors
@@ -54,6 +54,7 @@ def export_command(*, accept_shrink: str, as_json: bool) -> int:
 @vault.command("list")
 @json_option
 @exit_codes
+@looking
 def list_command(*, as_json: bool) -> int:
     """The exports of the last days: gaps, sizes, versions, and whether the newest is fresh."""
     policy = load_policy()
@@ -81,6 +82,7 @@ def list_command(*, as_json: bool) -> int:
 )
 @json_option
 @exit_codes
+@looking
 def verify_command(*, day: str | None, decrypt: bool, private_key_file: Path | None, as_json: bool) -> int:
     """Check a stored export against its manifest; with the private key, open it too (never on the worker)."""
     if decrypt and private_key_file:

@@ -14,7 +14,7 @@ import click
 
 from raxx_bcp import environment
 from raxx_bcp.clients.infisical_writer import InfisicalWriter
-from raxx_bcp.console import emit, exit_codes, json_option, progress
+from raxx_bcp.console import emit, exit_codes, json_option, looking, progress
 from raxx_bcp.errors import EXIT_FAIL, EXIT_PASS, UsageError
 from raxx_bcp.policy import load_policy
 from raxx_bcp.vault import reading, sources
@@ -93,6 +93,7 @@ def restore_command(
 @key_options
 @json_option
 @exit_codes
+@looking
 def show_command(
     *, source: str, keys: bool, private_key_file: Path | None, gpg_home: Path | None, as_json: bool
 ) -> int:
@@ -107,6 +108,7 @@ def show_command(
 @click.option("--from", "source", default=sources.NEWEST, show_default=True, metavar="EXPORT", help=_SOURCE)
 @key_options
 @exit_codes
+@looking
 def get_command(*, place: str, source: str, private_key_file: Path | None, gpg_home: Path | None) -> int:
     """One value of an export, to a terminal only."""
     if not sys.stdout.isatty():
@@ -124,6 +126,7 @@ def get_command(*, place: str, source: str, private_key_file: Path | None, gpg_h
 @key_options
 @json_option
 @exit_codes
+@looking
 def diff_command(*, older: str, newer: str, private_key_file: Path | None, gpg_home: Path | None, as_json: bool) -> int:
     """What changed between two exports: names, no value. Exit code 1 when anything did."""
     changes = reading.diff(_opened(older, private_key_file, gpg_home), _opened(newer, private_key_file, gpg_home))

@@ -81,10 +81,11 @@ def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
             else:
                 self.send_header("content-length", str(len(reply.body)))
                 self.end_headers()
-                self.wfile.write(reply.body[: len(reply.body) - reply.missing])
+                if self.command != "HEAD":
+                    self.wfile.write(reply.body[: len(reply.body) - reply.missing])
             self.close_connection = self.close_connection or bool(reply.missing)
 
-        do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - http.server asks for these names
+        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - http.server asks for these names
 
     return Handler
 

@@ -17,7 +17,14 @@ from botocore.stub import Stubber
 from raxx_bcp.clients import lightsail
 from raxx_bcp.clients.lightsail import ALLOWED, Snapshots
 from raxx_bcp.clients.lightsail_errors import AbsentError, AutomaticSnapshotRunningError, NameTakenError
-from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError, UsageError
+from raxx_bcp.errors import (
+    BcpError,
+    CouldNotVerifyError,
+    CredentialsRefusedError,
+    PermanentError,
+    TransientError,
+    UsageError,
+)
 from raxx_bcp_tests.clients.leaks import everything_shown
 
 if TYPE_CHECKING:
@@ -188,8 +195,8 @@ def test_automatic_snapshots_come_newest_first(door: Snapshots, stub: Stubber) -
         ("ServiceException", "", 500, TransientError),
         ("RegionSetupInProgressException", "", 400, TransientError),
         ("SomethingNew", "", 503, TransientError),
-        ("UnrecognizedClientException", "", 400, PermanentError),
-        ("InvalidSignatureException", "", 400, PermanentError),
+        ("UnrecognizedClientException", "", 400, CredentialsRefusedError),
+        ("InvalidSignatureException", "", 400, CredentialsRefusedError),
         ("SomethingNew", "odd", 400, PermanentError),
     ],
 )

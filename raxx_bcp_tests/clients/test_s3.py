@@ -21,7 +21,14 @@ from botocore.stub import Stubber
 
 from raxx_bcp.clients import s3
 from raxx_bcp.clients.s3 import Bucket, ConflictError, ObjectAbsentError, ObjectVersion, Versioning
-from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError, UsageError
+from raxx_bcp.errors import (
+    BcpError,
+    CouldNotVerifyError,
+    CredentialsRefusedError,
+    PermanentError,
+    TransientError,
+    UsageError,
+)
 from raxx_bcp_tests.clients.leaks import everything_shown
 
 if TYPE_CHECKING:
@@ -84,9 +91,9 @@ READS: dict[str, Callable[[Bucket], object]] = {
         ("AllAccessDisabled", 403, CouldNotVerifyError),
         ("NotImplemented", 501, CouldNotVerifyError),
         ("501", 501, CouldNotVerifyError),
-        ("InvalidAccessKeyId", 403, PermanentError),
-        ("SignatureDoesNotMatch", 403, PermanentError),
-        ("ExpiredToken", 400, PermanentError),
+        ("InvalidAccessKeyId", 403, CredentialsRefusedError),
+        ("SignatureDoesNotMatch", 403, CredentialsRefusedError),
+        ("ExpiredToken", 400, CredentialsRefusedError),
         ("NoSuchBucket", 404, PermanentError),
         ("SlowDown", 503, TransientError),
         ("InternalError", 500, TransientError),
@@ -114,7 +121,7 @@ def test_each_refusal_of_a_read_has_its_meaning(
         ("PreconditionFailed", 412, ConflictError),
         ("412", 412, ConflictError),
         ("ConditionalRequestConflict", 409, ConflictError),
-        ("InvalidAccessKeyId", 403, PermanentError),
+        ("InvalidAccessKeyId", 403, CredentialsRefusedError),
         ("NoSuchBucket", 404, PermanentError),
         ("SlowDown", 503, TransientError),
         ("NotImplemented", 501, CouldNotVerifyError),

@@ -24,7 +24,7 @@ from raxx_bcp.clients.s3_settings import (
     PublicAccessBlock,
     VersioningState,
 )
-from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError
+from raxx_bcp.errors import BcpError, CouldNotVerifyError, CredentialsRefusedError, PermanentError, TransientError
 from raxx_bcp_tests.clients.leaks import everything_shown
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ READS: dict[str, Callable[[BucketSettings], object]] = {
         ("AccessDenied", 403, CouldNotVerifyError),
         ("NotImplemented", 501, CouldNotVerifyError),
         ("SomethingNew", 501, CouldNotVerifyError),
-        ("InvalidAccessKeyId", 403, PermanentError),
+        ("InvalidAccessKeyId", 403, CredentialsRefusedError),
         ("NoSuchBucket", 404, PermanentError),
         ("SlowDown", 503, TransientError),
     ],
