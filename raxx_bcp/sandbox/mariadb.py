@@ -141,7 +141,14 @@ class MariadbServer:
         stop_leftover(self.directory, self._clock)
         prepare(self.directory, binaries=self.binaries, cache=self._cache)
         _make_socket_directory(self.socket.parent)
-        own = (f"--datadir={self.data}", f"--socket={self.socket}", f"--pid-file={_pid_file(self.directory)}")
+        own = (
+            f"--datadir={self.data}",
+            f"--socket={self.socket}",
+            f"--pid-file={_pid_file(self.directory)}",
+            # A server that starts deletes every `#sql` file of its temporary folder. In one that is shared these are
+            # another server's open tables: its queries then fail, or it crashes.
+            f"--tmpdir={self.socket.parent}",
+        )
         with (self.directory / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self.binaries.server, "--no-defaults", *self.binaries.server_options(), *own, *_SETTINGS],

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -168,14 +169,16 @@ def _template(programs: MariadbBinaries, cache: Path) -> Path:
 
 def _install_db(programs: MariadbBinaries, data: Path) -> None:
     options = ["--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-log-file-size=16M"]
-    done = subprocess.run(
-        [programs.install_db, "--no-defaults", *programs.server_options(), f"--datadir={data}", *options],
-        env=programs.environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=_INSTALL_SECONDS,
-        check=False,
-    )
+    # A temporary folder of its own: in a shared one it would delete the temporary tables of running servers.
+    with tempfile.TemporaryDirectory(prefix="raxx-my-install-") as temporary:
+        done = subprocess.run(
+            [programs.install_db, "--no-defaults", *programs.server_options(), f"--datadir={data}", *options],
+            env={**programs.environment(), "TMPDIR": temporary},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_INSTALL_SECONDS,
+            check=False,
+        )
     if done.returncode != 0:
         raise PermanentError(
             f"mariadb-install-db of MariaDB {programs.version} failed in {data.parent} (exit {done.returncode}).",

@@ -100,6 +100,24 @@ class TestTheServer:
         assert not socket.parent.exists()
         assert not running(directory)
 
+    def test_its_temporary_tables_are_in_a_folder_of_its_own(self, server: MariadbServer) -> None:
+        ((folder,),) = server.sql("SELECT @@tmpdir")
+        assert Path(folder) == server.socket.parent
+        assert stat.S_IMODE(Path(folder).stat().st_mode) == 0o700
+
+    def test_neither_a_start_nor_an_installation_deletes_another_servers_temporary_tables(
+        self, directory: Path, programs: MariadbBinaries, tmp_path: Path
+    ) -> None:
+        """MariaDB removes every ``#sql`` file of its temporary folder when it starts, whose ever it is."""
+        others = Path(f"/tmp/#sql-temptable-raxx-{os.getpid()}-0-0.MAI")
+        others.write_bytes(b"another server's")
+        try:
+            with MariadbServer(directory, binaries=programs, cache=tmp_path / "cache") as started:
+                assert started.sql("SELECT 1") == [["1"]]
+                assert others.exists()
+        finally:
+            others.unlink(missing_ok=True)
+
     def test_it_speaks_utf8_and_utc(self, server: MariadbServer) -> None:
         assert server.sql("SELECT '🚣', @@time_zone, @@collation_server, @@version LIKE '%MariaDB%'") == [
             ["🚣", "+00:00", "utf8mb4_unicode_ci", "1"]

@@ -141,10 +141,7 @@ def upload(client: S3Client, bucket: str, prefix: str, day: date, dumped: DumpSe
 
 @contextlib.contextmanager
 def _no_writes(server: MariadbServer, database: str) -> Iterator[None]:
-    """Hold a read lock of every table in a session of its own.
-
-    Not ``FLUSH TABLES WITH READ LOCK``: MariaDB 10.11.19 crashed on that now and then, right after a load.
-    """
+    """Hold a read lock of every table in a session of its own."""
     listed = f"SELECT table_name FROM information_schema.tables WHERE table_schema = '{database}'"  # noqa: S608 - our own name
     names = [f"`{database}`.`{name}` READ" for (name,) in server.sql(f"{listed} AND table_type = 'BASE TABLE'")]
     lock = f"LOCK TABLES {', '.join(names)};\n" if names else ""
