@@ -127,6 +127,7 @@ def test_doctor_is_content_with_a_healthy_raxx(healthy: dict[str, str]) -> None:
     [
         ("vault-role-weakened", "project raxx-payments", "FAIL", "Viewer"),
         ("vault-partial-permission", "project raxx-ops", "FAIL", "one-folder-only"),
+        ("vault-deny-privilege", "project raxx-payments", "FAIL", "remove the privilege no-production-secrets"),
         ("vault-project-left", "projects not seen", "FAIL", "raxx-payments"),
         ("vault-login-refused", "vault", "FAIL", "client secret"),
         ("key-expired", "operator key", "FAIL", "quick-set-expire"),

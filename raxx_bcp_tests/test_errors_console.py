@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from raxx_bcp.checks import Check, Status, worst
 from raxx_bcp.clients.gpg import DecryptionFailedError, EncryptionFailedError, KeyRefusedError
-from raxx_bcp.clients.infisical import DeniedError, LoginRefusedError
+from raxx_bcp.clients.infisical_errors import DeniedError, LoginRefusedError
 from raxx_bcp.clients.s3 import ConflictError, ObjectAbsentError
 from raxx_bcp.console import emit, exit_codes, json_option, progress
 from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError, UsageError

@@ -6,14 +6,12 @@ throwaway apps only, known by the beginning of their names; ``capture`` alone wr
 
 from __future__ import annotations
 
-import contextlib
 import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
-import msgspec
 from pydantic import SecretStr
 
 from raxx_bcp.clients.heroku_errors import AbsentError, NameTakenError, not_the_api, refusal, write_refusal
@@ -348,10 +346,10 @@ class Heroku:
 
 
 def _decoded(answer: Answer, kind: type[T], action: str) -> T:
-    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
-        return msgspec.json.decode(answer.body, type=kind)
-    # Raised here and not while the decoder's exception is handled: that one can hold the answer's bytes.
-    raise not_the_api(answer, action)
+    decoded = answer.decoded(kind)
+    if decoded is None:
+        raise not_the_api(answer, action)
+    return decoded
 
 
 def _segment(name: str) -> str:

@@ -96,10 +96,7 @@ def _invalid(message: str, failed: str, throwaway_prefix: str) -> BcpError:
 
 
 def _problem(answer: Answer) -> _Problem:
-    try:
-        return msgspec.json.decode(answer.body, type=_Problem)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _Problem()
+    return answer.decoded(_Problem) or _Problem()
 
 
 def _said(problem: _Problem) -> str:

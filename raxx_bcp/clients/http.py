@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,6 +17,7 @@ from raxx_bcp.errors import PermanentError, TransientError, UsageError
 if TYPE_CHECKING:
     import requests  # at run time imported on first use: Dagster loads this module long before it sends anything
 
+T = TypeVar("T")
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 LONGEST_WAIT_SECONDS: Final = 120.0
 _RETRIED_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
@@ -44,12 +45,20 @@ class Answer:
     def ok(self) -> bool:
         return 200 <= self.status < 300
 
+    def decoded(self, kind: type[T]) -> T | None:
+        """The body as ``kind``, or None when it is anything else: HTML, cut off, no UTF-8.
+
+        The decoder's exceptions end here, for every client: they can hold the body's bytes, a secret's among them,
+        and would travel on inside whatever is raised while they are handled.
+        """
+        try:
+            return msgspec.json.decode(self.body, type=kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+
     def error(self) -> _ErrorBody:
         """The ``{message, error}`` of an error answer; empty for any other body, such as HTML."""
-        try:
-            return msgspec.json.decode(self.body, type=_ErrorBody)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return _ErrorBody()
+        return self.decoded(_ErrorBody) or _ErrorBody()
 
 
 class _BusyError(TransientError):

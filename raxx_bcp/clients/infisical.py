@@ -18,7 +18,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from raxx_bcp.clients.http import Answer, Door
-from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError
+from raxx_bcp.clients.infisical_errors import login_refusal, not_the_api, refusal
+from raxx_bcp.errors import PermanentError, TransientError
 
 HIDDEN_VALUE: Final = "<hidden-by-infisical>"
 FULL_READ_ROLES: Final = frozenset({"viewer", "member", "admin"})
@@ -26,14 +27,6 @@ FULL_READ_ROLES: Final = frozenset({"viewer", "member", "admin"})
 PROJECT_KIND: Final = "secret-manager"  # the other kinds hold certificates and the like, no secrets
 
 T = TypeVar("T")
-
-
-class LoginRefusedError(PermanentError):
-    """The vault refused the login. Never retried: three failures lock the identity for five minutes."""
-
-
-class DeniedError(CouldNotVerifyError):
-    """The identity is logged in and may not read this."""
 
 
 @dataclass(frozen=True)
@@ -335,15 +328,11 @@ class Infisical:
     def _read(self, route: str, kind: type[T], /, **params: str) -> T:
         answer = self._authorized(lambda headers: self._door.send("GET", route, params=params, headers=headers))
         if not answer.ok:
-            raise _refusal(answer, route)
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
-            return msgspec.json.decode(answer.body, type=kind)
-        # Raised here and not while the decoder's exception is handled: that one can hold the body's bytes.
-        raise PermanentError(
-            f"The vault answered GET {route} with {answer.status} and a body that is not the API's "
-            f"({len(answer.body)} bytes of {answer.content_type or 'unknown type'}).",
-            "Look for a proxy or an error page in between; nothing of this answer was stored.",
-        )
+            raise refusal(answer, route)
+        decoded = answer.decoded(kind)
+        if decoded is None:
+            raise not_the_api(answer, f"GET {route}")
+        return decoded
 
     def _authorized(self, send: Callable[[dict[str, str]], Answer]) -> Answer:
         """Send with the token; when it has expired, log in again, once, and send again. It did nothing then."""
@@ -362,9 +351,9 @@ class Infisical:
             # Busy is safe to try again; a refusal (401) is not and never is.
             answer = self._door.send("POST", "/api/v1/auth/universal-auth/login", json=credentials, retry=True)
             if answer.status in (401, 403):
-                raise _login_refusal(answer, self.url, self._login_variables)
+                raise login_refusal(answer, self.url, self._login_variables)
             if not answer.ok:
-                raise _refusal(answer, "/api/v1/auth/universal-auth/login")
+                raise refusal(answer, "/api/v1/auth/universal-auth/login")
             with contextlib.suppress(msgspec.MsgspecError, ValueError):
                 self._token = msgspec.json.decode(answer.body, type=_Login).access_token
                 self._identity = _identity(self._token)
@@ -390,34 +379,3 @@ def _identity(token: str) -> Identity:
     padded = payload + "=" * (-len(payload) % 4)
     fields = msgspec.json.decode(base64.urlsafe_b64decode(padded), type=_TokenPayload)
     return Identity(fields.identity_id, fields.org_id)
-
-
-def _login_refusal(answer: Answer, url: str, variables: str) -> LoginRefusedError:
-    if "locked" in str(answer.error().message):
-        return LoginRefusedError(
-            f"The vault at {url} has locked this machine identity after failed logins.",
-            f"Wait five minutes, correct {variables}_SECRET, then try once; another failure locks it again.",
-        )
-    return LoginRefusedError(
-        f"The vault at {url} refused the machine identity's login ({answer.status}).",
-        "The client id or secret is wrong, revoked, expired or used up: create a new client secret in Infisical "
-        f"(Organization > Access Control > Identities > Universal Auth) and set {variables}_ID and _SECRET.",
-    )
-
-
-def _refusal(answer: Answer, path: str) -> BcpError:
-    error = answer.error()
-    if answer.status == 403:
-        return DeniedError(
-            f"The vault denies this machine identity GET {path} ({error.error or 'Forbidden'}).",
-            "Give the identity the role Viewer in that project (Project > Access Control > Machine Identities).",
-        )
-    if answer.status == 404 and error.reqId is None and "Route" in str(error.message):
-        return PermanentError(
-            f"The vault has no route {path}: the server is too old for this exporter, or the URL is not an Infisical.",
-            "Upgrade Infisical to a version with API v4, or correct INFISICAL_URL.",
-        )
-    return PermanentError(
-        f"The vault answered {path} with {answer.status} ({error.error or answer.content_type or 'no reason given'}).",
-        "Look at the vault's log for that request; nothing of this answer was stored.",
-    )

@@ -6,7 +6,6 @@ refused to look at (429) is sent again. The caller reads what is there and goes 
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
@@ -14,7 +13,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from raxx_bcp.clients.http import Answer
-from raxx_bcp.clients.infisical import DeniedError, Environment, Infisical, Project, Tag
+from raxx_bcp.clients.infisical import Environment, Infisical, Project, Tag
+from raxx_bcp.clients.infisical_errors import DeniedError, not_the_api
 from raxx_bcp.errors import BcpError, PermanentError, TransientError
 
 BODY_LIMIT_BYTES: Final = 1_000_000
@@ -232,14 +232,10 @@ def _is_missing_route(answer: Answer) -> bool:
 
 
 def _decoded(answer: Answer, kind: type[T], method: str, route: str) -> T:
-    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
-        return msgspec.json.decode(answer.body, type=kind)
-    # Raised here and not while the decoder's exception is handled: that one can hold the answer's bytes.
-    raise PermanentError(
-        f"The vault answered {method} {route} with {answer.status} and a body that is not the API's "
-        f"({len(answer.body)} bytes of {answer.content_type or 'unknown type'}).",
-        "Look for a proxy in between, or check that the address is an Infisical's own.",
-    )
+    decoded = answer.decoded(kind)
+    if decoded is None:
+        raise not_the_api(answer, f"{method} {route}")
+    return decoded
 
 
 def _refusal(answer: Answer, method: str, route: str) -> BcpError:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from raxx_bcp.clients.infisical import Infisical, LoginRefusedError
+from raxx_bcp.clients.infisical import Infisical
+from raxx_bcp.clients.infisical_errors import LoginRefusedError
 from raxx_bcp.clients.infisical_writer import InfisicalWriter
 from raxx_bcp.clients.instances import Instances
 from raxx_bcp.clients.lightsail import AVAILABLE, ERROR, InstanceSnapshot, Snapshots

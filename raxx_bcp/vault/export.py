@@ -15,7 +15,8 @@ import msgspec
 
 from raxx_bcp.checks import Check, Status, worst
 from raxx_bcp.clients.gpg import Ciphertext, Keyring, PublicKey, keyring
-from raxx_bcp.clients.infisical import DeniedError, Infisical, OrgProject
+from raxx_bcp.clients.infisical import Infisical, OrgProject
+from raxx_bcp.clients.infisical_errors import DeniedError
 from raxx_bcp.clients.s3 import Bucket, Receipt
 from raxx_bcp.clock import Clock, utc_now
 from raxx_bcp.errors import CouldNotVerifyError, PermanentError

@@ -14,7 +14,6 @@ import msgspec
 
 from raxx_bcp.clients.infisical import (
     HIDDEN_VALUE,
-    DeniedError,
     Environment,
     Folder,
     Infisical,
@@ -24,6 +23,7 @@ from raxx_bcp.clients.infisical import (
     SecretImport,
     Tag,
 )
+from raxx_bcp.clients.infisical_errors import DeniedError
 from raxx_bcp.errors import PermanentError
 from raxx_bcp.vault.survey import EnvironmentSurvey, FolderSurvey, Membership, ProjectSurvey, Survey
 

@@ -10,7 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
-from raxx_bcp.clients.infisical import DeniedError, Infisical, LoginRefusedError
+from raxx_bcp.clients.infisical import Infisical
+from raxx_bcp.clients.infisical_errors import DeniedError, LoginRefusedError
 from raxx_bcp.errors import BcpError, PermanentError, TransientError, UsageError
 from raxx_bcp.sandbox.infisical.identities import Login
 from raxx_bcp.sandbox.infisical.seed import raxx_world

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
-from raxx_bcp.clients.infisical import DeniedError
+from raxx_bcp.clients.infisical_errors import DeniedError
 from raxx_bcp.clients.infisical_writer import InfisicalWriter, NewSecret, NewTag, TooOldError
 from raxx_bcp.errors import PermanentError, TransientError
 from raxx_bcp_tests.clients.leaks import everything_shown

@@ -11,7 +11,7 @@ import pytest
 
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.clients.gpg import KeyRefusedError
-from raxx_bcp.clients.infisical import LoginRefusedError
+from raxx_bcp.clients.infisical_errors import LoginRefusedError
 from raxx_bcp.clients.s3 import Bucket, ConflictError, Versioning
 from raxx_bcp.errors import BcpError, PermanentError, TransientError
 from raxx_bcp.policy import Policy, SecondCopy

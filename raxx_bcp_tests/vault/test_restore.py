@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from raxx_bcp.clients.infisical import DeniedError, LoginRefusedError
+from raxx_bcp.clients.infisical_errors import DeniedError, LoginRefusedError
 from raxx_bcp.clients.infisical_writer import BODY_LIMIT_BYTES, InfisicalWriter, TooOldError
 from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError, UsageError
 from raxx_bcp.sandbox.infisical.identities import Login, add_identities

@@ -204,6 +204,7 @@ def own_privileges(call: Call) -> Json:
     membership = call.view.membership(project, member.actor) if member else None
     if membership is None:
         raise not_found(f"Failed to find identity with id {identity}")
+    # Those without a slug are the rules of a custom role, which the world keeps in the same place.
     return {"privileges": [one for one in membership.privileges if "slug" in one]}
 
 
