@@ -138,7 +138,9 @@ def inventory_asset(policy: VaultExport) -> dg.AssetsDefinition:
 
 
 _CHECK_DESCRIPTIONS: Final = {
-    "completeness": "Every project joined, a role that sees everything, no privilege that denies, no hidden value, no silent folder.",
+    "completeness": (
+        "Every project joined, a role that sees all, no privilege that denies, no hidden value, no silent folder."
+    ),
     "shrink": "Not fewer secrets than the last good export, beyond the policy's threshold.",
     "recipients": "Readable by exactly the operator's encryption key.",
     "key_expiry": "The operator's key lasts: warned 60, 30 and 7 days before.",
