@@ -133,14 +133,19 @@ class Role(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class PrivilegeRule(msgspec.Struct, frozen=True):
-    """One permission of an additional privilege. ``inverted`` denies what a role allows."""
+    """One permission of an additional privilege. ``inverted`` denies what a role allows.
 
-    subject: str | list[str]
+    The vendor's own schema (``UnpackedPermissionSchema``) makes the subject optional.
+    """
+
+    subject: str | list[str] | None = None
     inverted: bool | None = None
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """What the rule is about, such as ``secrets`` or ``secret-folders``."""
+        """What the rule is about, such as ``secrets`` or ``secret-folders``; ``all`` where it names nothing."""
+        if self.subject is None:
+            return ("all",)
         return (self.subject,) if isinstance(self.subject, str) else tuple(self.subject)
 
 

@@ -132,6 +132,22 @@ def test_secrets_that_a_privilege_hides_are_missed_by_nothing_but_the_privilege(
     assert "In raxx-ops the additional privilege hide-some denies the identity secrets" in findings[0]
 
 
+def test_a_rule_that_names_no_subject_denies_everything_and_one_that_allows_is_read(vault: WatchedVault) -> None:
+    """The vendor's schema makes ``subject`` optional: such a rule is neither damage nor harmless."""
+    deny(vault, OPS, {})
+    project = vault.world.project_by_slug(OPS)
+    assert project is not None
+    assert vault.world.exporter_id is not None
+    (privilege,) = project.members[vault.world.exporter_id].privileges
+    privilege["permissions"] = [{"action": ["read"], "inverted": True}]
+    with vault.client() as client:
+        (finding,) = gate.membership_findings(walk.memberships(client), None, VaultExport())
+    assert "the additional privilege hide-some denies the identity all" in finding.detail
+    privilege["permissions"] = [{"action": ["read"]}]
+    with vault.client() as client:
+        assert gate.membership_findings(walk.memberships(client), None, VaultExport()) == []
+
+
 @pytest.mark.parametrize("route", [SECRETS, "/api/v2/folders", "/api/v1/projects"])
 def test_bytes_that_are_no_utf_8_end_in_one_sentence_that_holds_none_of_them(vault: WatchedVault, route: str) -> None:
     planted = b"planted-secret-\xff-value"

@@ -129,10 +129,10 @@ def rules_of_role(role: str) -> list[Rule]:
 
 
 def rule_from_json(stored: Mapping[str, Any]) -> Rule:
-    """A rule of an additional privilege, as it was posted (capture 50)."""
+    """A rule of an additional privilege, as it was posted (capture 50). Without a subject it is about any."""
     action = stored["action"]
     return Rule(
-        subject=stored["subject"],
+        subject=stored.get("subject", ANY),
         actions=frozenset([action] if isinstance(action, str) else action),
         conditions=stored.get("conditions") or {},
         inverted=bool(stored.get("inverted")),
