@@ -139,11 +139,11 @@ def test_a_rule_that_names_no_subject_denies_everything_and_one_that_allows_is_r
     assert project is not None
     assert vault.world.exporter_id is not None
     (privilege,) = project.members[vault.world.exporter_id].privileges
-    privilege["permissions"] = [{"action": ["read"], "inverted": True}]
+    privilege["permissions"] = [{"action": ["readValue"], "inverted": True}]
     with vault.client() as client:
         (finding,) = gate.membership_findings(walk.memberships(client), None, VaultExport())
     assert "the additional privilege hide-some denies the identity all" in finding.detail
-    privilege["permissions"] = [{"action": ["read"]}]
+    privilege["permissions"] = [{"action": ["readValue"]}]
     with vault.client() as client:
         assert gate.membership_findings(walk.memberships(client), None, VaultExport()) == []
 
