@@ -8,12 +8,12 @@ from raxx_bcp.dagster_terms import SCHEDULED_TAG
 from raxx_bcp.drills.clock import RESTORED_RECENTLY
 from raxx_bcp.drills.kinds import DRILLS, KINDS, Kind
 from raxx_bcp.drills.sweeping import drill_sweeper
+from raxx_bcp.drills.timetable import HOUR_UTC, MONTHLY_SCHEDULE, day_of_month, described, schedule_name
 from raxx_bcp.policy import Policy
 from raxx_bcp.snapshots.assets import apply_vault_snapshot_addon
 from raxx_bcp.state_bucket.assets import enable_state_bucket_versioning
 
 DAILY_LOOKS = ("vault_export_inventory", "snapshot_inventory", "state_bucket_posture", "drill_evidence")
-_FIRST_DRILL_DAY = 2
 
 daily_vault_export = dg.define_asset_job(
     "daily_vault_export",
@@ -28,7 +28,13 @@ daily_vault_snapshot = dg.define_asset_job(
 daily_inventory = dg.define_asset_job(
     "daily_inventory",
     selection=dg.AssetSelection.assets(*DAILY_LOOKS)
-    | dg.AssetSelection.checks(*(dg.AssetCheckKey(dg.AssetKey(drill), RESTORED_RECENTLY) for drill in DRILLS)),
+    | dg.AssetSelection.checks(
+        *(
+            dg.AssetCheckKey(dg.AssetKey(drill), check)
+            for drill in DRILLS
+            for check in (RESTORED_RECENTLY, MONTHLY_SCHEDULE)
+        )
+    ),
     description="What the buckets and Lightsail really hold and how they are set up: gaps, costs, versions, posture.",
 )
 drill_jobs = [
@@ -65,14 +71,14 @@ OP_JOBS = [apply_vault_snapshot_addon, enable_state_bucket_versioning, drill_swe
 
 
 def schedules(policy: Policy) -> list[dg.ScheduleDefinition]:
-    """Every schedule, running by default."""
+    """Every schedule, running by default; of the drills those that the policy names."""
     return [
         _of_the_day(daily_vault_snapshot.name, policy.vault_snapshot.schedule_utc, "D1"),
         _of_the_day(daily_vault_export.name, policy.vault_export.schedule_utc, "D3"),
         _plain("daily_inventory_schedule", daily_inventory.name, "30 7 * * *"),
         _plain("freshness_sentinel_schedule", freshness_sentinel.name, "2 * * * *"),
         _plain("drill_sweeper_schedule", drill_sweeper.name, "12 * * * *"),
-        *(_monthly_drill(kind, _FIRST_DRILL_DAY + day) for day, kind in enumerate(KINDS)),
+        *(_monthly_drill(kind, policy) for kind in KINDS),
     ]
 
 
@@ -95,18 +101,28 @@ def _of_the_day(job_name: str, at_utc: str, decision: str) -> dg.ScheduleDefinit
     return schedule
 
 
-def _monthly_drill(kind: Kind, day: int) -> dg.ScheduleDefinition:
-    """Off until a person trusts it: a drill makes things that cost money. One drill a day, from the second on."""
+def _monthly_drill(kind: Kind, policy: Policy) -> dg.ScheduleDefinition:
+    """On where the policy names the drill: a drill makes things that cost money, so not before a person trusts it.
+
+    Switching it on in the UI starts nothing, and the tick says why: the daemon forgets such a switch (dagster 26634),
+    and what runs must not hang on it.
+    """
+    listed = kind.name in policy.drills.scheduled
 
     @dg.schedule(
-        name=f"{kind.job}_schedule",
+        name=schedule_name(kind.name),
         job_name=kind.job,
-        cron_schedule=f"0 9 {day} * *",
+        cron_schedule=f"0 {HOUR_UTC} {day_of_month(kind.name)} * *",
         execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.STOPPED,
-        description=f"D4: on day {day} of each month at 09:00 UTC. Switch it on once the drill is trusted.",
+        default_status=dg.DefaultScheduleStatus.RUNNING if listed else dg.DefaultScheduleStatus.STOPPED,
+        description=f"D4: {described(policy, kind.name)}. The switch here does not decide.",
     )
-    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if not listed:
+            return dg.SkipReason(
+                f"bcp.toml does not name {kind.name} in [drills] scheduled, and a switch here does not decide. "
+                "Write it there, or switch this schedule off."
+            )
         scheduled = context.scheduled_execution_time.astimezone(UTC).isoformat()
         config = {"ops": {kind.asset: {"config": {"operator": "the monthly schedule"}}}}
         return dg.RunRequest(run_key=scheduled, run_config=config, tags={SCHEDULED_TAG: scheduled})

@@ -14,7 +14,7 @@ from raxx_bcp import automation
 from raxx_bcp.alerts.sensors import alert_sensor
 from raxx_bcp.dagster_terms import RAXX_KEY
 from raxx_bcp.drills import assets as drills
-from raxx_bcp.drills import kinds
+from raxx_bcp.drills import kinds, schedule_checks
 from raxx_bcp.evidence.assets import drill_evidence_asset
 from raxx_bcp.evidence.sensors import evidence_sensor
 from raxx_bcp.policy import Policy, load_policy
@@ -47,6 +47,7 @@ def build_defs(policy: Policy | None = None, resource_overrides: Mapping[str, An
             vault.today_is_there(policy.vault_export),
             snapshots.snapshot_is_there(policy.vault_snapshot),
             drills.restored_recently_checks(policy),
+            schedule_checks.monthly_schedule_checks(policy),
         ],
         jobs=[*automation.ASSET_JOBS, *automation.OP_JOBS],
         schedules=automation.schedules(policy),

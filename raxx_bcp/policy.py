@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from raxx_bcp.drill_names import drill_name
 from raxx_bcp.errors import UsageError
 from raxx_bcp.policy_source import complain, environment_overrides
 
@@ -284,6 +285,20 @@ class HerokuPostgres(Section):
     """After this time the sweeper deletes what a drill left behind."""
 
 
+def _once_each(names: tuple[str, ...]) -> tuple[str, ...]:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise ValueError(f"{twice.replace('_', '-')} stands there twice")
+    return names
+
+
+class Drills(Section):
+    """D4: what the clock starts. Every drill can be started by a person whatever stands here."""
+
+    scheduled: Annotated[tuple[Annotated[str, AfterValidator(drill_name)], ...], AfterValidator(_once_each)] = ()
+    """Drills that run each month, with ``-`` or ``_``. Empty until a person trusts one: a drill makes things."""
+
+
 class Evidence(Section):
     """D4: the record of restores that worked, and when a BCP card may close on it."""
 
@@ -315,6 +330,7 @@ class Policy(Section):
     throwaway_instances: ThrowawayInstances = ThrowawayInstances()
     vault_drill: VaultDrill = VaultDrill()
     state_recovery: StateRecovery = StateRecovery()
+    drills: Drills = Drills()
     evidence: Evidence = Evidence()
     alerts: Alerts = Alerts()
 

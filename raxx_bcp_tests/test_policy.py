@@ -158,6 +158,15 @@ def test_variables_of_other_purposes_are_no_overrides(written: Path) -> None:
         ('[vault_export]\nprefix = "/vault-exports/"', 2, "vault_export.prefix", "no leading slash"),
         ('[vault_export]\nprefix = "vault-exports"', 2, "vault_export.prefix", "ends in one"),
         ("[vault_export]\nkey_warning_days = [7, 30]", 1, "vault_export", "key_warning_days must go down"),
+        ('[drills]\nscheduled = ["heroku-postgress"]', 2, "drills.scheduled", "did you mean heroku-postgres?"),
+        ('[drills]\nscheduled = ["oracle"]', 2, "drills.scheduled", "known are heroku-postgres, freescout-snapshot"),
+        (
+            '[drills]\nscheduled = ["vault_export", "vault-export"]',
+            2,
+            "drills.scheduled",
+            "vault-export stands there twice",
+        ),
+        ('[drills]\nscheduled = "heroku-postgres"', 2, "drills.scheduled", "tuple"),
         ('[state_bucket]\nname = "Not A Bucket"', 2, "state_bucket.name", "match pattern"),
         ('[alerts]\nslack_channel = "#ops"', 2, "alerts.slack_channel", "match pattern"),
         ('[alerts]\nui_url = "http://raxx.example/"', 2, "alerts.ui_url", "match pattern"),
@@ -171,6 +180,14 @@ def test_a_refusal_names_file_line_key_and_reason(written: Path, text: str, line
     assert f"{written}, line {line}: {key}: " in said
     assert reason in said
     assert "more after this one" not in said
+
+
+def test_a_scheduled_drill_is_named_with_either_kind_of_line(written: Path) -> None:
+    text = '[drills]\nscheduled = ["heroku-postgres", "state_recovery"]'
+    assert load(written, text).drills.scheduled == ("heroku_postgres", "state_recovery")
+    environ = {"RAXX_BCP_DRILLS__SCHEDULED": '["freescout-dump"]'}
+    assert load(written, text, environ).drills.scheduled == ("freescout_dump",)
+    assert load(written, "").drills.scheduled == (), "off until a person trusts one"
 
 
 def test_healthy_neighbours_of_the_refused_values_are_accepted(written: Path) -> None:

@@ -12,6 +12,7 @@ from raxx_bcp.drills.clock import RESTORED_RECENTLY, restored_recently
 from raxx_bcp.drills.kinds import DRILLS, KINDS, DrillConfig, Kind
 from raxx_bcp.drills.showing import PASSED, drill_results
 from raxx_bcp.drills.starts import Asked
+from raxx_bcp.drills.timetable import described
 from raxx_bcp.errors import BcpError
 from raxx_bcp.policy import Policy
 from raxx_bcp.resources import Raxx
@@ -60,8 +61,9 @@ def _drill_asset(kind: Kind, policy: Policy) -> dg.AssetsDefinition:
         ],
         description=(
             f"D4: {kind.title(policy)}; the result is an evidence row. Started by a person: press *Materialize* and "
-            "say who you are."
+            f"say who you are. Each month by the clock: {described(policy, kind.name)}."
         ),
+        metadata={"monthly_schedule": described(policy, kind.name)},
     )
     def drill(  # type: ignore[no-untyped-def]  # Dagster refuses a generator's annotation beside check specs
         context: dg.AssetExecutionContext,

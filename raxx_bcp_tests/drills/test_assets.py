@@ -181,15 +181,6 @@ def test_the_sweeper_fails_when_it_cannot_see(
     assert "could not finish" in failure_text(result)
 
 
-def test_the_monthly_schedule_is_off_and_says_who_it_is() -> None:
-    schedule = build_defs().resolve_schedule_def("drill_heroku_postgres_schedule")
-    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
-    due = datetime(2031, 3, 2, 9, 0, tzinfo=UTC)
-    data = schedule.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=due))
-    (request,) = data.run_requests or []
-    assert "operator" in request.run_config["ops"]["heroku_postgres_drill"]["config"]
-
-
 def test_the_evidence_is_looked_at_again_after_each_drill_once(policy: Policy, instance: dg.DagsterInstance) -> None:
     sensor = build_defs(policy).resolve_sensor_def("refresh_evidence")
     result = drill(policy, instance)
