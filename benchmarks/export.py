@@ -61,7 +61,7 @@ def export_in_phases(url: str, key: bytes, fingerprint: str) -> tuple[int, float
             joined = walk.memberships(vault)
             gate.refuse_if(gate.membership_findings(joined, None, policy))
             survey = walk.survey(vault, joined, concurrency=policy.concurrency, progress=lambda _message: None)
-        gate.refuse_if(gate.content_findings(survey, policy))
+        gate.refuse_if(gate.content_findings(survey))
         read = time.perf_counter() - started
         reader = PieceReader(pieces(survey, "2026-01-01", NOW, NOW))
         ring.encrypt(reader)

@@ -116,7 +116,7 @@ class VaultExport(Section):
     shrink_threshold_ratio: Ratio = 0.1
     """Refuse an export with fewer secrets than the last good one by more than this share."""
     known_empty_folders: tuple[str, ...] = ()
-    """``project/environment/path`` of folders that once had secrets and are rightly empty now."""
+    """``project/environment/path`` of folders that once had secrets, are rightly empty, and need no warning."""
     concurrency: Annotated[int, Field(ge=1, le=16)] = 4
     """Requests to the vault in flight at once."""
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 120.0

@@ -50,6 +50,23 @@ def test_nothing_exported_yet_is_a_failure_of_list_and_verify(environ: dict[str,
     assert _json(environ, "vault", "verify", code=1)["ok"] is False
 
 
+def test_an_emptied_folder_is_accepted_by_the_command_that_the_refusal_names(
+    environ: dict[str, str], breakable_sandbox: Sandbox
+) -> None:
+    _json(environ, "vault", "export")
+    breakable_sandbox.break_("vault-folder-silent")
+    refused = run(environ, "vault", "export")
+    assert refused.returncode == 1
+    assert "--accept-emptied raxx-ops/dev/backups" in refused.stderr
+    accepted = _json(environ, "vault", "export", "--accept-emptied", "raxx-ops/dev/backups")
+    assert (accepted["ok"], accepted["status"]) == (True, "WARN")
+    assert accepted["accepted_emptied_folders"] == ["raxx-ops/dev/backups"]
+    warned = run(environ, "vault", "export")
+    assert warned.returncode == 0
+    assert "raxx-ops/dev/backups had secrets at some time and shows none" in warned.stdout
+    assert run(environ, "vault", "export", "--accept-emptied", "raxx-ops").returncode == 2
+
+
 def test_a_refusal_is_one_sentence_and_a_remedy(environ: dict[str, str], breakable_sandbox: Sandbox) -> None:
     breakable_sandbox.break_("vault-project-left")
     done = run(environ, "vault", "export")

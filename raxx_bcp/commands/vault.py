@@ -33,9 +33,15 @@ vault.add_command(vault_restore.diff_command)
 
 @vault.command("export")
 @click.option("--accept-shrink", metavar="WHY", default="", help="Accept fewer secrets than before; put on record.")
+@click.option(
+    "--accept-emptied",
+    metavar="PROJECT/ENV/PATH",
+    multiple=True,
+    help="Accept that this folder was emptied on purpose; put on record. May be given several times.",
+)
 @json_option
 @exit_codes
-def export_command(*, accept_shrink: str, as_json: bool) -> int:
+def export_command(*, accept_shrink: str, accept_emptied: tuple[str, ...], as_json: bool) -> int:
     """Export the vault now, encrypted to the operator's key, and verify what was stored."""
     policy = load_policy()
     operator = operator_key(policy.vault_export.gpg_fingerprint)
@@ -45,6 +51,7 @@ def export_command(*, accept_shrink: str, as_json: bool) -> int:
         policy.vault_export,
         run_day(None, utc_now()),
         accept_shrink=accept_shrink,
+        accept_emptied=accept_emptied,
         progress=progress,
     )
     emit(receipt.as_dict(), _receipt_text(receipt), as_json=as_json)

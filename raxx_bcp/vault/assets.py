@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 import dagster as dg
+from pydantic import Field
 
 from raxx_bcp.dagster_terms import (
     INVENTORY_FRESHNESS,
@@ -37,6 +38,8 @@ class VaultExportConfig(dg.Config):
 
     accept_shrink: str = ""
     """Why fewer secrets than before are right this time; put on record in the manifest."""
+    accept_emptied: list[str] = Field(default=[])
+    """Folders (project/environment/path) that were emptied on purpose; put on record in the manifest."""
 
 
 def vault_export_asset(policy: VaultExport) -> dg.AssetsDefinition:
@@ -86,11 +89,13 @@ def _export(
                 policy,
                 day_of_run(context),
                 accept_shrink=config.accept_shrink,
+                accept_emptied=config.accept_emptied,
                 clock=raxx.clock,
                 progress=context.log.info,
             )
         except ExportRefusedError as refused:
-            yield check_result(refused.checks[0])
+            for check in {check.name: check for check in reversed(refused.checks)}.values():
+                yield check_result(check)
             raise
     yield dg.MaterializeResult(
         metadata=_metadata(receipt, raxx.clock()),
@@ -139,7 +144,7 @@ def inventory_asset(policy: VaultExport) -> dg.AssetsDefinition:
 
 _CHECK_DESCRIPTIONS: Final = {
     "completeness": (
-        "Every project joined, a role that sees all, no privilege that denies, no hidden value, no silent folder."
+        "Every project joined, a role that sees all, no privilege that denies, no hidden value, no folder emptied."
     ),
     "shrink": "Not fewer secrets than the last good export, beyond the policy's threshold.",
     "recipients": "Readable by exactly the operator's encryption key.",
@@ -175,6 +180,10 @@ def _metadata(receipt: ExportReceipt, now: datetime) -> dict[str, dg.MetadataVal
     if manifest.key_expires_utc:
         left = datetime.fromisoformat(manifest.key_expires_utc) - now
         metadata["key_days_left"] = round(left.total_seconds() / 86400, 1)
+    if manifest.emptied_folders:
+        metadata["emptied_folders"] = ", ".join(manifest.emptied_folders)
+    if manifest.accepted_emptied_folders:
+        metadata["accepted_emptied_folders"] = ", ".join(manifest.accepted_emptied_folders)
     if manifest.accepted_shrink_reason:
         metadata["accepted_shrink_reason"] = manifest.accepted_shrink_reason
     return metadata

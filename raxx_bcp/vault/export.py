@@ -6,7 +6,7 @@ stored before the gate is passed, and success is claimed only for what was read 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -24,6 +24,7 @@ from raxx_bcp.policy import VaultExport
 from raxx_bcp.vault import gate, store, walk
 from raxx_bcp.vault import manifest as manifests
 from raxx_bcp.vault.document import PieceReader, pieces
+from raxx_bcp.vault.emptied import EmptiedFolders, emptied_folders, places
 from raxx_bcp.vault.keys import KEY_EXPIRY, OperatorKey, expiry_check
 from raxx_bcp.vault.manifest import CheckRow, Manifest, tool_versions, utc_text
 from raxx_bcp.vault.survey import EnvironmentCount, Survey
@@ -86,6 +87,7 @@ class _Made:
     document_size_bytes: int
     project_count: int
     counts: tuple[EnvironmentCount, ...]
+    folder_secrets: dict[str, int]
     newest_change: str
 
     @property
@@ -100,22 +102,29 @@ def export_vault(
     day: str,
     *,
     accept_shrink: str = "",
+    accept_emptied: Sequence[str] = (),
     clock: Clock = utc_now,
     progress: Progress = lambda _message: None,
 ) -> ExportReceipt:
     """Make and verify the export of ``day`` (``YYYY-MM-DD``, UTC).
 
+    ``accept_shrink`` is why fewer secrets are right this time, ``accept_emptied`` names folders
+    (``project/environment/path``) that were emptied on purpose; both go on record in the manifest.
+
     Raises ``ExportRefusedError`` (the gate), ``KeyRefusedError``, ``EncryptionFailedError``, or whatever
     the clients raise. On any of them nothing of this run counts as an export.
     """
-    started = clock()
+    started, accepted = clock(), places(accept_emptied)
     with keyring(operator.armoured, operator.fingerprint, now=started) as ring:
         expiry = expiry_check(ring.key, policy.key_warning_days, started)
         progress(f"key {ring.key.fingerprint} can encrypt")
         target = store.choose_target(doors.bucket, store.keys_of(policy.prefix, day))
         baseline = _baseline(doors.bucket, policy, day)
-        survey = _read_vault(doors, policy, progress)
-        shrunk = _compare(survey, baseline, policy, accept_shrink)
+        survey, proved = _read_vault(doors, policy, progress)
+        known = None if isinstance(baseline, CouldNotVerifyError) else baseline
+        emptied = emptied_folders(survey, known, proved, policy, accepted)
+        shrunk = _shrunk(survey, baseline, policy, accept_shrink)
+        gate.refuse_if([*emptied.findings(), shrunk])
         made = _encrypt(ring, survey, day, started, clock())
     progress(f"encrypted {made.document_size_bytes} bytes into {len(made.encrypted.data)}")
     receipt = store.store(doors.bucket, target, made.encrypted.data, _metadata(made, ring.key))
@@ -123,8 +132,8 @@ def export_vault(
     readable = store.read_back(doors.bucket, receipt, made.encrypted.recipients)
     if readable.status is Status.FAIL:
         raise PermanentError(readable.detail, readable.remedy)
-    checks = (_complete(made), shrunk, _only_reader(made, ring.key), expiry, readable)
-    manifest = _manifest(receipt, day, made, ring, checks, (started, clock()), accept_shrink)
+    checks = (_complete(made, emptied), shrunk, _only_reader(made, ring.key), expiry, readable)
+    manifest = _manifest(receipt, day, made, ring, checks, (started, clock()), accept_shrink, emptied)
     store.store_manifest(doors.bucket, target.keys.manifest, manifest)
     copied = store.second_copy(
         policy.second_copy, doors.second_bucket, target.keys, made.encrypted.data, manifest, started
@@ -141,14 +150,15 @@ def _baseline(bucket: Bucket, policy: VaultExport, day: str) -> gate.Baseline | 
         return error
 
 
-def _read_vault(doors: ExportDoors, policy: VaultExport, progress: Progress) -> Survey:
+def _read_vault(doors: ExportDoors, policy: VaultExport, progress: Progress) -> tuple[Survey, frozenset[str]]:
+    """What was read, and the projects in which role and privileges prove that this is all."""
     with doors.vault as vault:
         joined = walk.memberships(vault)
         gate.refuse_if(gate.membership_findings(joined, organisation_projects(doors.org_admin), policy))
         progress(f"reading {len(joined)} projects")
         survey = walk.survey(vault, joined, concurrency=policy.concurrency, progress=progress)
-    gate.refuse_if(gate.content_findings(survey, policy))
-    return survey
+    gate.refuse_if(gate.content_findings(survey))
+    return survey, gate.proved_projects(joined)
 
 
 def organisation_projects(org_admin: Infisical | None) -> list[OrgProject] | None:
@@ -165,22 +175,21 @@ def organisation_projects(org_admin: Infisical | None) -> list[OrgProject] | Non
         ) from None
 
 
-def _compare(
+def _shrunk(
     survey: Survey, baseline: gate.Baseline | CouldNotVerifyError | None, policy: VaultExport, accept_shrink: str
 ) -> Check:
     if isinstance(baseline, CouldNotVerifyError):
         return Check(gate.SHRINK, Status.COULD_NOT_VERIFY, f"no comparison: {baseline.what}", baseline.remedy)
     secret_count = sum(row.secrets for row in survey.counts())
-    check = gate.shrink_check(secret_count, baseline, policy.shrink_threshold_ratio, accept_shrink)
-    gate.refuse_if([check])
-    return check
+    return gate.shrink_check(secret_count, baseline, policy.shrink_threshold_ratio, accept_shrink)
 
 
 def _encrypt(ring: Keyring, survey: Survey, day: str, started: datetime, read_until: datetime) -> _Made:
-    counts, newest, project_count = survey.counts(), survey.newest_change, len(survey.projects)
+    counts, folders = survey.counts(), survey.folders_with_secrets()
+    newest, project_count = survey.newest_change, len(survey.projects)
     reader = PieceReader(pieces(survey, day, started, read_until))
     encrypted = ring.encrypt(reader)
-    return _Made(encrypted, reader.size_bytes, project_count, counts, newest)
+    return _Made(encrypted, reader.size_bytes, project_count, counts, folders, newest)
 
 
 def _metadata(made: _Made, key: PublicKey) -> dict[str, str]:
@@ -191,9 +200,8 @@ def _metadata(made: _Made, key: PublicKey) -> dict[str, str]:
     }
 
 
-def _complete(made: _Made) -> Check:
-    seen = f"{made.secret_count} secrets of {made.project_count} projects; no gap found."
-    return Check(gate.COMPLETENESS, Status.PASS, seen)
+def _complete(made: _Made, emptied: EmptiedFolders) -> Check:
+    return emptied.check(f"{made.secret_count} secrets of {made.project_count} projects")
 
 
 def _only_reader(made: _Made, key: PublicKey) -> Check:
@@ -209,6 +217,7 @@ def _manifest(
     checks: tuple[Check, ...],
     span: tuple[datetime, datetime],
     accept_shrink: str,
+    emptied: EmptiedFolders,
 ) -> Manifest:
     expires = ring.key.expires_utc
     return Manifest(
@@ -236,4 +245,7 @@ def _manifest(
         accepted_shrink_reason=accept_shrink,
         checks=tuple(CheckRow(check.name, check.status.value, check.detail) for check in checks),
         tools=tool_versions(ring.gpg_version),
+        folder_secrets=made.folder_secrets,
+        emptied_folders=emptied.places,
+        accepted_emptied_folders=tuple(sorted(emptied.accepted)),
     )

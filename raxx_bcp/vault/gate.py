@@ -8,7 +8,7 @@ list where a second identity may read it, and the last good export.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,6 +45,10 @@ class Baseline:
 
     key: str
     secret_count: int
+    folder_secrets: Mapping[str, int] | None = None
+    """Secrets of each folder that has any, by ``project/environment/path``; None where no export tells."""
+    folders_key: str = ""
+    """The export that tells: older than ``key`` where that one's run was killed before its manifest."""
 
 
 def membership_findings(
@@ -56,6 +60,11 @@ def membership_findings(
     """
     weak = [finding for member in joined for finding in (*weak_role(member), *deny_privileges(member))]
     return unseen_projects(joined, organisation, policy) + weak
+
+
+def proved_projects(joined: Sequence[Membership]) -> frozenset[str]:
+    """Slugs of the projects in which role and privileges prove that the identity sees everything."""
+    return frozenset(member.project.slug for member in joined if not (weak_role(member) or deny_privileges(member)))
 
 
 def unseen_projects(
@@ -113,7 +122,7 @@ def deny_privileges(member: Membership) -> list[Check]:
         ]
     return [
         _fail(
-            f"In {slug} the additional privilege {privilege.slug} denies the identity {_listed(denied)}, and what it "
+            f"In {slug} the additional privilege {privilege.slug} denies the identity {listed(denied)}, and what it "
             "hides is left out silently.",
             f"In Infisical open {slug} (Access Control > Machine Identities), remove the privilege {privilege.slug} "
             "from the exporter's identity, wait a minute, and export again.",
@@ -127,8 +136,8 @@ def _denied_subjects(privilege: Privilege) -> list[str]:
     return sorted({one for rule in privilege.permissions if rule.inverted for one in rule.subjects if one in _DENIABLE})
 
 
-def content_findings(survey: Survey, policy: VaultExport) -> list[Check]:
-    """What is missing from the vault as read. Empty when all is well."""
+def content_findings(survey: Survey) -> list[Check]:
+    """What is missing from the vault as read, whatever it was before. Empty when all is well."""
     counts = survey.counts()
     if not sum(count.secrets for count in counts):
         return [
@@ -141,23 +150,8 @@ def content_findings(survey: Survey, policy: VaultExport) -> list[Check]:
             if environment.hidden_paths:
                 findings.append(
                     _fail(
-                        f"{place} shows hidden values in {_listed(environment.hidden_paths)}.",
+                        f"{place} shows hidden values in {listed(environment.hidden_paths)}.",
                         "Give the identity a role that may read values there, or remove the hiding privilege.",
-                    )
-                )
-            silent = [
-                f"{place}{path}"
-                for path, folder in environment.folders.items()
-                if folder.says_it_has_secrets
-                and not folder.secrets
-                and f"{place}{path}" not in policy.known_empty_folders
-            ]
-            if silent:
-                findings.append(
-                    _fail(
-                        f"{_listed(silent)} had secrets written to and shows none.",
-                        "Give the identity the role Viewer; if the folder was rightly emptied, add it to "
-                        "vault_export.known_empty_folders in bcp.toml.",
                     )
                 )
     return findings
@@ -204,7 +198,8 @@ def _fail(detail: str, remedy: str) -> Check:
     return Check(COMPLETENESS, Status.FAIL, detail, remedy)
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
     return ", ".join(names[:_MOST_NAMED]) + (
         f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     )

@@ -58,6 +58,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         "A logical export. The vendor's own backup is pg_dump plus the ENCRYPTION_KEY; personal overrides, "
         "version history, rotations, users and memberships are not in here."
     )
+    folder_secrets: dict[str, int] | None = None
+    """Secrets of each folder that has any, by ``project/environment/path``; None: written before these counts."""
+    emptied_folders: tuple[str, ...] = ()
+    """Folders that had secrets at some time and showed none."""
+    accepted_emptied_folders: tuple[str, ...] = ()
+    """Those of them in which the export before this one had secrets: a person accepted each by name."""
 
 
 def tool_versions(gpg_version: str) -> dict[str, str]:

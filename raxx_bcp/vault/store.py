@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -27,6 +27,7 @@ READ_BACK: Final = "read_back"
 SECOND_COPY: Final = "second_copy"
 CONTENT_TYPE: Final = "application/pgp-encrypted"
 
+_LOOKED_AT: Final = 14  # exports among which one to compare with is looked for
 _EXPORT_NAME: Final = re.compile(r"(\d{4}-\d\d-\d\d)\.json\.gpg$")
 
 
@@ -80,15 +81,31 @@ def choose_target(bucket: Bucket, keys: ExportKeys) -> Target:
 def last_good(bucket: Bucket, prefix: str, up_to_day: str) -> Baseline | None:
     """The newest export up to ``up_to_day`` whose secret count is known, or None for the very first run.
 
-    Raises ``CouldNotVerifyError`` where the role may not list or look.
+    How many secrets each folder had is in manifests only: the newest one that says so tells, also where the run of the
+    newest export was killed before its own. Raises ``CouldNotVerifyError`` where the role may not list or look.
     """
     days = [(item.key, day) for item in bucket.objects(prefix) if (day := day_of(item.key)) and day <= up_to_day]
-    for key, day in sorted(days, reverse=True)[:14]:
+    newest = [(key, keys_of(prefix, day).manifest) for key, day in sorted(days, reverse=True)[:_LOOKED_AT]]
+    for number, (key, manifest) in enumerate(newest):
         stored = bucket.head(key)
-        count = _secret_count(bucket, stored, keys_of(prefix, day)) if stored else None
+        count = _secret_count(bucket, stored, manifest) if stored else None
         if count:
-            return Baseline(key, count)
+            return Baseline(key, count, *_folders(bucket, newest[number:]))
     return None
+
+
+def _folders(bucket: Bucket, exports: Sequence[tuple[str, str]]) -> tuple[dict[str, int] | None, str]:
+    """The folder counts of the newest of ``exports`` (key and manifest's key) that has them, and its key."""
+    for key, manifest in exports:
+        try:
+            found = manifests.decode(bucket.get(manifest))
+        except ObjectAbsentError:
+            continue
+        except CouldNotVerifyError:
+            return None, ""  # a role that may look but not read: nobody knows
+        if found and found.folder_secrets is not None:
+            return found.folder_secrets, key
+    return None, ""
 
 
 def store(
@@ -179,12 +196,12 @@ def second_copy(
     return Check(SECOND_COPY, checked.status, f"{bucket.name}: {checked.detail}", checked.remedy)
 
 
-def _secret_count(bucket: Bucket, stored: StoredObject, keys: ExportKeys) -> int | None:
+def _secret_count(bucket: Bucket, stored: StoredObject, manifest_key: str) -> int | None:
     written = stored.metadata.get("secret-count", "")
     if written.isdigit():
         return int(written)
     try:
-        manifest = manifests.decode(bucket.get(keys.manifest))
+        manifest = manifests.decode(bucket.get(manifest_key))
     except ObjectAbsentError:
         return None
     return manifest.secret_count if manifest else None

@@ -9,6 +9,11 @@ import msgspec
 from raxx_bcp.clients.infisical import Environment, Identity, Privilege, Project, Role
 
 
+def place_of(project: str, environment: str, path: str) -> str:
+    """``raxx-ops/prod/api`` for the folder ``/api``; ``raxx-ops/prod/`` for the root."""
+    return f"{project}/{environment}{path}"
+
+
 @dataclass
 class FolderSurvey:
     """One folder as read. ``raw`` is None for the root, which the API never lists.
@@ -93,6 +98,16 @@ class Survey:
             for project in self.projects
             for environment in project.environments
         )
+
+    def folders_with_secrets(self) -> dict[str, int]:
+        """How many secrets each folder holds, by ``project/environment/path``; folders without any are left out."""
+        return {
+            place_of(project.project.slug, environment.environment.slug, path): len(folder.secrets)
+            for project in self.projects
+            for environment in project.environments
+            for path, folder in environment.folders.items()
+            if folder.secrets
+        }
 
     @property
     def newest_change(self) -> str:

@@ -156,6 +156,40 @@ def test_an_accepted_shrink_is_given_as_config_and_shown(
     assert event.metadata["accepted_shrink_reason"].value == "ticket 4711"
 
 
+def test_an_emptied_folder_is_red_until_it_is_accepted_as_config_and_then_a_warning_with_its_name(
+    policy: Policy, instance: dg.DagsterInstance, breakable_sandbox: Sandbox
+) -> None:
+    assert run(policy, instance).success
+    breakable_sandbox.break_("vault-folder-silent")
+    refused = run(policy, instance)
+    assert checks(refused) == {"completeness": False}
+    assert "accept_emptied" in failure_text(refused)
+    config = {"ops": {"vault_export": {"config": {"accept_emptied": ["raxx-ops/dev/backups"]}}}}
+    result = run(policy, instance, run_config=config)
+    assert result.success
+    (event,) = result.asset_materializations_for_node("vault_export")
+    assert event.metadata["accepted_emptied_folders"].value == "raxx-ops/dev/backups"
+    later = run(policy, instance)
+    assert later.success
+    (check,) = [one for one in later.get_asset_check_evaluations() if one.check_name == "completeness"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "raxx-ops/dev/backups had secrets at some time" in (check.description or "")
+    assert str(check.metadata["warning_id"].value).startswith("emptied-")
+    (event,) = later.asset_materializations_for_node("vault_export")
+    assert event.metadata["emptied_folders"].value == "raxx-ops/dev/backups"
+    assert "accepted_emptied_folders" not in event.metadata
+
+
+def test_each_check_that_refused_turns_red(
+    policy: Policy, instance: dg.DagsterInstance, breakable_sandbox: Sandbox
+) -> None:
+    assert run(policy, instance).success
+    breakable_sandbox.break_("vault-folder-silent")
+    strict = policy.vault_export.model_copy(update={"shrink_threshold_ratio": 0.0})
+    refused = run(policy.model_copy(update={"vault_export": strict}), instance)
+    assert checks(refused) == {"completeness": False, "shrink": False}
+
+
 def test_a_key_that_expires_soon_warns_in_the_catalog_and_can_be_told(
     policy: Policy, instance: dg.DagsterInstance, breakable_sandbox: Sandbox
 ) -> None:

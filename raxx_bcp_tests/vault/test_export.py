@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -150,6 +151,80 @@ def test_a_vault_that_lost_many_secrets_is_refused_until_a_person_accepts_it_on_
     assert accepted.manifest.accepted_shrink_reason == "raxx-legacy was retired, ticket 4711"
     assert accepted.manifest.secret_count < healthy.manifest.secret_count
     assert export(policy, day="2031-03-15").status is Status.PASS, "the accepted count is the new baseline"
+
+
+EMPTIED = "raxx-ops/dev/backups"
+
+
+def test_an_emptied_folder_is_refused_until_it_is_accepted_by_name_and_only_warned_of_from_then_on(
+    policy: Policy, breakable_sandbox: Sandbox
+) -> None:
+    healthy = export(policy, day="2031-03-12")
+    assert healthy.manifest.folder_secrets is not None
+    held = healthy.manifest.folder_secrets[EMPTIED]
+    breakable_sandbox.break_("vault-folder-silent")
+    before = stored(policy)
+    with pytest.raises(ExportRefusedError, match=f"2031-03-12.json.gpg\\) has {held} secrets there") as refused:
+        export(policy, day="2031-03-13", accept_emptied=("raxx-ops/dev/other",))
+    assert f"--accept-emptied {EMPTIED}" in refused.value.remedy
+    assert stored(policy) == before
+    accepted = export(policy, day="2031-03-13", accept_emptied=(EMPTIED,))
+    check = _check(accepted.checks, "completeness")
+    assert (accepted.status, check.status) == (Status.WARN, Status.WARN)
+    assert f"{EMPTIED} is empty; the {held} secrets" in check.detail
+    assert accepted.manifest.accepted_emptied_folders == (EMPTIED,)
+    assert EMPTIED not in (accepted.manifest.folder_secrets or {EMPTIED: 0})
+    next_day = export(policy, day=DAY)
+    assert _check(next_day.checks, "completeness").status is Status.WARN
+    assert (next_day.manifest.emptied_folders, next_day.manifest.accepted_emptied_folders) == ((EMPTIED,), ())
+    breakable_sandbox.mend("vault-folder-silent")
+    assert export(policy, day="2031-03-15").status is Status.PASS
+
+
+def _as_it_was_written_before(policy: Policy, day: str) -> None:
+    """Rewrite the manifest of ``day`` as one without counts of folders."""
+    key = f"{policy.vault_export.prefix}{day}.manifest.json"
+    written = json.loads(state_bucket(policy).get(key))
+    for new in ("folder_secrets", "emptied_folders", "accepted_emptied_folders"):
+        del written[new]
+    state_bucket(policy).put(key, json.dumps(written).encode(), content_type="application/json", metadata={})
+
+
+def test_a_manifest_without_counts_of_folders_is_read_and_an_emptied_folder_is_a_warning(
+    policy: Policy, breakable_sandbox: Sandbox
+) -> None:
+    export(policy, day="2031-03-12")
+    _as_it_was_written_before(policy, "2031-03-12")
+    breakable_sandbox.break_("vault-folder-silent")
+    receipt = export(policy)
+    assert _check(receipt.checks, "shrink").status is Status.PASS
+    check = _check(receipt.checks, "completeness")
+    assert check.status is Status.WARN
+    assert f"{EMPTIED} had secrets at some time and shows none; no earlier export says how many" in check.detail
+
+
+def test_a_run_that_was_killed_before_its_manifest_does_not_make_the_last_counts_unknown(
+    policy: Policy, breakable_sandbox: Sandbox
+) -> None:
+    export(policy, day="2031-03-11")
+    killed = export(policy, day="2031-03-12").manifest
+    key = f"{policy.vault_export.prefix}2031-03-12.manifest.json"
+    state_bucket(policy).put(key, b"{}", content_type="application/json", metadata={})
+    breakable_sandbox.break_("vault-folder-silent")
+    with pytest.raises(ExportRefusedError, match=r"2031-03-11\.json\.gpg\) has"):
+        export(policy)
+    assert killed.key.endswith("2031-03-12.json.gpg")
+
+
+def test_folders_and_a_shrink_are_refused_in_one_go(policy: Policy, breakable_sandbox: Sandbox) -> None:
+    export(policy, day="2031-03-12")
+    breakable_sandbox.break_("vault-folder-silent")
+    strict = policy.vault_export.model_copy(update={"shrink_threshold_ratio": 0.0})
+    with pytest.raises(ExportRefusedError) as refused:
+        export(policy.model_copy(update={"vault_export": strict}))
+    assert [check.name for check in refused.value.checks] == ["completeness", "shrink"]
+    assert "--accept-emptied" in refused.value.remedy
+    assert "--accept-shrink" in refused.value.remedy
 
 
 def test_the_very_first_export_has_nothing_to_compare_with(policy: Policy) -> None:

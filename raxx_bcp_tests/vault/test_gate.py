@@ -157,50 +157,25 @@ def test_all_findings_of_a_membership_come_together() -> None:
 
 def test_a_healthy_vault_has_no_finding() -> None:
     healthy = survey(folder("/", 0), folder("/api", 3), folder("/empty", 0))
-    assert gate.content_findings(healthy, POLICY) == []
+    assert gate.content_findings(healthy) == []
 
 
 def test_a_vault_without_secrets_is_a_finding() -> None:
     for empty in (survey(folder("/", 0), folder("/api", 0)), Survey("u", Identity("i", "o"), [])):
-        assert details(gate.content_findings(empty, POLICY)) == ["The vault showed no secret in any project."]
+        assert details(gate.content_findings(empty)) == ["The vault showed no secret in any project."]
 
 
 def test_hidden_values_are_a_finding_with_their_place() -> None:
-    findings = gate.content_findings(survey(folder("/", 1), folder("/api", 2), hidden=("/", "/api")), POLICY)
+    findings = gate.content_findings(survey(folder("/", 1), folder("/api", 2), hidden=("/", "/api")))
     assert details(findings) == ["raxx-ops/prod shows hidden values in /, /api."]
 
 
 def test_many_hidden_paths_are_counted_rather_than_all_listed() -> None:
     paths = tuple(f"/f{number}" for number in range(9))
-    (detail,) = details(gate.content_findings(survey(folder("/", 1), hidden=paths), POLICY))
+    (detail,) = details(gate.content_findings(survey(folder("/", 1), hidden=paths)))
     assert "/f0, " in detail
     assert "/f8" not in detail
     assert " more" in detail
-
-
-def test_a_folder_that_had_secrets_and_shows_none_is_a_finding() -> None:
-    silent = survey(folder("/", 1), folder("/api", 0, says=True), folder("/web", 0, says=False))
-    (detail,) = details(gate.content_findings(silent, POLICY))
-    assert detail == "raxx-ops/prod/api had secrets written to and shows none."
-
-
-def test_a_folder_that_is_known_to_be_empty_is_none() -> None:
-    silent = survey(folder("/", 1), folder("/api", 0, says=True), folder("/old", 0, says=True))
-    one = VaultExport(known_empty_folders=("raxx-ops/prod/api",))
-    both = VaultExport(known_empty_folders=("raxx-ops/prod/api", "raxx-ops/prod/old"))
-    assert details(gate.content_findings(silent, one)) == ["raxx-ops/prod/old had secrets written to and shows none."]
-    assert gate.content_findings(silent, both) == []
-
-
-@pytest.mark.parametrize("similar", ["raxx-ops/prod/ap", "raxx-ops/dev/api", "raxx-payments/prod/api", "/api", "api"])
-def test_only_the_exact_place_is_known_to_be_empty(similar: str) -> None:
-    silent = survey(folder("/", 1), folder("/api", 0, says=True))
-    assert gate.content_findings(silent, VaultExport(known_empty_folders=(similar,)))
-
-
-def test_a_folder_known_to_be_empty_may_have_secrets_again() -> None:
-    policy = VaultExport(known_empty_folders=("raxx-ops/prod/api",))
-    assert gate.content_findings(survey(folder("/api", 2)), policy) == []
 
 
 BASELINE = Baseline("vault-exports/2026-02-02.json.gpg", 100)

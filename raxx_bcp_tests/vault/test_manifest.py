@@ -95,7 +95,27 @@ def test_one_wrong_field_is_enough_to_be_no_manifest(change: dict[str, Any]) -> 
     assert manifests.decode(encoded({**as_data(), **change})) is None
 
 
-@pytest.mark.parametrize("field", [name for name in MANIFEST.__struct_fields__ if name != "complements"])
+ADDED_LATER = {"complements", "folder_secrets", "emptied_folders", "accepted_emptied_folders"}
+
+
+def test_a_manifest_from_before_the_counts_of_folders_is_read_as_not_knowing_them() -> None:
+    old = {name: value for name, value in as_data().items() if name not in ADDED_LATER}
+    found = manifests.decode(encoded(old))
+    assert found is not None
+    assert (found.folder_secrets, found.emptied_folders, found.accepted_emptied_folders) == (None, (), ())
+
+
+def test_the_counts_of_folders_are_read_back_alike() -> None:
+    full = msgspec.structs.replace(
+        MANIFEST,
+        folder_secrets={"raxx-ops/prod/": 4, "raxx-ops/prod/ä b": 3},
+        emptied_folders=("raxx-ops/prod/old",),
+        accepted_emptied_folders=("raxx-ops/prod/old",),
+    )
+    assert manifests.decode(manifests.encode(full)) == full
+
+
+@pytest.mark.parametrize("field", [name for name in MANIFEST.__struct_fields__ if name not in ADDED_LATER])
 def test_one_missing_field_is_enough_to_be_no_manifest(field: str) -> None:
     data = as_data()
     del data[field]

@@ -17,6 +17,8 @@ from raxx_bcp.sandbox.infisical.seed import empty_world, expected_items
 from raxx_bcp.sandbox.infisical.shapes import encoded_secret, secret_listed
 from raxx_bcp.sandbox.infisical.state import Secret
 from raxx_bcp.vault import gate, walk
+from raxx_bcp.vault.emptied import emptied_folders
+from raxx_bcp.vault.gate import Baseline
 from raxx_bcp.vault.survey import EnvironmentSurvey, Survey
 from raxx_bcp_tests.clients.leaks import everything_held, everything_shown
 from raxx_bcp_tests.clients.vaults import SECRETS, WatchedVault, watched_vault
@@ -185,7 +187,7 @@ def test_the_healthy_vault_passes_the_gate(unbroken: WatchedVault) -> None:
         joined = walk.memberships(client)
         policy = VaultExport(expected_projects=(OPS, PAYMENTS, PLATFORM))
         assert gate.membership_findings(joined, None, policy) == []
-        assert gate.content_findings(walked(client), policy) == []
+        assert gate.content_findings(walked(client)) == []
 
 
 def test_the_survey_knows_when_the_youngest_secret_was_changed(unbroken: WatchedVault) -> None:
@@ -277,8 +279,24 @@ def test_a_silent_folder_is_found_by_its_own_word(vault: WatchedVault) -> None:
     survey = surveyed(vault)
     folder = environment_of(survey, OPS, "dev").folders["/backups"]
     assert (folder.says_it_has_secrets, folder.secrets) == (True, [])
-    (finding,) = gate.content_findings(survey, VaultExport())
-    assert "raxx-ops/dev/backups had secrets" in finding.detail
+    assert emptied_folders(survey, None, {OPS}, VaultExport(), ()).unknown == ["raxx-ops/dev/backups"]
+
+
+def test_no_folder_of_the_healthy_vault_is_taken_for_emptied(unbroken: WatchedVault) -> None:
+    survey = surveyed(unbroken)
+    same = Baseline("k", 1, survey.folders_with_secrets(), "k")
+    for baseline in (None, same):
+        assert emptied_folders(survey, baseline, set(), VaultExport(), ()).places == ()
+
+
+def test_the_secrets_of_every_folder_are_counted_by_its_place(unbroken: WatchedVault) -> None:
+    expected: dict[str, int] = {}
+    for project in expected_items(unbroken.world):
+        for environment in project["environments"]:
+            for secret in environment["secrets"]:
+                place = f"{project['slug']}/{environment['slug']}{secret['path']}"
+                expected[place] = expected.get(place, 0) + 1
+    assert surveyed(unbroken).folders_with_secrets() == expected
 
 
 @pytest.mark.parametrize(

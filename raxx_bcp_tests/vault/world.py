@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,13 @@ def doors(policy: Policy, bucket: Bucket | None = None) -> ExportDoors:
 
 
 def export(
-    policy: Policy, *, day: str = DAY, bucket: Bucket | None = None, accept_shrink: str = "", now: datetime = NOW
+    policy: Policy,
+    *,
+    day: str = DAY,
+    bucket: Bucket | None = None,
+    accept_shrink: str = "",
+    accept_emptied: Sequence[str] = (),
+    now: datetime = NOW,
 ) -> ExportReceipt:
     """One export into the sandbox's bucket, at a time that never changes."""
     return export_vault(
@@ -39,6 +45,7 @@ def export(
         policy.vault_export,
         day,
         accept_shrink=accept_shrink,
+        accept_emptied=accept_emptied,
         clock=lambda: now,
     )
 

@@ -34,7 +34,7 @@ KNOWN = {
     "vault-emptied": "All secrets are gone; projects, environments and folders stay.",
     "vault-no-projects": "The vault has no projects, as after a start on a blank database.",
     "vault-shrunk": "60 % of all secrets are gone, and the folders' times agree with it.",
-    "vault-folder-silent": "One folder says that it has secrets (lastSecretModified) but lists none.",
+    "vault-folder-silent": "One folder says that it has secrets (lastSecretModified) but lists none: it was emptied.",
     "vault-error-page": "One environment's secret list answers with a 502 HTML page.",
     "vault-error-body": 'One environment\'s secret list answers 200 with {"error": "401"}.',
     "vault-rate-limited": "The first two calls of each kind answer 429 with retry-after: 1.",
