@@ -69,6 +69,10 @@ def nothing(_place: Place) -> None:
     """Nothing to do."""
 
 
+def nothing_kept() -> None:
+    """Nothing is kept outside the state directory."""
+
+
 def always(_place: Place) -> bool:
     """True: for parts without a process."""
     return True
@@ -118,6 +122,8 @@ class Part:
     """Also offers the faults that its ``/_sandbox/faults`` lists (see ``stand_in.Faults``)."""
     tidy: Callable[[Place], None] = nothing
     """Removes what the program leaves behind outside the state directory. Runs after it has stopped."""
+    forget: Callable[[], None] = nothing_kept
+    """Removes what is kept for the next start outside the state directory and nobody uses. Runs at ``down --purge``."""
 
     def place(self, state_dir: Path, ports: Mapping[str, int], credentials: Mapping[str, str]) -> Place:
         """This part's place in a sandbox, holding only the credentials that it asked for."""

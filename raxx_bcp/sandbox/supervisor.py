@@ -89,6 +89,8 @@ class Sandbox:
             self._runner.state.up = False
             self._runner.save()
             if purge:
+                for part in self._runner.parts:
+                    part.forget()
                 state.purge(self.directory)
         return stopped
 

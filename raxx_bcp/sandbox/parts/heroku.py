@@ -77,4 +77,5 @@ PART = Part(
     environment=_environment,
     stand_in=True,
     tidy=_tidy,
+    forget=postgres.forget_copies,
 )

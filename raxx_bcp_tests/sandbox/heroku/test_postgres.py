@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from raxx_bcp.errors import PermanentError, TransientError, UsageError
-from raxx_bcp.sandbox import postgres
+from raxx_bcp.sandbox import postgres, postgres_install
 from raxx_bcp.sandbox.postgres import PostgresServer, stop_leftover
 from raxx_bcp.sandbox.processes import PART_VARIABLE
 from raxx_bcp_tests.sandbox.heroku.lab import free_port
@@ -165,7 +165,7 @@ class TestRefusing:
             PostgresServer(tmp_path / "d", 1)
 
     def test_one_that_does_not_tell_its_version(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(postgres, "_VERSION", re.compile("no such thing"))
+        monkeypatch.setattr(postgres_install, "_VERSION", re.compile("no such thing"))
         with pytest.raises(UsageError, match="does not tell its version"):
             PostgresServer(Path("/nowhere"), 1)
 
