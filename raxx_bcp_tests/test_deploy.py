@@ -6,11 +6,14 @@ import json
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 from dagster import DagsterInstance
+
+from raxx_bcp.policy import FreeScout
 
 ROOT = Path(__file__).resolve().parent.parent
 IAM = ROOT / "deploy" / "iam"
@@ -85,3 +88,21 @@ def test_the_workspace_and_the_code_server_agree() -> None:
 
 def test_the_scripts_are_whole() -> None:
     assert subprocess.run(["bash", "-n", str(ROOT / ".ci" / "run")], check=False).returncode == 0
+
+
+def test_the_help_desk_may_put_dump_sets_and_do_nothing_else() -> None:
+    (statement,) = _statements("freescout-backup-policy.json")
+    assert statement["Effect"] == "Allow"
+    assert statement["Action"] == ["s3:PutObject", "s3:AbortMultipartUpload"]
+    assert str(statement["Resource"]).endswith("/freescout-dumps/*")
+
+
+def test_the_help_desks_backup_is_over_before_its_own_hour_ends() -> None:
+    folder = ROOT / "deploy" / "freescout-backup"
+    begins = re.search(r"OnCalendar=\*-\*-\* (\d\d):(\d\d):00 UTC", (folder / "freescout-backup.timer").read_text())
+    lasts = re.search(r"TimeoutStartSec=(\d+)min", (folder / "freescout-backup.service").read_text())
+    assert begins
+    assert lasts
+    over = timedelta(hours=int(begins[1]), minutes=int(begins[2]) + int(lasts[1]))
+    hour, _, minute = FreeScout().backup_ends_utc.partition(":")
+    assert over <= timedelta(hours=int(hour), minutes=int(minute))

@@ -23,8 +23,9 @@ from raxx_bcp.drills.freescout.expected import (
     listed,
     written_rows,
 )
-from raxx_bcp.drills.freescout.facts import NEVER_EMPTY, TABLES, Facts
+from raxx_bcp.drills.freescout.facts import NEVER_EMPTY, Facts
 from raxx_bcp.evidence.row import CheckStatus
+from raxx_bcp.freescout.backup_tool import TABLES
 
 __all__ = ["CONTENT", "DISK_CHECKS", "EMOJI", "ROWS", "SQL_CHECKS", "compare", "compare_disk", "jobs"]
 

@@ -61,6 +61,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     kind: Literal["raxx-bcp/freescout-dump"]
     schema_version: Literal[1]
     taken_utc: Utc
+    consistency: str = ""
+    """How the dump and the counts came to be of one moment, in the words of what made the set."""
     freescout_version: str = ""
     mariadb_version: str = ""
     app_timezone: str = ""

@@ -12,23 +12,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 from raxx_bcp.drills.freescout.hosting import Database
+from raxx_bcp.freescout.backup_tool import EMOJI_PATTERN, FINGERPRINT, TABLES
 
-TABLES: Final = (
-    *("activity_logs", "attachments", "conversation_folder", "conversations", "customer_channel", "customers"),
-    *("emails", "failed_jobs", "folders", "followers", "jobs", "ltm_translations", "mailbox_user", "mailboxes"),
-    *("migrations", "modules", "notifications", "options", "password_resets", "polycast_events", "send_logs"),
-    *("subscriptions", "threads", "users"),
-)
-"""All 24 of FreeScout."""
 NEVER_EMPTY: Final = (
     *("users", "customers", "emails", "mailboxes", "mailbox_user", "folders", "conversations", "threads"),
     *("options", "migrations"),
 )
 """Tables without a row of which there is no help desk."""
-_FINGERPRINT: Final = (
-    "COUNT(*), COALESCE(MAX(id), 0), COALESCE(SUM(CRC32(CONCAT_WS('|', id, conversation_id, type, state, "
-    "COALESCE(body, ''), COALESCE(message_id, ''), UNIX_TIMESTAMP(created_at)))), 0)"
-)
 
 
 @dataclass(frozen=True)
@@ -88,12 +78,12 @@ QUESTIONS: Final = (
     ),
     Question(
         EMOJI,
-        r"SELECT EXISTS (SELECT 1 FROM threads WHERE body REGEXP '[\\x{10000}-\\x{10FFFF}]')",
+        f"SELECT EXISTS (SELECT 1 FROM threads WHERE body REGEXP '{EMOJI_PATTERN}')",  # noqa: S608 - of ours
         ("threads.body",),
     ),
     Question(
         THREADS,
-        f"SELECT {_FINGERPRINT} FROM threads",  # noqa: S608 - of this module
+        f"SELECT {FINGERPRINT} FROM threads",  # noqa: S608 - of this module
         tuple(f"threads.{name}" for name in ("conversation_id", "type", "state", "body", "message_id", "created_at")),
     ),
     Question(NEWEST, "SELECT UNIX_TIMESTAMP(MAX(created_at)) FROM threads", ("threads.created_at",)),

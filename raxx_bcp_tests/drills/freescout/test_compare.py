@@ -22,9 +22,10 @@ from raxx_bcp.drills.freescout.expected import (
     parse_rows,
     written_rows,
 )
-from raxx_bcp.drills.freescout.facts import TABLES, Facts, Fingerprint
+from raxx_bcp.drills.freescout.facts import Facts, Fingerprint
 from raxx_bcp.evidence.confidential import withhold_secrets
 from raxx_bcp.evidence.row import CheckStatus
+from raxx_bcp.freescout.backup_tool import TABLES
 
 TAKEN = datetime(2031, 3, 14, 6, 0, tzinfo=UTC)
 ROWS = dict.fromkeys(TABLES, 100)
