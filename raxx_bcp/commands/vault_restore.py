@@ -19,9 +19,10 @@ from raxx_bcp.errors import EXIT_FAIL, EXIT_PASS, UsageError
 from raxx_bcp.policy import load_policy
 from raxx_bcp.vault import reading, sources
 from raxx_bcp.vault.compare import KINDS
+from raxx_bcp.vault.kinship import Kin
 from raxx_bcp.vault.opening import OpenedExport
 from raxx_bcp.vault.restore import Restored, carry_out
-from raxx_bcp.vault.restore_plan import Action, RestorePlan, plan_restore
+from raxx_bcp.vault.restore_plan import RestorePlan, plan_restore
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,6 +49,12 @@ def key_options(command: F) -> F:
 @click.option("--to", "url", required=True, metavar="URL", help="The vault to restore into: https://host[:port].")
 @click.option("--project", "projects", multiple=True, metavar="SLUG", help="Only this project; can be repeated.")
 @click.option("--overwrite", multiple=True, metavar="SLUG", help="Give its secrets the export's values; repeatable.")
+@click.option(
+    "--into-source",
+    default="",
+    metavar="ORG_ID",
+    help="Needed to write into the vault that the export was read from: its organisation's id.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan, write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before writing.")
 @key_options
@@ -59,6 +66,7 @@ def restore_command(
     url: str,
     projects: tuple[str, ...],
     overwrite: tuple[str, ...],
+    into_source: str,
     dry_run: bool,
     yes: bool,
     private_key_file: Path | None,
@@ -73,13 +81,14 @@ def restore_command(
     writer = restore_writer(url)
     document = _opened(source, private_key_file, gpg_home)
     with writer:
-        plan = plan_restore(document, writer, projects=projects or None, overwrite=overwrite)
+        plan = plan_restore(document, writer, projects=projects or None, overwrite=overwrite, into_source=into_source)
         text = "\n".join(plan_lines(plan, document))
         if dry_run:
             emit({"ok": True, "dry_run": True, "plan": plan.as_dict()}, text, as_json=as_json)
             return EXIT_PASS
         progress(text)
-        if not yes and any(project.action is not Action.NOTHING for project in plan.projects):
+        plan.require_consent_for_source()
+        if not yes and plan.writes:
             _ask(plan)
         restored = carry_out(plan, writer, progress=progress)
     result = {**restored.as_dict(), "plan": plan.as_dict()}
@@ -175,8 +184,8 @@ def _ask(plan: RestorePlan) -> None:
 def plan_lines(plan: RestorePlan, document: OpenedExport) -> Iterator[str]:
     """The plan for people."""
     yield f"restore the export of {document.export_date} into {plan.url}"
-    if document.source.url == plan.url:
-        yield "  this is the very vault that the export was read from"
+    if plan.kinship.kin is not Kin.OTHER:
+        yield f"  {plan.kinship.told}"
     for project in plan.projects:
         environments, folders, secrets, imports = project.counts
         there = f"; {project.already} items are there already" if project.already else ""

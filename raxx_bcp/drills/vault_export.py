@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from raxx_bcp.clients import gpg, openpgp
 from raxx_bcp.clients.infisical import Identity
@@ -21,9 +20,10 @@ from raxx_bcp.drills.drill import Drill, Order, Source
 from raxx_bcp.drills.record import RESOURCE
 from raxx_bcp.drills.vault_projects import OpenVault, project_lease, project_slug
 from raxx_bcp.drills.vault_source import NEWEST, RANDOM_OLDER, StoredExport, body_of, checksum, choose, moment
-from raxx_bcp.errors import PermanentError
+from raxx_bcp.errors import CouldNotVerifyError, PermanentError
 from raxx_bcp.policy import Policy
 from raxx_bcp.vault.compare import KINDS, Compared
+from raxx_bcp.vault.kinship import Kin, kinship
 from raxx_bcp.vault.opening import OpenedExport, open_document
 from raxx_bcp.vault.restore import Restored, restore
 from raxx_bcp.vault.survey import EnvironmentCount
@@ -56,6 +56,10 @@ APPROVALS: Final = "nothing waits for approval"
 EQUAL: Final = {kind: f"{kind}s equal" for kind in KINDS}
 """The check of each kind of item that is compared."""
 RESTORE_TIME: Final = "restore time"
+_ANOTHER_VAULT: Final = (
+    "Set INFISICAL_DRILL_URL to another Infisical with an organisation of its own, which holds nothing; an export that "
+    "does not name its organisation can only be restored by raxx-bcp vault restore."
+)
 _MOST_TOLD: Final = 20
 """Differences that are named while it runs; the record only counts them."""
 _WITH_KEY: Final = (DECRYPTS, DOCUMENT, COUNTS)
@@ -310,24 +314,19 @@ def _restore(drill: Drill, open_vault: OpenVault, policy: Policy, document: Open
 
 
 def _refuse_the_vault_itself(drill: Drill, url: str, identity: Identity, document: OpenedExport) -> None:
-    """Production's secrets are not written into production's vault a second time, by whatever mistake."""
-    if _address(url) == _address(document.source.url):
-        raise PermanentError(
-            f"The throwaway vault is the very vault that the export was read from ({url}): nothing was written.",
-            "Set INFISICAL_DRILL_URL to another Infisical, which holds nothing.",
-        )
-    if identity.identity_id == document.source.identity_id:
-        raise PermanentError(
-            "The throwaway vault knows the export's own machine identity: it is a copy of the vault. Nothing was "
-            "written.",
-            "Set INFISICAL_DRILL_URL to another Infisical, which holds nothing.",
-        )
-    drill.isolation.append(f"{url} is not the vault that the export was read from")
+    """Production's secrets are not written into production's vault a second time, by whatever mistake.
 
-
-def _address(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    Its own server is refused too, whatever organisation the login is of; and what is not known to be another vault.
+    """
+    found = kinship(document.source, url, identity)
+    if found.kin is Kin.OTHER and not found.same_server:
+        drill.isolation.append(f"not the vault that the export was read from: {found.told}")
+        return
+    same_server = f"{url} is the server that the export was read from, though of another organisation"
+    told = same_server if found.kin is Kin.OTHER else found.told
+    raise CouldNotVerifyError(
+        f"The throwaway vault must be another one than the export's: {told}. Nothing was written.", _ANOTHER_VAULT
+    )
 
 
 # -- judge -----------------------------------------------------------------------------------------------

@@ -69,6 +69,7 @@ def restore(
     slug_of: Callable[[str], str] = lambda slug: slug,
     projects: Sequence[str] | None = None,
     overwrite: Sequence[str] = (),
+    into_source: str = "",
     progress: Progress = _silent,
     created: Callable[[Project], None] = _nobody,
 ) -> Restored:
@@ -77,7 +78,9 @@ def restore(
     ``created`` is told of each project right after it was made. Raises what ``plan_restore`` and
     ``carry_out`` raise.
     """
-    plan = plan_restore(document, writer, slug_of=slug_of, projects=projects, overwrite=overwrite)
+    plan = plan_restore(
+        document, writer, slug_of=slug_of, projects=projects, overwrite=overwrite, into_source=into_source
+    )
     return carry_out(plan, writer, progress=progress, created=created)
 
 
@@ -90,8 +93,10 @@ def carry_out(
 ) -> Restored:
     """Write what ``plan`` says, read it back and compare.
 
-    Raises what the client raises, with what was written until then added to the sentence.
+    Raises what the client raises, with what was written until then added to the sentence; ``UsageError`` where the
+    plan would write into the export's own vault and nobody has named it.
     """
+    plan.require_consent_for_source()
     written = Written()
     finished: list[str] = []
     with _told(plan, written, finished, progress):

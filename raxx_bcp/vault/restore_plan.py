@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from raxx_bcp.vault.compare import (
     import_place,
     secret_place,
 )
+from raxx_bcp.vault.kinship import Kin, Kinship, kinship
 from raxx_bcp.vault.opening import (
     ROOT,
     OpenedEnvironment,
@@ -102,11 +103,29 @@ class RestorePlan:
     left_out: tuple[Difference, ...]
     """Items of the export that no API call can bring back."""
     notes: tuple[str, ...]
+    kinship: Kinship
+    into_source: str
+    """How the operator named the vault that the export was read from, to allow writing there; empty: not at all."""
+
+    @property
+    def writes(self) -> bool:
+        """Is there anything to write?"""
+        return any(project.action is not Action.NOTHING for project in self.projects)
+
+    def require_consent_for_source(self) -> None:
+        """Raise ``UsageError`` where this would write into the export's own vault, and nobody has named it."""
+        if self.writes and self.kinship.kin is Kin.SOURCE and not self.into_source:
+            raise UsageError(
+                f"{self.kinship.told}. Nothing was written: a restore into it must be asked for by name.",
+                "A new vault? Correct --to. Meant is this one, to bring back what it has lost? Add "
+                f"--into-source {self.kinship.name}.",
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``: names and counts, no value."""
         return {
             "url": self.url,
+            **self.kinship.as_dict(),
             "projects": [project.as_dict() for project in self.projects],
             "left_alone": list(self.others),
             "cannot_be_restored": [one._asdict() for one in self.left_out],
@@ -121,8 +140,11 @@ def plan_restore(
     slug_of: Callable[[str], str] = lambda slug: slug,
     projects: Sequence[str] | None = None,
     overwrite: Sequence[str] = (),
+    into_source: str = "",
 ) -> RestorePlan:
     """Look at the target and decide. ``projects`` and ``overwrite`` are slugs of the export; None: all.
+
+    ``into_source`` names the export's own vault, where that is meant.
 
     Reads only. Raises ``UsageError`` for a slug that the export does not have, ``TargetNotEmptyError``
     where a project is in the way, and whatever the client raises.
@@ -130,6 +152,7 @@ def plan_restore(
     chosen = _chosen(document, projects, overwrite)
     writer.require_v4()
     there = projects_of(writer)
+    kin = _kinship(document, writer, there, into_source)
     planned, in_the_way = [], []
     left = LeftOut()
     for whole in chosen:
@@ -150,7 +173,23 @@ def plan_restore(
         raise _not_empty(in_the_way)
     slugs = {project.slug for project in planned}
     others = tuple(sorted(slug for slug in there if slug not in slugs))
-    return RestorePlan(writer.url, tuple(planned), others, tuple(left.items), _notes(left.rotated))
+    return RestorePlan(writer.url, tuple(planned), others, tuple(left.items), _notes(left.rotated), kin, into_source)
+
+
+def _kinship(
+    document: OpenedExport, writer: InfisicalWriter, there: Mapping[str, TargetProject], into_source: str
+) -> Kinship:
+    """What the target is to the export. Raises ``UsageError`` where ``into_source`` names another vault than it is."""
+    ids = {project.project.id for project in document.projects} & {project.id for project in there.values()}
+    found = kinship(document.source, writer.url, writer.identity, ids)
+    if into_source and (found.kin is not Kin.SOURCE or into_source != found.name):
+        raise UsageError(
+            f"--into-source names {into_source}, which is not what --to leads to: {found.told}. Nothing was written.",
+            "Correct --to, or leave --into-source out: a vault that is not the export's own needs no name."
+            if found.kin is not Kin.SOURCE
+            else f"The export's own vault is named by --into-source {found.name}.",
+        )
+    return found
 
 
 @dataclass

@@ -52,15 +52,16 @@ from raxx_bcp.sandbox.supervisor import Sandbox
 from raxx_bcp.vault import manifest as manifests
 from raxx_bcp.vault.document import PieceReader
 from raxx_bcp.vault.keys import operator_key
-from raxx_bcp_tests.clients.vaults import WatchedVault, watched_vault
+from raxx_bcp_tests.clients.vaults import REVOKE, WatchedVault, watched_vault
 from raxx_bcp_tests.conftest import DAY, NOW
 from raxx_bcp_tests.drills.engine import Memory, StillClock
 from raxx_bcp_tests.drills.exports import lay_export
-from raxx_bcp_tests.sandbox.infisical.support import CREDENTIALS
+from raxx_bcp_tests.sandbox.infisical.support import CREDENTIALS, LOGIN
 from raxx_bcp_tests.vault.world import export, opened, private_key, state_bucket
 
 STRANGER = "Somebody Else <somebody.else@example.invalid>"
 SECRET_MARK = "rxs_"
+SESSION = [f"POST {LOGIN}", f"POST {REVOKE}"]
 WITHOUT_KEY = {EXPORT_AGE, MANIFEST, CHECKSUM, PACKETS, RECIPIENTS, PINNED_KEY}
 
 
@@ -181,6 +182,9 @@ def test_a_healthy_export_passes_every_check_and_leaves_nothing(stage: Stage) ->
     assert drill.newest_record_utc is not None
     assert stage.projects() == []
     assert len(drill.leases.returned) == 3
+    (isolation,) = drill.isolation
+    assert isolation.startswith("not the vault that the export was read from: ")
+    assert stage.vault.world.org_id in isolation
     actual = {one.name: one.actual for one in drill.results}
     assert actual[EQUAL["secret"]].startswith("335 equal")
     assert (actual[EQUAL["project"]], actual[EQUAL["tag"]]) == ("3 equal", "9 equal")
@@ -527,23 +531,58 @@ def test_an_identity_that_is_too_weak_is_said(stage: Stage) -> None:
     assert stage.projects() == []
 
 
-def test_the_vault_that_was_exported_is_never_restored_into(stage: Stage, sandbox_environ: dict[str, str]) -> None:
-    here = replace(stage.vault, address=sandbox_environ["INFISICAL_URL"])
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_the_vault_that_was_exported_is_never_restored_into(
+    stage: Stage, sandbox_environ: dict[str, str], name: str
+) -> None:
+    here = replace(stage.vault, address=sandbox_environ["INFISICAL_URL"].replace("127.0.0.1", name))
     login = Login(sandbox_environ["INFISICAL_CLIENT_ID"], sandbox_environ["INFISICAL_CLIENT_SECRET"])
     done = replace(stage, vault=here, login=login).drill()
-    assert done.verdict is Verdict.FAIL
-    assert "is the very vault that the export was read from" in said(done)
+    _is_refused(done, "must be another one than the export's")
+
+
+def test_another_identity_of_the_same_organisation_elsewhere_is_refused_before_anything_is_written(
+    stage: Stage,
+) -> None:
+    with watched_vault() as same:
+        done = replace(stage, vault=same).drill()
+        _is_refused(done, f"is the vault that the export was read from: organisation {same.world.org_id}")
+        assert [call for call in same.watch.calls if not call.startswith("GET")] == SESSION
+
+
+def test_the_exports_own_server_is_refused_also_for_another_organisation(
+    stage: Stage, sandbox: Sandbox, sandbox_environ: dict[str, str]
+) -> None:
+    DOCUMENTS[id(stage)] = opened(stage.policy, sandbox)
+    source = {**DOCUMENTS[id(stage)]["source"], "url": stage.vault.address}
+    stage.store_encrypted(_with(stage, source=source))
+    _is_refused(stage.drill(), "is the server that the export was read from, though of another organisation")
+    assert [call for call in stage.vault.watch.calls if not call.startswith("GET")] == SESSION
+
+
+def test_an_export_that_does_not_name_its_organisation_is_not_drilled(stage: Stage, sandbox: Sandbox) -> None:
+    DOCUMENTS[id(stage)] = opened(stage.policy, sandbox)
+    stage.store_encrypted(_with(stage, source={**DOCUMENTS[id(stage)]["source"], "org_id": ""}))
+    _is_refused(stage.drill(), "is not known: the export does not name its organisation")
+    assert stage.projects() == []
+
+
+def test_a_login_that_does_not_name_its_organisation_is_not_drilled(stage: Stage) -> None:
+    stage.vault.world.org_id = ""
+    _is_refused(stage.drill(), "is not known: the login there names none")
+    assert stage.projects() == []
+
+
+def _is_refused(done: Conducted, words: str) -> None:
+    assert done.verdict is Verdict.COULD_NOT_VERIFY, "it says nothing about the export"
+    assert failed(done) == set()
+    assert words in said(done)
+    assert "Nothing was written" in said(done)
     assert done.drill.leases.returned == []
+    assert done.drill.isolation == []
 
 
 # -- what is left ----------------------------------------------------------------------------------------
-
-
-def test_a_vault_that_knows_the_export_s_own_identity_is_a_copy_of_it(stage: Stage) -> None:
-    stage.login = CREDENTIALS.exporter
-    done = stage.drill()
-    assert done.verdict is Verdict.FAIL
-    assert "knows the export's own machine identity" in said(done)
 
 
 def test_a_project_that_cannot_be_deleted_is_no_pass_and_the_sweeper_gets_it_later(

@@ -153,8 +153,10 @@ def test_one_project_under_another_slug(small: bytes) -> None:
         assert [one.slug for one in there.world.projects.values()] == made
 
 
-def _changed(change: Callable[[World], None]) -> World:
+def _changed(change: Callable[[World], None], org_id: str = "another-organisation") -> World:
+    """What the export holds in a vault of another organisation, changed; the restore's identity is Admin in it."""
     world = small_world()
+    world.org_id = org_id
     for project in world.projects.values():
         restore_identity = next(actor for actor in world.actors.values() if actor.name == "raxx-bcp-restore")
         world.add_member(project, restore_identity, "admin")

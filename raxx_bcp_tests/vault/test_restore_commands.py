@@ -24,7 +24,7 @@ from raxx_bcp.sandbox.keys import KeyPair, make_key
 from raxx_bcp_tests.clients.gnupg_lab import encrypted, gnupg_home
 from raxx_bcp_tests.faults.commands import CLI
 from raxx_bcp_tests.faults.scanning import found_in_bytes, found_in_files, watched_arguments
-from raxx_bcp_tests.vault.restoring import RESTORE, plaintext_of, small_plaintext, target
+from raxx_bcp_tests.vault.restoring import RESTORE, plaintext_of, small_plaintext, small_world, target
 
 MEMORY = Path("/dev/shm")
 COMPRESSION = ("--compress-algo", "zlib")
@@ -184,6 +184,29 @@ def test_an_existing_project_is_overwritten_only_when_it_is_named(laptop: Laptop
         assert len(there.wire.writes) == writes
         assert laptop.with_key(*asked, "--overwrite", "raxx-small").returncode == 0
         assert secret.value == kept
+
+
+def test_the_vault_that_the_export_came_from_is_written_to_only_when_it_is_named(laptop: Laptop) -> None:
+    world = small_world()
+    with target(world) as there:
+        address = there.address.replace("127.0.0.1", "localhost")
+        asked = ("restore", "--from", str(laptop.export), "--to", address)
+        for project in list(world.projects.values()):
+            world.remove_project(project)
+        said = f"{address} is the vault that the export was read from: organisation {world.org_id}"
+        dry = laptop.with_key(*asked, "--dry-run")
+        assert dry.returncode == 0
+        assert f"  {said}\n" in dry.stdout
+        refused = laptop.with_key(*asked, "--yes")
+        assert refused.returncode == 2
+        assert f"raxx-bcp: {said}. Nothing was written" in refused.stderr
+        assert f"Add --into-source {world.org_id}." in refused.stderr
+        wrong = laptop.with_key(*asked, "--yes", "--into-source", "another")
+        assert wrong.returncode == 2
+        assert there.wire.writes == []
+        done = laptop.with_key(*asked, "--yes", "--into-source", world.org_id)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == "the vault holds what the export holds"
 
 
 def test_differences_are_told_with_their_reason(laptop: Laptop) -> None:

@@ -45,14 +45,14 @@ class SeedClock:
         return self.now
 
 
-def blank_world(clock: Clock) -> World:
-    """The organisation with nobody and nothing in it."""
-    return World(org_name="Raxx", org_slug="raxx-k3-p7", clock=clock)
+def blank_world(clock: Clock, *, name: str = "Raxx", slug: str = "raxx-k3-p7") -> World:
+    """An organisation with nobody and nothing in it; its id follows from its slug."""
+    return World(org_name=name, org_slug=slug, clock=clock)
 
 
 def empty_world(credentials: Credentials, clock: Clock = time.time) -> World:
-    """The organisation with its identities and no project."""
-    world = blank_world(SeedClock())
+    """A vault with its identities and no project: another organisation than Raxx's, as each new vault is."""
+    world = blank_world(SeedClock(), name="Raxx Drill", slug="raxx-drill-v5-n2")
     add_identities(world, credentials)
     world.clock = clock
     return world

@@ -1,7 +1,7 @@
 """The organisation and the operations that change it.
 
-Ids are uuid5 of a counter and the thing's name, times come from the world's clock: the same steps give
-the same world.
+Ids are uuid5 of the organisation, a counter and the thing's name, times come from the world's clock: the same
+steps give the same world, and no two organisations have an id in common, as no two real vaults do.
 """
 
 from __future__ import annotations
@@ -50,12 +50,13 @@ class World:
         self.projects: dict[str, Project] = {}
         self.secrets: dict[str, Secret] = {}
         self.exporter_id: str | None = None
+        self._namespace = uuid.uuid5(NAMESPACE, org_slug)
         self.org_id = org_id or self.new_id("organization", org_slug)
 
     def new_id(self, *name: str) -> str:
         """The next id, for a thing of this name."""
         self.revision += 1
-        return str(uuid.uuid5(NAMESPACE, "\0".join((str(self.revision), *name))))
+        return str(uuid.uuid5(self._namespace, "\0".join((str(self.revision), *name))))
 
     def now(self) -> str:
         """The present moment as the vault writes it."""
