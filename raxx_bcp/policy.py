@@ -272,6 +272,10 @@ class HerokuPostgres(Section):
     """How old the newest good backup may be."""
     row_tolerance_ratio: Ratio = 0.05
     """By how much of production's rows a table may differ, for what happened since the backup."""
+    changes_per_day_ratio: Ratio = 0.05
+    """How much of a table an ordinary day changes without the row's own time saying so; a quarter at most counts."""
+    table_tolerance_ratios: Mapping[str, Ratio] = {}
+    """Table to how much of its rows may differ in number and content, where an ordinary day changes more."""
     newest_row_columns: tuple[str, ...] = ()
     """``table.column`` whose newest value tells how old the data is; empty: found by type and name."""
     revisions_directory: str = OFF

@@ -32,6 +32,8 @@ _SETTINGS: Final = {
     "TimeZone": "UTC",
     "DateStyle": "ISO",
     "IntervalStyle": "postgres",
+    "bytea_output": "hex",  # rows of two servers are compared by their text
+    "extra_float_digits": "1",
     "search_path": "pg_catalog",  # every other name is written with its schema, here and in what PostgreSQL tells
 }
 _DAMAGE: Final = ("XX", "58", "22")

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,12 +17,14 @@ from raxx_bcp.clients.postgres import Limits, Reader
 from raxx_bcp.drills import database_facts as facts
 from raxx_bcp.drills.database_catalogue import Catalogue, Counter, Reference, Relation, read_catalogue
 from raxx_bcp.drills.database_compare import CHECKS, compare
+from raxx_bcp.drills.database_content import Content, fitting, shapes_of
+from raxx_bcp.drills.database_content_compare import Allowance
 from raxx_bcp.drills.database_facts import Facts
 from raxx_bcp.drills.database_history import RevisionHistory
 from raxx_bcp.drills.database_scan import WHOLE_KEYS_BYTES, Checked, Plan, Scanned, scan, shared_readers
 from raxx_bcp.errors import CouldNotVerifyError, UsageError
 
-__all__ = ["CHECKS", "Facts", "RevisionHistory", "actual_from", "compare", "expected_from"]
+__all__ = ["CHECKS", "Allowance", "Facts", "RevisionHistory", "actual_from", "compare", "expected_from"]
 
 CLOCK_SLACK: Final = timedelta(minutes=5)
 """How far the clocks of an application, of Heroku and of PostgreSQL may differ."""
@@ -61,19 +64,21 @@ def actual_from(
     limits: Limits | None = None,
     moment_columns: Sequence[str] = (),
     whole_keys_bytes: int = WHOLE_KEYS_BYTES,
+    like: Facts | None = None,
 ) -> Facts:
     """The facts of what was restored, with a sample of every table read whole and every foreign key proved.
 
     ``backup_finished`` is when the backup had ended: nothing in it can be younger. A foreign key that PostgreSQL
     has validated is proved again over all rows of a table of up to ``whole_keys_bytes``, and over a sample of a
-    larger one. Damage is a fact here, not an error. Raises ``CouldNotVerifyError`` when the database cannot be
-    reached, denies or takes too long.
+    larger one. ``like`` are production's facts, so that the same rows are hashed as there. Damage is a fact here,
+    not an error. Raises ``CouldNotVerifyError`` when the database cannot be reached, denies or takes too long.
     """
     plan = Plan(
         backup_finished + CLOCK_SLACK,
         thorough=True,
         moment_columns=_by_table(moment_columns),
         whole_keys_bytes=whole_keys_bytes,
+        like=like,
     )
     return _look(restored, plan, connections, limits)
 
@@ -84,7 +89,8 @@ def _look(url: SecretStr, plan: Plan, connections: int, limits: Limits | None) -
 
     with make("") as leader, shared_readers(leader, connections - 1, make) as readers:
         catalogue = read_catalogue(leader)
-        tables, keys = scan(readers, catalogue, plan)
+        shapes = fitting(plan.like.contents, catalogue) if plan.like else shapes_of(leader, catalogue)
+        tables, keys = scan(readers, catalogue, plan, shapes)
     return _facts(catalogue, plan, tables, keys)
 
 
@@ -109,6 +115,7 @@ def _facts(catalogue: Catalogue, plan: Plan, tables: Mapping[int, Scanned], keys
         routines=catalogue.routines,
         extensions=catalogue.extensions,
         foreign_keys={one.label: _foreign_key(one, keys) for one in catalogue.references},
+        contents={root.label: found for root in roots if (found := _content(parts[root.oid]))},
         newest_utc=newest_utc,
         newest_in=newest_in,
         younger={root.label: younger for root in roots if (younger := sum(one.younger for one in parts[root.oid]))},
@@ -127,6 +134,11 @@ def _table(root: Relation, parts: Sequence[Scanned]) -> facts.Table:
         rows_then=_sum(one.rows_then for one in parts),
         sampled=_sum(one.sampled for one in parts),
     )
+
+
+def _content(parts: Sequence[Scanned]) -> Content | None:
+    found = [one.content for one in parts if one.content is not None]
+    return functools.reduce(Content.with_part, found) if found and len(found) == len(parts) else None
 
 
 def _foreign_key(key: Reference, checked: Mapping[str, Checked]) -> facts.ForeignKey:
@@ -164,4 +176,14 @@ def _refuse_unknown(plan: Plan, found: Facts) -> None:
     if wrong:
         raise UsageError(
             f"Production has no column of a time called {wrong[0]}.", "Name columns of bcp.toml as table.column."
+        )
+
+
+def refuse_unknown_tables(named: Iterable[str], found: Facts) -> None:
+    """Raises ``UsageError`` for a table of the policy that production does not have."""
+    unknown = sorted(set(named) - found.tables.keys())
+    if unknown:
+        raise UsageError(
+            f"Production has no table called {unknown[0]}, which heroku_postgres.table_tolerance_ratios names.",
+            "Correct its name in bcp.toml (with its schema, where that is not public), or take it out.",
         )

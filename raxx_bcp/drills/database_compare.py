@@ -5,10 +5,11 @@ Reasons name objects and numbers, never a value. A check that has nothing to com
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from raxx_bcp.drills import database_content_compare as content
+from raxx_bcp.drills.database_content_compare import Allowance, whole
 from raxx_bcp.drills.database_facts import Facts, Table
 from raxx_bcp.drills.database_history import RevisionHistory
 from raxx_bcp.drills.drill import CheckResult
@@ -27,6 +28,7 @@ CHECKS: Final = (
     "extensions",
     "row counts",
     "newest row",
+    *content.CHECKS,
     "foreign keys",
     "sample readable",
 )
@@ -44,12 +46,15 @@ def compare(
     tolerance_ratio: float,
     revisions: tuple[str, ...] | None = None,
     history: RevisionHistory | None = None,
+    allowance: Allowance | None = None,
 ) -> list[CheckResult]:
     """Every check of ``CHECKS``. ``expected`` is of production, ``actual`` of what was restored.
 
     ``tolerance_ratio`` is how far the number of a table's rows may be off. ``revisions`` are Alembic's heads to
-    expect instead of production's; ``history`` tells which of two revisions is ahead.
+    expect instead of production's; ``history`` tells which of two revisions is ahead. ``allowance`` is how much of
+    a table's content may differ; None: nothing whose own time does not say why.
     """
+    allowed = allowance or Allowance()
     return [
         _server_version(expected, actual),
         _alembic(expected.revisions if revisions is None else revisions, actual.revisions, history),
@@ -61,8 +66,9 @@ def compare(
         _objects("views", expected.views, actual.views),
         _objects("functions, triggers and types", expected.routines, actual.routines, extra_is_fine=True),
         _extensions(expected, actual),
-        _row_counts(expected, actual, tolerance_ratio),
+        _row_counts(expected, actual, tolerance_ratio, allowed.by_table),
         _newest_row(expected, actual),
+        *content.compare_content(expected, actual, allowed),
         _foreign_keys(expected, actual),
         _sample(actual),
     ]
@@ -149,13 +155,14 @@ def _joined(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-def _row_counts(expected: Facts, actual: Facts, tolerance_ratio: float) -> CheckResult:
+def _row_counts(expected: Facts, actual: Facts, tolerance_ratio: float, by_table: Mapping[str, float]) -> CheckResult:
     shared = sorted(expected.tables.keys() & actual.tables.keys())
     counted = [name for name in shared if expected.tables[name].rows is not None]
     if not counted:
         return CheckResult("row counts", "", "", CheckStatus.NOT_RUN, _NOTHING_SHARED)
     then = sum(_then(expected.tables[name]) for name in counted)
-    differing = list(_differing(expected, actual, counted, tolerance_ratio))
+    ratios = {name: max(tolerance_ratio, by_table.get(name, 0.0)) for name in counted}
+    differing = list(_differing(expected, actual, ratios))
     return _checked(
         "row counts",
         f"{then:,} rows in {len(counted):,} tables, within {tolerance_ratio:.1%}",
@@ -164,8 +171,8 @@ def _row_counts(expected: Facts, actual: Facts, tolerance_ratio: float) -> Check
     )
 
 
-def _differing(expected: Facts, actual: Facts, names: Iterable[str], ratio: float) -> Iterator[str]:
-    for name in names:
+def _differing(expected: Facts, actual: Facts, ratios: Mapping[str, float]) -> Iterator[str]:
+    for name, ratio in ratios.items():
         there, here = expected.tables[name], actual.tables[name].rows
         then, now = _then(there), there.rows or 0
         if here is None:
@@ -180,11 +187,12 @@ def _then(table: Table) -> int:
 
 
 def _least(rows: int, ratio: float) -> int:
-    return rows - math.ceil(rows * ratio)
+    """The tolerance is never rounded up to a whole row: of a table of three rows, two are not enough."""
+    return rows - whole(rows * ratio)
 
 
 def _most(rows: int, ratio: float) -> int:
-    return rows + math.ceil(rows * ratio)
+    return rows + whole(rows * ratio)
 
 
 def _newest_row(expected: Facts, actual: Facts) -> CheckResult:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from raxx_bcp.drills.database_content import Content
+
 
 @dataclass(frozen=True)
 class Table:
@@ -64,6 +66,8 @@ class Facts:
     """The newest row that is not younger than the backup; None: no column tells."""
     newest_in: str = ""
     """The ``table.column`` that told."""
+    contents: Mapping[str, Content] = field(repr=False, default_factory=dict)
+    """What was hashed of each table's rows."""
     younger: Mapping[str, int] = field(default_factory=dict)
     """Rows by table that are younger than the backup, and not in the future."""
 

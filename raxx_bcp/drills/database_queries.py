@@ -13,8 +13,12 @@ _OURS: Final = r"""left(n.nspname, 3) <> 'pg_' AND n.nspname NOT IN ('informatio
   AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '\1'::regclass AND e.objid = \2.oid AND e.deptype = 'e')"""
 
 
-def _sql(text: str) -> bytes:
+def ours(text: str) -> bytes:
+    """A question with ``OURS`` written out."""
     return re.sub(r"OURS\((\w+), (\w)\)", _OURS, text).encode()
+
+
+_sql = ours
 
 
 RELATIONS: Final = _sql("""

@@ -17,23 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from raxx_bcp.clients.postgres import DamagedError, NoConnectionLeftError, Reader
 from raxx_bcp.drills.database_catalogue import Catalogue, Reference, Relation
+from raxx_bcp.drills.database_content import BEGUN, CREATED, Content, Shape, content_of
+from raxx_bcp.drills.database_facts import Facts
 
 if TYPE_CHECKING:
     from psycopg.abc import QueryNoTemplate
 
-CREATED: Final = frozenset(
-    {
-        "created",
-        "created_at",
-        "created_date",
-        "created_on",
-        "creation_date",
-        "date_created",
-        "inserted_at",
-        "inserted_on",
-    }
-)
-"""Columns that say when a row was made."""
 WRITTEN: Final = CREATED | {
     "logged_at",
     "modified_at",
@@ -66,6 +55,13 @@ class Plan:
     """Table to the columns that tell its newest row; empty: those that are called as in ``WRITTEN``."""
     whole_keys_bytes: int = WHOLE_KEYS_BYTES
     """A validated foreign key of a larger table is proved by a sample of its rows."""
+    like: Facts | None = None
+    """Production's facts: the rows to hash are those that were hashed there."""
+
+    @property
+    def since(self) -> datetime:
+        """Rows whose own times are after this may differ from the backup's."""
+        return (self.like.as_of if self.like else self.as_of) - BEGUN
 
 
 @dataclass(frozen=True)
@@ -92,6 +88,7 @@ class Scanned:
     younger: int = 0
     highest: Mapping[str, int] = field(default_factory=dict)
     sampled: int | None = None
+    content: Content | None = field(repr=False, default=None)
     damage: str = ""
 
 
@@ -118,21 +115,29 @@ class _Job:
     damaged: Callable[[str], Scanned | Checked]
 
 
-def scan(readers: Sequence[Reader], catalogue: Catalogue, plan: Plan) -> tuple[dict[int, Scanned], dict[str, Checked]]:
+def scan(
+    readers: Sequence[Reader], catalogue: Catalogue, plan: Plan, shapes: Mapping[int, Shape]
+) -> tuple[dict[int, Scanned], dict[str, Checked]]:
     """Every table by its oid and, where ``plan`` is thorough, every foreign key by its name.
+
+    ``shapes`` say by the oid of a table, not of its partitions, how its content is hashed.
 
     ``readers`` are the leader, whose moment the others share, and the others; a leader that is alone does the
     work itself. Raises what ``Reader.rows`` raises, but for damage, which is a result.
     """
     relations = {one.oid: one for one in catalogue.relations}
-    jobs = [_table_job(one, relations, catalogue, plan) for one in catalogue.relations if one.holds_rows]
+    jobs = [
+        _table_job(one, relations, catalogue, plan, shapes.get(one.root))
+        for one in catalogue.relations
+        if one.holds_rows
+    ]
     if plan.thorough:
         keys = [one for one in catalogue.references if one.plain and one.child in relations]
         jobs += [_key_job(one, relations[one.child], catalogue, plan) for one in keys]
     answers = _run(readers, deque(sorted(jobs, key=lambda job: job.pages, reverse=True)))
-    tables = {key: one for key, one in answers.items() if isinstance(key, int) and isinstance(one, Scanned)}
+    scanned = {key: one for key, one in answers.items() if isinstance(key, int) and isinstance(one, Scanned)}
     checked = {key: one for key, one in answers.items() if isinstance(key, str) and isinstance(one, Checked)}
-    return tables, checked
+    return scanned, checked
 
 
 @contextlib.contextmanager
@@ -193,8 +198,11 @@ def _work(reader: Reader, jobs: deque[_Job], stop: threading.Event) -> dict[int 
     return answers
 
 
-def _table_job(table: Relation, relations: Mapping[int, Relation], catalogue: Catalogue, plan: Plan) -> _Job:
-    from raxx_bcp.drills.database_statements import look_at_table
+def _table_job(
+    table: Relation, relations: Mapping[int, Relation], catalogue: Catalogue, plan: Plan, shape: Shape | None
+) -> _Job:
+    from raxx_bcp.drills.database_content_statements import ask_content
+    from raxx_bcp.drills.database_statements import look_at_table, name_of
 
     root = relations.get(table.root, table)
     columns = catalogue.column_types.get(table.root, {})
@@ -214,9 +222,11 @@ def _table_job(table: Relation, relations: Mapping[int, Relation], catalogue: Ca
             highest={name: int(top) for name in asked.counted if (top := next(rest)) is not None},
             younger=next(rest) if plan.thorough and asked.zoned else 0,
             sampled=next(rest) if plan.thorough else None,
+            content=content_of(shape, list(rest)) if shape else None,
         )
 
-    statement = look_at_table(table, asked, plan.as_of, thorough=plan.thorough)
+    also = ask_content(name_of(table), shape, plan.since) if shape else []
+    statement = look_at_table(table, asked, plan.as_of, also, thorough=plan.thorough)
     action = f"count the rows of {table.label}"
     return _Job(table.oid, table.pages, action, statement, told, lambda what: Scanned(damage=what))
 

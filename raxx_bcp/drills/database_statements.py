@@ -5,6 +5,7 @@ The sample is turned into text **by the server** and only counted: no value of a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, LiteralString
 
@@ -19,9 +20,11 @@ _HEAD_ROWS, _SPREAD_ROWS, _SPREAD_PAGES = 50, 150, 20
 _KEY_PAGES: Final = 128
 
 
-def look_at_table(table: Relation, asked: Asked, as_of: datetime, *, thorough: bool) -> sql.Composed:
+def look_at_table(
+    table: Relation, asked: Asked, as_of: datetime, also: Sequence[sql.Composable] = (), *, thorough: bool
+) -> sql.Composed:
     """One row: the number of rows; of rows then; the newest of each moment; the highest of each counted column;
-    and where ``thorough`` the rows younger than ``as_of``, and how many rows of the sample were read whole.
+    where ``thorough`` the rows younger than ``as_of``, and how many rows of the sample were read whole; and ``also``.
     """
     until = sql.Literal(as_of)
     parts: list[sql.Composable] = [sql.SQL("count(*)")]
@@ -32,7 +35,8 @@ def look_at_table(table: Relation, asked: Asked, as_of: datetime, *, thorough: b
     if thorough:
         parts += [_each("count(*) FILTER (WHERE {0} > {1} AND {0} <= now())", name, until) for name in asked.zoned]
         parts.append(_sample(table))
-    return sql.SQL("SELECT {} FROM ONLY {}").format(sql.SQL(", ").join(parts), _name(table))
+    parts += also
+    return sql.SQL("SELECT {} FROM ONLY {}").format(sql.SQL(", ").join(parts), name_of(table))
 
 
 def look_for_orphans(key: Reference, child: Relation, *, of_pages: int | None) -> sql.Composed:
@@ -50,7 +54,7 @@ def look_for_orphans(key: Reference, child: Relation, *, of_pages: int | None) -
     together = sql.SQL(" AND ")
     statement = "SELECT count(*) FROM {} AS child{} WHERE {} AND NOT EXISTS (SELECT FROM {} AS parent WHERE {})"
     return sql.SQL(statement).format(
-        _only(child.kind, _name(child)),
+        _only(child.kind, name_of(child)),
         sql.SQL("") if of_pages is None else _some_pages(_KEY_PAGES, of_pages),
         together.join(known),
         _only(key.parent_kind, parent),
@@ -63,7 +67,7 @@ def _sample(table: Relation) -> sql.Composed:
 
     The first rows, and in a large table also those of some pages from all over it.
     """
-    where = _name(table)
+    where = name_of(table)
     head = "(SELECT octet_length(ROW(one.*)::text) AS size FROM ONLY {} AS one LIMIT {})"
     parts = [sql.SQL(head).format(where, sql.Literal(_HEAD_ROWS))]
     if table.pages > _SPREAD_PAGES:
@@ -86,5 +90,6 @@ def _only(kind: str, table: sql.Identifier) -> sql.Composed:
     return sql.SQL("{}{}").format(sql.SQL("" if kind == "p" else "ONLY "), table)
 
 
-def _name(table: Relation) -> sql.Identifier:
+def name_of(table: Relation) -> sql.Identifier:
+    """The table's name with its schema."""
     return sql.Identifier(table.schema, table.name)

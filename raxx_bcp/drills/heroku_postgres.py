@@ -231,13 +231,15 @@ def _lease_app(drill: Drill, heroku: Heroku, policy: HerokuPostgres, plan: Plan)
 
 def _production(heroku: Heroku, policy: HerokuPostgres, backup: Transfer) -> database.Facts:
     """What the restored database must be like."""
-    return database.expected_from(
+    expected = database.expected_from(
         heroku.database_url(policy.app),
         backup_created=_begun(backup),
         connections=policy.connections,
         limits=_limits(policy),
         moment_columns=policy.newest_row_columns,
     )
+    database.refuse_unknown_tables(policy.table_tolerance_ratios, expected)
+    return expected
 
 
 def _limits(policy: HerokuPostgres) -> Limits:
@@ -330,14 +332,28 @@ def _verify(
         connections=policy.connections,
         limits=_limits(policy),
         moment_columns=policy.newest_row_columns,
+        like=expected,
     )
     drill.newest_record_utc = actual.newest_utc
     tolerance = policy.row_tolerance_ratio if wanted.row_tolerance_ratio is None else wanted.row_tolerance_ratio
     revisions = tuple(sorted(wanted.revision.split(","))) if wanted.revision else None
     known = policy.revisions_directory
     history = database.RevisionHistory.of_directory(Path(known)) if known else None
-    for one in database.compare(expected, actual, tolerance_ratio=tolerance, revisions=revisions, history=history):
+    for one in database.compare(
+        expected,
+        actual,
+        tolerance_ratio=tolerance,
+        revisions=revisions,
+        history=history,
+        allowance=_allowance(drill, policy, backup),
+    ):
         drill.add(one)
+
+
+def _allowance(drill: Drill, policy: HerokuPostgres, backup: Transfer) -> database.Allowance:
+    """Production was looked at after the backup; less than a day counts as one, since days have busy hours."""
+    days = (drill.clock() - _begun(backup)) / timedelta(days=1)
+    return database.Allowance(policy.changes_per_day_ratio, max(1.0, days), policy.table_tolerance_ratios)
 
 
 def _restore_time(drill: Drill, policy: HerokuPostgres) -> None:
