@@ -13,7 +13,13 @@ from raxx_bcp.policy import Policy
 from raxx_bcp.snapshots.assets import apply_vault_snapshot_addon
 from raxx_bcp.state_bucket.assets import enable_state_bucket_versioning
 
-DAILY_LOOKS = ("vault_export_inventory", "snapshot_inventory", "state_bucket_posture", "drill_evidence")
+DAILY_LOOKS = (
+    "vault_export_inventory",
+    "snapshot_inventory",
+    "state_bucket_posture",
+    "freescout_dump_inventory",
+    "drill_evidence",
+)
 
 daily_vault_export = dg.define_asset_job(
     "daily_vault_export",
@@ -55,6 +61,7 @@ freshness_sentinel = dg.define_asset_job(
     selection=dg.AssetSelection.checks(
         dg.AssetCheckKey(dg.AssetKey("vault_export"), "today_is_there"),
         dg.AssetCheckKey(dg.AssetKey("vault_snapshot"), "snapshot_is_there"),
+        dg.AssetCheckKey(dg.AssetKey("freescout_dump_inventory"), "today_is_there"),
     ),
     description="Is everything that is due there? Fails, and so alerts, when something is late.",
 )

@@ -17,6 +17,7 @@ from raxx_bcp.drills import assets as drills
 from raxx_bcp.drills import kinds, schedule_checks
 from raxx_bcp.evidence.assets import drill_evidence_asset
 from raxx_bcp.evidence.sensors import evidence_sensor
+from raxx_bcp.freescout import assets as freescout
 from raxx_bcp.policy import Policy, load_policy
 from raxx_bcp.resources import Raxx
 from raxx_bcp.snapshots import assets as snapshots
@@ -36,6 +37,7 @@ def build_defs(policy: Policy | None = None, resource_overrides: Mapping[str, An
             snapshots.snapshot_inventory_asset(policy),
             drills.heroku_postgres_database,
             drills.freescout_dumps,
+            freescout.dump_inventory_asset(policy.freescout),
             *drills.drill_assets(policy),
             drill_evidence_asset(kinds.DRILLS),
             state_bucket.terraform_state_bucket,
@@ -46,6 +48,7 @@ def build_defs(policy: Policy | None = None, resource_overrides: Mapping[str, An
         asset_checks=[
             vault.today_is_there(policy.vault_export),
             snapshots.snapshot_is_there(policy.vault_snapshot),
+            freescout.dump_is_there(policy.freescout),
             drills.restored_recently_checks(policy),
             schedule_checks.monthly_schedule_checks(policy),
         ],

@@ -63,6 +63,11 @@ def state_bucket(policy: Policy) -> Bucket:
     return Bucket(policy.state_bucket.name)
 
 
+def dump_bucket(policy: Policy) -> Bucket:
+    """Where FreeScout's dump sets are."""
+    return Bucket(policy.freescout.dump_bucket or policy.state_bucket.name)
+
+
 def second_bucket(policy: Policy) -> Bucket | None:
     """The bucket of the second copy, or None when the policy names none."""
     copy = policy.vault_export.second_copy

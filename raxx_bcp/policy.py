@@ -188,6 +188,11 @@ class FreeScout(Section):
     """Sets are in ``<prefix>YYYY-MM-DD/``: database.sql.gz, env, attachments.tar.gz, modules.tar.gz, manifest.json."""
     dump_parts: tuple[Literal["env", "attachments", "modules"], ...] = ("env", "attachments", "modules")
     """What a set must hold beside the database; without them it is incomplete."""
+    dumps_expected: bool = True
+    """Is there a set every night? Where nothing makes any, no check says that one is late."""
+    dump_late_after_minutes: Annotated[int, Field(ge=1, le=12 * 60)] = 60
+    """How long after ``backup_ends_utc`` the night's set counts as late."""
+    inventory_days: Annotated[int, Field(ge=1, le=90)] = 14
     blueprint: str = "ubuntu_22_04"
     """What Tier 2's instance is made from."""
     bundle: str = OFF

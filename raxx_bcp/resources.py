@@ -45,6 +45,10 @@ class Raxx:
         """The bucket of Terraform's state and of the exports."""
         return environment.state_bucket(self.policy)
 
+    def dump_bucket(self) -> Bucket:
+        """The bucket of FreeScout's dump sets."""
+        return environment.dump_bucket(self.policy)
+
     def snapshot_doors(self) -> SnapshotDoors:
         """The snapshots of the instances' region, and those of the copies' region where the policy names one."""
         return snapshot_doors(self.policy)

@@ -21,6 +21,7 @@ def test_the_assets_and_their_checks() -> None:
     assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {
         "drill_evidence",
         "freescout_dump_drill",
+        "freescout_dump_inventory",
         "freescout_dumps",
         "freescout_instance",
         "freescout_snapshot_drill",
@@ -48,6 +49,10 @@ def test_the_assets_and_their_checks() -> None:
         "freescout_dump_drill:monthly_schedule",
         "freescout_dump_drill:passed",
         "freescout_dump_drill:restored_recently",
+        "freescout_dump_inventory:encrypted",
+        "freescout_dump_inventory:no_gaps",
+        "freescout_dump_inventory:size",
+        "freescout_dump_inventory:today_is_there",
         "freescout_snapshot_drill:monthly_schedule",
         "freescout_snapshot_drill:passed",
         "freescout_snapshot_drill:restored_recently",

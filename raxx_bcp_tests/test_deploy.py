@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import yaml
 from dagster import DagsterInstance
 
 from raxx_bcp.policy import FreeScout
+from raxx_bcp.sandbox.parts.s3_identities import identities
 
 ROOT = Path(__file__).resolve().parent.parent
 IAM = ROOT / "deploy" / "iam"
@@ -95,6 +97,13 @@ def test_the_help_desk_may_put_dump_sets_and_do_nothing_else() -> None:
     assert statement["Effect"] == "Allow"
     assert statement["Action"] == ["s3:PutObject", "s3:AbortMultipartUpload"]
     assert str(statement["Resource"]).endswith("/freescout-dumps/*")
+
+
+def test_the_sandbox_enforces_the_help_desks_policy_of_production() -> None:
+    known = identities(defaultdict(str), "raxx-iac-state-prod", "elsewhere")
+    (content,) = [one["content"] for one in known["policies"] if one["name"] == "freescout-backup"]
+    ours, theirs = _statements("freescout-backup-policy.json"), json.loads(content)["Statement"]
+    assert [{name: one[name] for name in one if name != "Sid"} for one in ours] == theirs
 
 
 def test_the_help_desks_backup_is_over_before_its_own_hour_ends() -> None:

@@ -7,6 +7,7 @@ secret key, as it always is where exports are made. Source: RFC 4880 section 4.2
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -48,6 +49,20 @@ def inspect(data: bytes | bytearray | memoryview) -> Message:
     if not recipients:
         raise MalformedError("it names no recipient")
     return Message(tuple(recipients))
+
+
+def recipients(head: bytes) -> tuple[str, ...]:
+    """Who can read the message that begins with ``head``, which may be cut anywhere after its recipients.
+
+    16-digit key ids; empty where it does not begin as an encrypted message does.
+    """
+    found: list[str] = []
+    with contextlib.suppress(MalformedError):
+        for tag, body in _packets(memoryview(head)):
+            if tag != PUBLIC_KEY_SESSION_KEY:
+                break
+            found.append(_recipient(body))
+    return tuple(found)
 
 
 def _recipient(body: memoryview) -> str:

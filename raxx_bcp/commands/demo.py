@@ -17,6 +17,7 @@ from raxx_bcp.clock import utc_now
 from raxx_bcp.console import emit, exit_codes, json_option, progress
 from raxx_bcp.drills import vault_export
 from raxx_bcp.drills.doors import record_of
+from raxx_bcp.drills.freescout import dump_drill
 from raxx_bcp.drills.kinds import DRILL_JOBS, KINDS
 from raxx_bcp.environment import state_bucket
 from raxx_bcp.errors import EXIT_FAIL, EXIT_PASS, BcpError, PermanentError
@@ -115,9 +116,9 @@ def _environment(sandbox: Sandbox) -> dict[str, str]:
 
 
 def _config(job: str, directory: Path) -> Mapping[str, Any]:
-    """What an operator would say in the UI: who they are, and to the drill of the export where the key is."""
+    """What an operator would say in the UI: who they are, and where the key is to a drill of something encrypted."""
     said: dict[str, Any] = {"operator": "demo"}
-    if job == f"drill_{vault_export.KIND}":
+    if job in (f"drill_{vault_export.KIND}", f"drill_{dump_drill.KIND}"):
         said["private_key_file"] = str(_private_key(directory))
     return {"ops": {kind.asset: {"config": said} for kind in KINDS if kind.job == job}}
 

@@ -14,7 +14,6 @@ from raxx_bcp import environment
 from raxx_bcp.clients.heroku import DEFAULT_API_URL, DEFAULT_DATA_URL, Heroku
 from raxx_bcp.clients.infisical_writer import InfisicalWriter
 from raxx_bcp.clients.lightsail import Snapshots
-from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.clock import Clock, utc_now
 from raxx_bcp.drills import state_recovery
 from raxx_bcp.drills.freescout import dump_drill, snapshot_drill
@@ -121,11 +120,6 @@ def last_pass(ledger: Ledger) -> LastDrill | None:
     entry, source = max(passed, key=lambda each: each[0].timing.ended_utc)
     checks = tuple((check.name, check.actual) for check in entry.checks)
     return LastDrill(entry.identity.drill_id, source.backup_id, source.created_utc, checks)
-
-
-def dump_bucket(policy: Policy) -> Bucket:
-    """Where FreeScout's dump sets are."""
-    return Bucket(policy.freescout.dump_bucket or policy.state_bucket.name)
 
 
 def vault_export_doors(policy: Policy, key: DecryptionKey | None) -> VaultExportDoors:

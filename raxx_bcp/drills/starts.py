@@ -12,7 +12,7 @@ from typing import Any
 from raxx_bcp.drills import heroku_postgres as heroku
 from raxx_bcp.drills import state_recovery, vault_export, vault_snapshot
 from raxx_bcp.drills.conduct import Conducted, conduct
-from raxx_bcp.drills.doors import dump_bucket, freescout_doors, vault_export_doors, vault_snapshot_doors
+from raxx_bcp.drills.doors import freescout_doors, vault_export_doors, vault_snapshot_doors
 from raxx_bcp.drills.drill import Drill, Order
 from raxx_bcp.drills.freescout import dump_drill, snapshot_drill
 from raxx_bcp.patience import Progress
@@ -58,7 +58,7 @@ def start_freescout_dump(
     """Tier 2. ``private_key`` opens a set that is encrypted; None: the caller's own GnuPG keyring does."""
     policy = raxx.policy
     order = dump_drill.order(policy, asked.operator, wanted=wanted, **asked.as_dict())
-    doors, bucket = freescout_doors(policy, raxx.record().ledger, private_key), dump_bucket(policy)
+    doors, bucket = freescout_doors(policy, raxx.record().ledger, private_key), raxx.dump_bucket()
     body = dump_drill.freescout_dump
     return _conducted(raxx, order, lambda drill: body(drill, doors, bucket, policy, wanted), progress)
 

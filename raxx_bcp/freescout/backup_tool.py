@@ -157,6 +157,8 @@ class Config:
     slack: Slack = Slack()
     state: Path = STATE
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
+    say: Callable[[str], None] = say
+    """Where progress goes."""
 
 
 def read_config(path: Path, environment: Mapping[str, str]) -> Config:
@@ -630,12 +632,10 @@ class Store:
     Source: AWS Signature Version 4; S3's PutObject, UploadPart and conditional writes.
     """
 
-    def __init__(
-        self, storage: Storage, credentials: Credentials, wait: Callable[[float], object] = time.sleep
-    ) -> None:
+    def __init__(self, storage: Storage, credentials: Credentials, tell: Callable[[str], None] = say) -> None:
         self._storage = storage
         self._credentials = credentials
-        self._wait = wait
+        self._tell = tell
         endpoint = storage.endpoint or f"https://{storage.bucket}.s3.{storage.region}.amazonaws.com"
         self._url = urllib.parse.urlsplit(endpoint)
         self._base = f"/{storage.bucket}" if storage.endpoint else ""
@@ -708,8 +708,8 @@ class Store:
             elif status and status not in _TRANSIENT:
                 raise self._refused(key, status, answer)
             if attempt < _TRIES:
-                say(f"S3 answers {status or answer.decode()} to {method} {key}: waiting {2**attempt} s")
-                self._wait(2**attempt)
+                self._tell(f"S3 answers {status or answer.decode()} to {method} {key}: waiting {2**attempt} s")
+                time.sleep(2**attempt)
         raise self._refused(key, status, answer)
 
     def _refused(self, key: str, status: int, answer: bytes) -> BackupError:
@@ -797,7 +797,7 @@ def run(config: Config, clock: Callable[[], datetime]) -> dict[str, Any]:
         day = now.date().isoformat()
         before = _state(config.state)
         if before.get("day") == day and before.get("done"):
-            say(f"the set of {day} is stored already")
+            config.say(f"the set of {day} is stored already")
             return {"ok": True, "day": day, "already": True}
         again = set(before.get("stored", ())) if before.get("day") == day else set()
         return _night(config, clock, now, again)
@@ -805,11 +805,11 @@ def run(config: Config, clock: Callable[[], datetime]) -> dict[str, Any]:
 
 def _night(config: Config, clock: Callable[[], datetime], now: datetime, again: set[str]) -> dict[str, Any]:
     day = now.date().isoformat()
-    store = Store(config.storage, config.credentials)
+    store = Store(config.storage, config.credentials, config.say)
     files: dict[str, dict[str, Any]] = {}
     with Key(config, now) as key:
         if key.warning:
-            say(key.warning)
+            config.say(key.warning)
 
         def keep(name: str, pieces: Iterable[bytes]) -> None:
             stored_name = name + ENCRYPTED
@@ -820,7 +820,7 @@ def _night(config: Config, clock: Callable[[], datetime], now: datetime, again: 
                 only_new=stored_name not in again,
             )
             files[stored_name] = {"size_bytes": sent.size_bytes, "sha256": sent.sha256}
-            say(f"stored {stored_name}: {sent.size_bytes} bytes")
+            config.say(f"stored {stored_name}: {sent.size_bytes} bytes")
 
         with one_moment(config) as moment:
             taken = clock().astimezone(UTC)
@@ -845,7 +845,7 @@ def _night(config: Config, clock: Callable[[], datetime], now: datetime, again: 
     store.put(f"{config.storage.prefix}{day}/{MANIFEST}", body, only_new=True)
     _remember(config.state, day, [], done=True)
     size = sum(one["size_bytes"] for one in files.values())
-    say(f"the set of {day} is whole: {len(files)} files, {size} bytes; {consistency}")
+    config.say(f"the set of {day} is whole: {len(files)} files, {size} bytes; {consistency}")
     return {"ok": True, "day": day, "already": False, "size_bytes": size, "warning": key.warning, "manifest": manifest}
 
 
@@ -861,7 +861,7 @@ def check(config: Config, clock: Callable[[], datetime]) -> dict[str, Any]:
         if not (config.site / directory).is_dir():
             raise BackupError(f"{config.site}/{directory} is not there.", "Set site.directory to FreeScout's folder.")
     threads = counted["rows"]["threads"]
-    say(f"well: {threads} threads in {config.login.name}, encrypts to {config.fingerprint}. Nothing was stored")
+    config.say(f"well: {threads} threads in {config.login.name}, encrypts to {config.fingerprint}. Nothing was stored")
     return {"ok": True, "threads": threads, "encrypted_bytes": size, "warning": warning}
 
 

@@ -28,6 +28,7 @@ from raxx_bcp.policy import Policy
 from raxx_bcp.resources import Raxx
 from raxx_bcp.sandbox import freescout
 from raxx_bcp.sandbox.freescout.sink import received
+from raxx_bcp.sandbox.parts.operator_keys import operator_key
 from raxx_bcp.sandbox.supervisor import Sandbox
 from raxx_bcp_tests.faults.scanning import found_in_bytes
 
@@ -62,7 +63,8 @@ class Stage:
         return start_freescout_snapshot(self.raxx, ASKED, snapshot_drill.Wanted(snapshot), silent)
 
     def tier_2(self) -> Conducted:
-        return start_freescout_dump(self.raxx, ASKED, dump_drill.Wanted(), silent)
+        key = operator_key(self.sandbox.directory).secret.encode()
+        return start_freescout_dump(self.raxx, ASKED, dump_drill.Wanted(), silent, private_key=key)
 
     def leftovers(self) -> list[str]:
         with places(self.raxx.policy) as where:

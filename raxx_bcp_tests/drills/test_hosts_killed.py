@@ -15,6 +15,7 @@ from raxx_bcp.drills.doors import places, record_of
 from raxx_bcp.drills.sweeper import Swept, sweep
 from raxx_bcp.evidence.row import DrillEntry, Verdict
 from raxx_bcp.policy import Policy
+from raxx_bcp.sandbox.supervisor import Sandbox
 from raxx_bcp_tests.faults.commands import private_environ, run, start
 
 
@@ -32,9 +33,9 @@ def environ(
         }
 
 
-def killed_at(environ: dict[str, str], drill: str, words: str) -> None:
+def killed_at(environ: dict[str, str], drill: str, words: str, *options: str) -> None:
     """kill -9 at the first line of progress that starts with ``words``."""
-    child = start(environ, "drill", drill, "--operator", "alice")
+    child = start(environ, "drill", drill, "--operator", "alice", *options)
     assert child.stderr is not None
     for line in child.stderr:
         if line.startswith(words):
@@ -71,11 +72,12 @@ def instances() -> set[str]:
     ],
 )
 def test_kill_9_at_any_moment_leaves_nothing_after_the_sweeper(
-    environ: dict[str, str], policy: Policy, drill: str, moments: tuple[str, ...]
+    environ: dict[str, str], policy: Policy, sandbox: Sandbox, drill: str, moments: tuple[str, ...]
 ) -> None:
     production, found = instances(), 0
+    key = str(sandbox.directory / "keys" / "operator.key.asc")
     for moment in moments:
-        killed_at(environ, drill, moment)
+        killed_at(environ, drill, moment, *(["--private-key-file", key] if drill == "freescout-dump" else []))
         standing = leftovers(policy)
         found += len(standing)
         assert swept(policy, hours=0).gone == [], "inside its lease it is left alone"

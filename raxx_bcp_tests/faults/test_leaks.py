@@ -145,7 +145,7 @@ def test_no_ticket_key_or_vault_value_of_a_drill_is_left_anywhere(
     environ = {**private_environ(sandbox_environ, folder, policy.vault_export.prefix), **prefixes}
     key = breakable_sandbox.directory / "keys" / "operator.key.asc"
     config = folder / "config.yaml"
-    config.write_text("ops: {freescout_dump_drill: {config: {operator: alice}}}")
+    config.write_text(f"ops: {{freescout_dump_drill: {{config: {{operator: alice, private_key_file: {key}}}}}}}")
     arguments: set[bytes] = set()
     with watched_arguments(arguments):
         exported = run(environ, "vault", "export", "--json")

@@ -17,6 +17,7 @@ from raxx_bcp.errors import UsageError
 from raxx_bcp.sandbox import processes
 from raxx_bcp.sandbox.part import Place
 from raxx_bcp.sandbox.parts import s3
+from raxx_bcp.sandbox.parts.s3_identities import EXPORTS_PREFIX
 from raxx_bcp.sandbox.report import Condition
 from raxx_bcp.sandbox.supervisor import Sandbox
 from raxx_bcp.sandbox.waiting import Clock
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 BUCKET = s3.STATE_BUCKET
-EXPORT = f"{s3.EXPORTS_PREFIX}2026-01-01.json.gpg"
+EXPORT = f"{EXPORTS_PREFIX}2026-01-01.json.gpg"
 
 
 def connect(local: Sandbox, key: str, secret: str) -> S3Client:
@@ -90,14 +91,14 @@ class TestWhatIsInIt:
         checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
         receipt = operator.put_object(
             Bucket=BUCKET,
-            Key=f"{s3.EXPORTS_PREFIX}receipt",
+            Key=f"{EXPORTS_PREFIX}receipt",
             Body=body,
             ChecksumSHA256=checksum,
             ServerSideEncryption="AES256",
             IfNoneMatch="*",
             Metadata={"run": "1"},
         )
-        head = operator.head_object(Bucket=BUCKET, Key=f"{s3.EXPORTS_PREFIX}receipt", ChecksumMode="ENABLED")
+        head = operator.head_object(Bucket=BUCKET, Key=f"{EXPORTS_PREFIX}receipt", ChecksumMode="ENABLED")
         for answer in (receipt, head):
             assert answer["ChecksumSHA256"] == checksum
             assert answer["ServerSideEncryption"] == "AES256"
@@ -105,7 +106,7 @@ class TestWhatIsInIt:
         assert head["Metadata"] == {"run": "1"}
 
     def test_conditional_writes_refuse_an_overwrite(self, operator: S3Client) -> None:
-        key = f"{s3.EXPORTS_PREFIX}conditional"
+        key = f"{EXPORTS_PREFIX}conditional"
         first = operator.put_object(Bucket=BUCKET, Key=key, Body=b"1", IfNoneMatch="*")
         with pytest.raises(ClientError) as error:
             operator.put_object(Bucket=BUCKET, Key=key, Body=b"2", IfNoneMatch="*")
@@ -126,7 +127,7 @@ class TestWhoMayDoWhat:
         for bucket in (BUCKET, s3.SECOND_COPY_BUCKET):
             exporter.put_object(Bucket=bucket, Key=EXPORT, Body=b"x")
             assert exporter.head_object(Bucket=bucket, Key=EXPORT)["ContentLength"] == 1
-            assert exporter.list_objects_v2(Bucket=bucket, Prefix=s3.EXPORTS_PREFIX)["KeyCount"] >= 1
+            assert exporter.list_objects_v2(Bucket=bucket, Prefix=EXPORTS_PREFIX)["KeyCount"] >= 1
             assert exporter.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled"
 
     def test_the_exporter_can_do_nothing_else(self, exporter: S3Client) -> None:

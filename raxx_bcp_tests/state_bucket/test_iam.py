@@ -17,6 +17,7 @@ from raxx_bcp.clients.s3_settings import BucketSettings
 from raxx_bcp.policy import Policy
 from raxx_bcp.sandbox.part import Place
 from raxx_bcp.sandbox.parts import s3
+from raxx_bcp.sandbox.parts.s3_identities import EXPORTS_PREFIX
 from raxx_bcp.sandbox.supervisor import Sandbox
 from raxx_bcp.state_bucket.posture import examine
 from raxx_bcp.state_bucket.versioning import enable_versioning
@@ -80,7 +81,7 @@ def test_the_keeper_can_switch_versioning_on(operator: S3Client, keeper: S3Clien
 
 
 def test_the_keeper_can_do_nothing_else(operator: S3Client, keeper: S3Client) -> None:
-    export, state = f"{s3.EXPORTS_PREFIX}2031-03-14.json.gpg", "raxx-app/terraform.tfstate"
+    export, state = f"{EXPORTS_PREFIX}2031-03-14.json.gpg", "raxx-app/terraform.tfstate"
     operator.put_object(Bucket=BUCKET, Key=export, Body=b"x")
     attempts: list[Callable[[], object]] = [
         lambda: keeper.get_object(Bucket=BUCKET, Key=state),

@@ -56,11 +56,12 @@ def create_project(call: Call) -> Json:
 
 
 def delete_project(call: Call) -> Json:
-    """``DELETE /api/v1/projects/{id}``: a mark; the answer is the whole project, whose slug is now ``del-…`` [run]."""
+    """``DELETE /api/v1/projects/{id}``: with all that it holds; the vendor's documentation shows no more [model]."""
     project, permission = call.project(call.path["project"])
     permission.require("delete", "workspace")
+    answer = {"project": shapes.project_full(project, call.world)}
     call.world.remove_project(project)
-    return {"project": shapes.project_full(project, call.world)}
+    return answer
 
 
 def _made_up_slug(name: str, number: int) -> str:

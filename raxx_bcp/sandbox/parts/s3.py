@@ -18,8 +18,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from raxx_bcp.clock import utc_now
 from raxx_bcp.errors import TransientError, UsageError
-from raxx_bcp.sandbox.freescout.sets import put_sets
+from raxx_bcp.freescout.backup_tool import Credentials, Storage
+from raxx_bcp.sandbox.freescout.sets import PREFIX, Shelf, put_sets
 from raxx_bcp.sandbox.part import Fault, Launch, Part, Place, Port, new_secret
+from raxx_bcp.sandbox.parts import operator_keys
+from raxx_bcp.sandbox.parts.s3_identities import EXPORTER, EXPORTS_PREFIX, HELP_DESK, OPERATOR, identities
 from raxx_bcp.sandbox.stand_in import LOOPBACK
 from raxx_bcp.sandbox.state import write_private
 
@@ -28,14 +31,10 @@ if TYPE_CHECKING:
 
 STATE_BUCKET = "raxx-iac-state-prod"
 SECOND_COPY_BUCKET = "raxx-vault-exports-dr"
-EXPORTS_PREFIX = "vault-exports/"
 REGION = "us-east-1"
 
-# The operator may do all, which drills need (read back old versions, delete, switch versioning). The exporter
-# has what the vault export needs in production and no more; tests use it to prove that this is enough.
-_OPERATOR_ID, _OPERATOR_SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
-EXPORTER_ID, EXPORTER_SECRET = "S3_EXPORTER_ACCESS_KEY_ID", "S3_EXPORTER_SECRET_ACCESS_KEY"
-
+_OPERATOR_ID, _OPERATOR_SECRET = OPERATOR
+EXPORTER_ID, EXPORTER_SECRET = EXPORTER
 _SEAWEED_ADMIN_GRPC = 10000  # its worker dials admin.port + 10000 whatever -admin.port.grpc says (4.48)
 
 
@@ -125,51 +124,14 @@ def _weed() -> str:
     return found
 
 
-def _identities(place: Place) -> dict[str, Any]:
-    """SeaweedFS's IAM configuration. The exporter's policy is the one of production, plus the second copy."""
-    buckets = [f"arn:aws:s3:::{name}" for name in (STATE_BUCKET, SECOND_COPY_BUCKET)]
-    statements = [
-        {
-            "Effect": "Allow",
-            "Action": ["s3:PutObject", "s3:GetObject", "s3:GetObjectVersion"],
-            "Resource": [f"{bucket}/{EXPORTS_PREFIX}*" for bucket in buckets],
-        },
-        {
-            "Effect": "Allow",
-            "Action": ["s3:ListBucket", "s3:ListBucketVersions"],
-            "Resource": buckets,
-            "Condition": {"StringLike": {"s3:prefix": f"{EXPORTS_PREFIX}*"}},
-        },
-        {
-            "Effect": "Allow",
-            "Action": ["s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration"],
-            "Resource": buckets,
-        },
-    ]
-    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
-    secret = place.credentials
-    return {
-        "identities": [
-            {
-                "name": "operator",
-                "credentials": [{"accessKey": secret[_OPERATOR_ID], "secretKey": secret[_OPERATOR_SECRET]}],
-                "actions": ["Admin", "Read", "List", "Tagging", "Write"],
-            },
-            {
-                "name": "vault-exporter",
-                "credentials": [{"accessKey": secret[EXPORTER_ID], "secretKey": secret[EXPORTER_SECRET]}],
-                "policyNames": ["vault-exporter"],
-            },
-        ],
-        "policies": [{"name": "vault-exporter", "content": policy}],
-    }
-
-
 def _prepare(place: Place) -> None:
     (place.directory / "data").mkdir(mode=0o700, parents=True, exist_ok=True)
     place.directory.chmod(0o700)
     _weed()
-    write_private(place.directory / "identities.json", json.dumps(_identities(place)).encode())
+    write_private(
+        place.directory / "identities.json",
+        json.dumps(identities(place.credentials, STATE_BUCKET, SECOND_COPY_BUCKET)).encode(),
+    )
 
 
 def _launch(place: Place) -> Launch:
@@ -225,9 +187,18 @@ def _fill(place: Place) -> None:
             known = s3.list_object_versions(Bucket=STATE_BUCKET, Prefix=key)
             for serial in range(len(known.get("Versions", [])) + 1, serials + 1):
                 s3.put_object(Bucket=STATE_BUCKET, Key=key, Body=_terraform_state(key, serial))
-        put_sets(s3, STATE_BUCKET, utc_now())
+        _put_dump_sets(place, s3)
     except (BotoCoreError, ClientError) as error:
         raise _unwilling("fill its buckets", error) from error
+
+
+def _put_dump_sets(place: Place, s3: S3Client) -> None:
+    """Of a sandbox without its operator's key there are none: nobody could read them."""
+    if not (place.state_dir / operator_keys.PART.name).is_dir():
+        return
+    storage = Storage(STATE_BUCKET, REGION, PREFIX, place.url())
+    credentials = Credentials(*(place.credentials[name] for name in HELP_DESK))
+    put_sets(Shelf(s3, storage, credentials, operator_keys.operator_key(place.state_dir)), utc_now())
 
 
 def _set_up(s3: S3Client) -> None:
@@ -358,10 +329,9 @@ PART = Part(
     title="S3 (SeaweedFS)",
     ports=_PORTS,
     credentials={
-        _OPERATOR_ID: _new_access_key,
-        _OPERATOR_SECRET: new_secret,
-        EXPORTER_ID: _new_access_key,
-        EXPORTER_SECRET: new_secret,
+        name: make
+        for identity in (OPERATOR, EXPORTER, HELP_DESK)
+        for name, make in zip(identity, (_new_access_key, new_secret), strict=True)
     },
     launch=_launch,
     prepare=_prepare,

@@ -1,0 +1,49 @@
+"""``raxx-bcp freescout``: the help desk's dump sets from the command line."""
+
+from __future__ import annotations
+
+import click
+
+from raxx_bcp.checks import worst
+from raxx_bcp.clock import utc_now
+from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option, looking
+from raxx_bcp.environment import dump_bucket
+from raxx_bcp.freescout.inventory import Inventory, freshness_check, take_inventory
+from raxx_bcp.policy import load_policy
+
+
+@click.group()
+def freescout() -> None:
+    """The help desk's dump sets, which Tier 2 of its drill restores."""
+
+
+@freescout.command("list")
+@json_option
+@exit_codes
+@looking
+def list_command(*, as_json: bool) -> int:
+    """The dump sets of the last days: whole or not, readable by whom, and whether the newest one due is there."""
+    policy, now = load_policy(), utc_now()
+    bucket = dump_bucket(policy)
+    inventory = take_inventory(bucket, policy.freescout, now)
+    checks = (freshness_check(bucket, policy.freescout, now), *inventory.checks)
+    status = worst(checks)
+    told = {
+        "ok": exit_code(status) == 0,
+        "status": status.value,
+        "checks": [check.as_dict() for check in checks],
+        "days": [day.as_dict() for day in inventory.days],
+        "recipients": list(inventory.recipients),
+        "growth_ratio": inventory.growth_ratio,
+    }
+    emit(told, "\n".join([*_rows(inventory), *check_lines(checks)]), as_json=as_json)
+    return exit_code(status)
+
+
+def _rows(inventory: Inventory) -> list[str]:
+    return [
+        f"  {day.day}  {day.state.value:<12} {day.size_bytes:>12} bytes  "
+        f"{'missing: ' + ', '.join(day.missing) if day.missing else ''}"
+        f"{'in clear: ' + ', '.join(day.in_clear) if day.in_clear else ''}".rstrip()
+        for day in inventory.days
+    ]
