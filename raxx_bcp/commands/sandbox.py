@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from raxx_bcp.checks import Check, Status
 from raxx_bcp.console import emit, exit_codes, json_option, progress
 from raxx_bcp.errors import EXIT_FAIL, EXIT_PASS, UsageError
+from raxx_bcp.sandbox.report import GOOD, Condition, Report
 
 if TYPE_CHECKING:
     from raxx_bcp.sandbox.supervisor import Sandbox
@@ -52,7 +54,7 @@ def down_command(*, purge: bool, as_json: bool) -> int:
 def status_command(*, as_json: bool) -> int:
     """How is every part doing, and what is broken? Exit code 1 unless every part runs."""
     report = _sandbox().status()
-    emit(report.as_dict(), report.text(), as_json=as_json)
+    emit(report.as_dict(), report.text(), as_json=as_json, checks=_part_checks(report))
     return EXIT_PASS if report.healthy else EXIT_FAIL
 
 
@@ -96,6 +98,16 @@ def mend_command(*, name: str | None, every: bool, as_json: bool) -> int:
     text = f"Mended: {', '.join(mended)}." if mended else "Nothing was broken."
     emit({"ok": True, "mended": list(mended)}, text, as_json=as_json)
     return EXIT_PASS
+
+
+def _part_checks(report: Report) -> list[Check]:
+    """A part that does not run, each with what brings it back."""
+    up, mend = "Run raxx-bcp sandbox up.", "A fault keeps it down: raxx-bcp sandbox mend --all."
+    ill = [part for part in report.parts if part.state not in GOOD]
+    return [
+        Check(part.name, Status.FAIL, f"{part.state.value}.", mend if part.state is Condition.KEPT_DOWN else up)
+        for part in ill
+    ]
 
 
 def _quoted(value: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from raxx_bcp import environment
+from raxx_bcp.checks import Check, Status
 from raxx_bcp.clients.infisical_writer import InfisicalWriter
 from raxx_bcp.console import emit, exit_codes, json_option, looking, progress
 from raxx_bcp.errors import EXIT_FAIL, EXIT_PASS, UsageError
@@ -92,7 +93,9 @@ def restore_command(
             _ask(plan)
         restored = carry_out(plan, writer, progress=progress)
     result = {**restored.as_dict(), "plan": plan.as_dict()}
-    emit(result, "\n".join(restored_lines(restored)), as_json=as_json)
+    lines = list(restored_lines(restored))
+    remedy = "Look at what differs and why, mend the cause, and run the same command again: it goes on."
+    emit(result, "\n".join(lines), as_json=as_json, checks=(Check("restore", Status.FAIL, lines[-1], remedy),))
     return EXIT_PASS if restored.ok else EXIT_FAIL
 
 
@@ -139,7 +142,9 @@ def get_command(*, place: str, source: str, private_key_file: Path | None, gpg_h
 def diff_command(*, older: str, newer: str, private_key_file: Path | None, gpg_home: Path | None, as_json: bool) -> int:
     """What changed between two exports: names, no value. Exit code 1 when anything did."""
     changes = reading.diff(_opened(older, private_key_file, gpg_home), _opened(newer, private_key_file, gpg_home))
-    emit(changes.as_dict(), "\n".join(changes.lines()), as_json=as_json)
+    lines = list(changes.lines())
+    found = Check("diff", Status.FAIL, lines[-1], "Look at what was added, removed and changed.")
+    emit(changes.as_dict(), "\n".join(lines), as_json=as_json, checks=(found,))
     return EXIT_PASS if changes.equal else EXIT_FAIL
 
 

@@ -96,6 +96,7 @@ class TestWithoutASandbox:
         assert result.exit_code == 2
         assert json.loads(result.stdout) == {
             "ok": False,
+            "status": "usage",
             "error": f"No sandbox is up in {nowhere}.",
             "remedy": "Run raxx-bcp sandbox up first.",
         }
