@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,12 +16,15 @@ from pydantic import SecretStr
 
 from raxx_bcp.clients.postgres import Limits, Reader
 from raxx_bcp.drills import database_facts as facts
+from raxx_bcp.drills.database_allowance import Allowance
 from raxx_bcp.drills.database_catalogue import Catalogue, Counter, Reference, Relation, read_catalogue
 from raxx_bcp.drills.database_compare import CHECKS, compare
 from raxx_bcp.drills.database_content import Content, fitting, shapes_of
-from raxx_bcp.drills.database_content_compare import Allowance
 from raxx_bcp.drills.database_facts import Facts
 from raxx_bcp.drills.database_history import RevisionHistory
+from raxx_bcp.drills.database_large_objects import read_large_objects
+from raxx_bcp.drills.database_partitions import Partition, read_partitions
+from raxx_bcp.drills.database_protection import read_protection
 from raxx_bcp.drills.database_scan import WHOLE_KEYS_BYTES, Checked, Plan, Scanned, scan, shared_readers
 from raxx_bcp.errors import CouldNotVerifyError, UsageError
 
@@ -47,10 +51,10 @@ def expected_from(
     plan = Plan(backup_created, thorough=False, moment_columns=_by_table(moment_columns))
     found = _look(production, plan, connections, limits)
     _refuse_unknown(plan, found)
-    damage = [table.damage for table in found.tables.values() if table.damage]
-    if damage:
+    damage = [one.damage for one in found.tables.values() if one.damage] + [found.large_objects.damage]
+    if any(damage):
         raise CouldNotVerifyError(
-            f"There is nothing to compare the restore with: in production, {damage[0]}",
+            f"There is nothing to compare the restore with: in production, {next(filter(None, damage))}",
             "Production itself is damaged: see its server's log first.",
         )
     return found
@@ -90,8 +94,15 @@ def _look(url: SecretStr, plan: Plan, connections: int, limits: Limits | None) -
     with make("") as leader, shared_readers(leader, connections - 1, make) as readers:
         catalogue = read_catalogue(leader)
         shapes = fitting(plan.like.contents, catalogue) if plan.like else shapes_of(leader, catalogue)
+        protection, partitions = read_protection(leader), read_partitions(leader)
         tables, keys = scan(readers, catalogue, plan, shapes)
-    return _facts(catalogue, plan, tables, keys)
+        large_objects = read_large_objects(leader, plan.like.large_objects if plan.like else None)
+    return replace(
+        _facts(catalogue, plan, tables, keys),
+        protection=protection,
+        partitions={name: _counted(one, tables.get(oid)) for oid, (name, one) in partitions.items()},
+        large_objects=large_objects,
+    )
 
 
 def _facts(catalogue: Catalogue, plan: Plan, tables: Mapping[int, Scanned], keys: Mapping[str, Checked]) -> Facts:
@@ -134,6 +145,10 @@ def _table(root: Relation, parts: Sequence[Scanned]) -> facts.Table:
         rows_then=_sum(one.rows_then for one in parts),
         sampled=_sum(one.sampled for one in parts),
     )
+
+
+def _counted(partition: Partition, scanned: Scanned | None) -> Partition:
+    return replace(partition, rows=scanned.rows, rows_then=scanned.rows_then) if scanned else partition
 
 
 def _content(parts: Sequence[Scanned]) -> Content | None:

@@ -9,9 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from raxx_bcp.drills import database_content_compare as content
-from raxx_bcp.drills.database_content_compare import Allowance, whole
+from raxx_bcp.drills import database_protection as protection
+from raxx_bcp.drills.database_allowance import Allowance, whole
 from raxx_bcp.drills.database_facts import Facts, Table
 from raxx_bcp.drills.database_history import RevisionHistory
+from raxx_bcp.drills.database_large_objects import LARGE_OBJECTS, compare_large_objects
+from raxx_bcp.drills.database_partitions import PARTITIONS, compare_partitions
+from raxx_bcp.drills.database_words import checked as _checked
+from raxx_bcp.drills.database_words import few as _few
+from raxx_bcp.drills.database_words import listed as _listed
+from raxx_bcp.drills.database_words import objects as _objects
 from raxx_bcp.drills.drill import CheckResult
 from raxx_bcp.evidence.row import CheckStatus
 
@@ -29,11 +36,13 @@ CHECKS: Final = (
     "row counts",
     "newest row",
     *content.CHECKS,
+    PARTITIONS,
+    LARGE_OBJECTS,
+    *protection.CHECKS,
     "foreign keys",
     "sample readable",
 )
 """Every check that ``compare`` makes, in its order."""
-_NAMED: Final = 5
 _NOTHING_SHARED: Final = "no table is on both sides"
 _GAP_SECONDS: Final = 300.0
 """How much older than production's the newest restored row may be: what a transaction was still writing."""
@@ -55,6 +64,8 @@ def compare(
     a table's content may differ; None: nothing whose own time does not say why.
     """
     allowed = allowance or Allowance()
+    shared = expected.tables.keys() & actual.tables.keys()
+    partitions = expected.partitions.keys() & actual.partitions.keys()
     return [
         _server_version(expected, actual),
         _alembic(expected.revisions if revisions is None else revisions, actual.revisions, history),
@@ -69,6 +80,9 @@ def compare(
         _row_counts(expected, actual, tolerance_ratio, allowed.by_table),
         _newest_row(expected, actual),
         *content.compare_content(expected, actual, allowed),
+        compare_partitions(expected.partitions, actual.partitions, shared, expected.as_of),
+        compare_large_objects(expected.large_objects, actual.large_objects, allowed),
+        *protection.compare_protection(expected.protection, actual.protection, shared | partitions),
         _foreign_keys(expected, actual),
         _sample(actual),
     ]
@@ -102,18 +116,6 @@ def _alembic(
 
 def _heads(revisions: tuple[str, ...] | None) -> str:
     return ", ".join(revisions) if revisions else "none"
-
-
-def _objects(
-    name: str, expected: Mapping[str, str], actual: Mapping[str, str], *, extra_is_fine: bool = False
-) -> CheckResult:
-    """Both sides have the same objects with the same definitions."""
-    missing = expected.keys() - actual.keys()
-    extra = set() if extra_is_fine else actual.keys() - expected.keys()
-    changed = {one for one in expected.keys() & actual.keys() if expected[one] != actual[one]}
-    found = len(expected.keys() & actual.keys()) if extra_is_fine else len(actual)
-    reasons = [_listed("missing", missing), _listed("not in production", extra), _listed("different", changed)]
-    return _checked(name, f"{len(expected):,}", f"{found:,}", reasons)
 
 
 def _columns(expected: Facts, actual: Facts) -> CheckResult:
@@ -247,18 +249,3 @@ def _sample(actual: Facts) -> CheckResult:
     good = len(filled) - len(damaged) - len(unread)
     reasons = [_few(damaged), _listed("no row could be read", unread)]
     return _checked("sample readable", f"rows of {len(filled):,} tables", f"{read:,} rows of {good:,} tables", reasons)
-
-
-def _checked(name: str, expected: str, actual: str, reasons: Iterable[str]) -> CheckResult:
-    reason = "; ".join(one for one in reasons if one)
-    return CheckResult(name, expected, actual, CheckStatus.FAIL if reason else CheckStatus.PASS, reason)
-
-
-def _listed(what: str, names: Iterable[str]) -> str:
-    found = sorted(names)
-    return f"{what}: {_few(found)}" if found else ""
-
-
-def _few(texts: list[str]) -> str:
-    more = len(texts) - _NAMED
-    return ", ".join(texts[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

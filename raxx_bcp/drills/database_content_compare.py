@@ -6,48 +6,20 @@ share that an ordinary day changes; what was excused by which is told. No hash a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
+from raxx_bcp.drills.database_allowance import Allowance
 from raxx_bcp.drills.database_content import Content
 from raxx_bcp.drills.database_facts import Facts
+from raxx_bcp.drills.database_words import few
 from raxx_bcp.drills.drill import CheckResult
 from raxx_bcp.evidence.row import CheckStatus
 
 VALUES: Final = "null and empty values"
 ROWS: Final = "row content"
 CHECKS: Final = (VALUES, ROWS)
-MOST_RATIO: Final = 0.25
-"""However old the backup is: that more than a quarter of a table has changed is never taken for granted."""
-_NAMED: Final = 5
-
-
-@dataclass(frozen=True)
-class Allowance:
-    """How much of a table may differ without the rows themselves saying why."""
-
-    per_day_ratio: float = 0.0
-    """The share of a table that an ordinary day changes."""
-    days: float = 1.0
-    """How long production went on after the backup."""
-    by_table: Mapping[str, float] = field(default_factory=dict)
-    """The policy for single tables, whatever time has passed."""
-
-    @property
-    def ratio(self) -> float:
-        """For tables without a policy of their own."""
-        return min(MOST_RATIO, self.per_day_ratio * self.days)
-
-    def rows(self, table: str, number: int) -> int:
-        """Of ``number`` rows so many may differ: never rounded up to a whole row."""
-        return whole(number * self.by_table.get(table, self.ratio))
-
-
-def whole(number: float) -> int:
-    """Rounded down, but not for the binary fraction's sake."""
-    return math.floor(number + 1e-9)
 
 
 def compare_content(expected: Facts, actual: Facts, allowance: Allowance) -> list[CheckResult]:
@@ -77,7 +49,7 @@ def _values(expected: Facts, actual: Facts, pairs: _Pairs, allowance: Allowance)
         wrong += _shifted(table, there, here, explained)
     status = CheckStatus.FAIL if wrong else CheckStatus.PASS
     same = f"{columns - len(wrong):,} columns alike"
-    return CheckResult(VALUES, f"{columns:,} columns of {len(pairs):,} tables", same, status, _few(wrong))
+    return CheckResult(VALUES, f"{columns:,} columns of {len(pairs):,} tables", same, status, few(wrong))
 
 
 def _shifted(table: str, there: Content, here: Content, explained: int) -> Iterator[str]:
@@ -135,9 +107,9 @@ def _rows(expected: Facts, actual: Facts, pairs: _Pairs, allowance: Allowance) -
         f"{compared:,} rows by their keys: all rows of {len(pairs) - samples:,} tables, a sample of {samples:,}",
         f"{same:,} the same; excused: {since:,} by their own times after the backup, {by_rate:,} by what an ordinary "
         f"day changes (up to {allowance.ratio:.1%} of a table), {by_policy:,} by the policy for their tables"
-        + (f"; not compared, since their columns differ: {_few(left)}" if left else ""),
+        + (f"; not compared, since their columns differ: {few(left)}" if left else ""),
         CheckStatus.FAIL if wrong else CheckStatus.PASS,
-        _few([found[table].said(table) for table in sorted(wrong)], "; "),
+        few([found[table].said(table) for table in sorted(wrong)], "; "),
     )
 
 
@@ -159,8 +131,3 @@ def _compared(there: Content, here: Content) -> _Found:
         missing=len(gone - newer),
         extra=extra,
     )
-
-
-def _few(texts: list[str], between: str = ", ") -> str:
-    more = len(texts) - _NAMED
-    return between.join(texts[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

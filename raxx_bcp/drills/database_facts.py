@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from raxx_bcp.drills.database_content import Content
+from raxx_bcp.drills.database_large_objects import LargeObjects
+from raxx_bcp.drills.database_partitions import Partition
+from raxx_bcp.drills.database_protection import Protection
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,9 @@ class Facts:
     """The ``table.column`` that told."""
     contents: Mapping[str, Content] = field(repr=False, default_factory=dict)
     """What was hashed of each table's rows."""
+    partitions: Mapping[str, Partition] = field(default_factory=dict)
+    large_objects: LargeObjects = field(default_factory=LargeObjects)
+    protection: Protection = field(default_factory=Protection)
     younger: Mapping[str, int] = field(default_factory=dict)
     """Rows by table that are younger than the backup, and not in the future."""
 

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from raxx_bcp.drills.database import Allowance, Facts, actual_from, compare, expected_from, refuse_unknown_tables
-from raxx_bcp.drills.drill import CheckResult
+from raxx_bcp.drills.database import Allowance, compare, refuse_unknown_tables
 from raxx_bcp.errors import UsageError
 from raxx_bcp.evidence.row import CheckStatus
-from raxx_bcp_tests.clients.postgres_lab import PostgresLab, postgres_lab
+from raxx_bcp_tests.drills.contents import EXACTLY, TOLERANCE, Contents, contents, failed
 
-BEGUN = datetime(2024, 6, 1, 6, 0, tzinfo=UTC)
-FINISHED = datetime(2024, 6, 1, 6, 2, tzinfo=UTC)
 MARK = "rxs_row_content"
-TOLERANCE = 0.05
-DAY = Allowance(TOLERANCE)
-EXACTLY = Allowance()
 SCHEMA = """
-CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
-INSERT INTO alembic_version VALUES ('9f2c41d07a3e');
 CREATE TABLE people (
     id bigserial PRIMARY KEY, name text NOT NULL, about text, cents bigint NOT NULL,
     created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL);
@@ -46,58 +33,15 @@ INSERT INTO visits SELECT n % 3000, repeat(md5(n::text), 4) FROM generate_series
 CREATE TABLE files (first int, second int, body bytea NOT NULL, said jsonb, PRIMARY KEY (first, second));
 INSERT INTO files SELECT n, n % 7, decode(md5(n::text), 'hex'), '{"a": 1}' FROM generate_series(1, 300) n;
 """
-PRODUCTION, RESTORED = "production", "restored"
-
-
-@dataclass(frozen=True)
-class World:
-    """Production, dumped and restored; each test changes copies of the two."""
-
-    server: PostgresLab
-
-    def found(self, damage: Sequence[str] = (), since: Sequence[str] = ()) -> tuple[Facts, Facts]:
-        """What is found when production went on with ``since``, and the restore came back with ``damage``."""
-        with self._copy(PRODUCTION, since) as there, self._copy(RESTORED, damage) as here:
-            expected = expected_from(self.server.url(there), backup_created=BEGUN)
-            return expected, actual_from(self.server.url(here), backup_finished=FINISHED, like=expected)
-
-    def checks(
-        self, damage: Sequence[str] = (), since: Sequence[str] = (), allowance: Allowance = DAY
-    ) -> dict[str, CheckResult]:
-        expected, actual = self.found(damage, since)
-        return {one.name: one for one in compare(expected, actual, tolerance_ratio=TOLERANCE, allowance=allowance)}
-
-    @contextlib.contextmanager
-    def _copy(self, of: str, statements: Sequence[str]) -> Iterator[str]:
-        if not statements:
-            yield of
-            return
-        name = f"{of}_copy"
-        self.server.create(name, template=of)
-        try:
-            self.server.run(name, *statements)
-            yield name
-        finally:
-            self.server.drop(name)
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    with postgres_lab() as server, tempfile.TemporaryDirectory() as folder:
-        server.create(PRODUCTION)
-        server.run(PRODUCTION, SCHEMA)
-        dump = str(Path(folder) / "production.dump")
-        server.tool("pg_dump", PRODUCTION, "-Fc", f"--file={dump}")
-        server.create(RESTORED)
-        server.tool("pg_restore", RESTORED, "--no-owner", "--no-acl", dump)
-        yield World(server)
+def world() -> Iterator[Contents]:
+    with contents(SCHEMA) as made:
+        yield made
 
 
-def failed(checks: dict[str, CheckResult]) -> dict[str, str]:
-    return {name: one.reason for name, one in checks.items() if one.status is CheckStatus.FAIL}
-
-
-def test_a_healthy_restore_is_the_same_row_by_row(world: World) -> None:
+def test_a_healthy_restore_is_the_same_row_by_row(world: Contents) -> None:
     checks = world.checks(allowance=EXACTLY)
     assert failed(checks) == {}
     rows, values = checks["row content"], checks["null and empty values"]
@@ -156,7 +100,7 @@ BROKEN: dict[str, tuple[str, dict[str, str]]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_rows_that_are_there_but_not_as_they_were_fail_by_name(world: World, name: str) -> None:
+def test_rows_that_are_there_but_not_as_they_were_fail_by_name(world: Contents, name: str) -> None:
     damage, wrong = BROKEN[name]
     found = failed(world.checks([damage]))
     for check in found:
@@ -181,32 +125,32 @@ ORDINARY_DAY = (
 )
 
 
-def test_an_ordinary_day_after_the_backup_passes_and_is_told(world: World) -> None:
+def test_an_ordinary_day_after_the_backup_passes_and_is_told(world: Contents) -> None:
     checks = world.checks(since=ORDINARY_DAY)
     assert failed(checks) == {}
     assert "excused: 0 by their own times" not in checks["row content"].actual
     assert "day changes (up to 5.0% of a table), 0 by the policy" in checks["row content"].actual
 
 
-def test_what_was_damaged_is_not_excused_by_an_ordinary_day(world: World) -> None:
+def test_what_was_damaged_is_not_excused_by_an_ordinary_day(world: Contents) -> None:
     found = failed(world.checks(["UPDATE people SET cents = cents + 1", "UPDATE tags SET tag = ''"], ORDINARY_DAY))
     assert found["row content"].startswith("people: ")
     assert "; tags: 415 are missing" in found["row content"]
 
 
-def test_a_row_is_excused_by_productions_own_time_and_not_by_the_restored_ones(world: World) -> None:
+def test_a_row_is_excused_by_productions_own_time_and_not_by_the_restored_ones(world: Contents) -> None:
     touched = "UPDATE people SET cents = cents + 1, updated_at = '2024-06-01 07:00Z'"
     assert "people: " in failed(world.checks([touched]))["row content"]
     assert failed(world.checks(since=[touched], allowance=EXACTLY)) == {}
 
 
-def test_what_a_transaction_wrote_while_the_backup_began_is_excused(world: World) -> None:
+def test_what_a_transaction_wrote_while_the_backup_began_is_excused(world: Contents) -> None:
     early = "UPDATE people SET cents = 0, updated_at = '2024-06-01 05:{}Z' WHERE id <= 2000"
     assert "row content" not in failed(world.checks(since=[early.format("56")], allowance=EXACTLY))
     assert "people: " in failed(world.checks(since=[early.format("54")], allowance=EXACTLY))["row content"]
 
 
-def test_the_policy_for_a_table_excuses_it_and_only_it(world: World) -> None:
+def test_the_policy_for_a_table_excuses_it_and_only_it(world: Contents) -> None:
     changed = ["UPDATE countries SET name = upper(name)", "DELETE FROM countries WHERE code = 'fr'"]
     policy = Allowance(TOLERANCE, by_table={"countries": 1.0})
     checks = world.checks(changed, allowance=policy)
@@ -216,7 +160,7 @@ def test_the_policy_for_a_table_excuses_it_and_only_it(world: World) -> None:
     assert failed(also)["row content"] == "tags: 400 are missing, 400 are not production's"
 
 
-def test_the_newest_and_the_oldest_rows_of_a_large_table_are_always_compared(world: World) -> None:
+def test_the_newest_and_the_oldest_rows_of_a_large_table_are_always_compared(world: Contents) -> None:
     expected, healthy = world.found()
     for table, newest in (("people", "id > 19975"), ("people", "id <= 25"), ("prices", "cents <= 25")):
         assert expected.contents[table].shape.one_in > 1
@@ -228,7 +172,7 @@ def test_the_newest_and_the_oldest_rows_of_a_large_table_are_always_compared(wor
     assert all(healthy.contents[table].ends == one.ends for table, one in expected.contents.items())
 
 
-def test_the_newest_rows_are_those_of_the_backup_although_production_went_on(world: World) -> None:
+def test_the_newest_rows_are_those_of_the_backup_although_production_went_on(world: Contents) -> None:
     later = (
         "INSERT INTO people (name, cents, created_at, updated_at) SELECT 'a', 1, {0}, {0} FROM generate_series(1, 99)"
     )
@@ -246,20 +190,20 @@ def test_a_backup_that_is_older_may_differ_by_more_but_never_by_more_than_a_quar
     assert Allowance(0.1, by_table={"t": 0.29}).rows("t", 100) == 29
 
 
-def test_a_table_with_other_columns_is_told_by_its_columns_and_not_compared(world: World) -> None:
+def test_a_table_with_other_columns_is_told_by_its_columns_and_not_compared(world: Contents) -> None:
     checks = world.checks(["ALTER TABLE tags DROP COLUMN tag"])
     assert failed(checks).keys() == {"columns"}
     assert checks["row content"].actual.endswith("not compared, since their columns differ: tags")
 
 
-def test_a_policy_for_a_table_that_is_not_there_is_refused(world: World) -> None:
+def test_a_policy_for_a_table_that_is_not_there_is_refused(world: Contents) -> None:
     expected, _actual = world.found()
     refuse_unknown_tables(["countries"], expected)
     with pytest.raises(UsageError, match="no table called contries"):
         refuse_unknown_tables(["countries", "contries"], expected)
 
 
-def test_no_hash_and_no_row_is_ever_shown(world: World) -> None:
+def test_no_hash_and_no_row_is_ever_shown(world: Contents) -> None:
     expected, actual = world.found(["UPDATE people SET name = ''"])
     shown = repr((expected, actual, expected.contents, compare(expected, actual, tolerance_ratio=0.0)))
     assert MARK not in shown

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from raxx_bcp.errors import TransientError
-from raxx_bcp.sandbox.heroku import faults, production
+from raxx_bcp.sandbox.heroku import faults, production, tenants
 from raxx_bcp.sandbox.heroku.backups import make_dump
 from raxx_bcp.sandbox.heroku.databases import SCRATCH, Databases
 from raxx_bcp.sandbox.heroku.records import Addon, new_database_name, new_id
@@ -147,6 +147,12 @@ _CHANGES: Final[dict[str, Change]] = {
     faults.MISSING_TABLE: _by_owner(f"DROP TABLE {production.LEAF} CASCADE"),
     faults.HALF_ROWS: _by_owner(_HALVED),
     faults.OWNER_ERRORS: _by_superuser,
+    faults.NAMES_BLANKED: _by_owner(tenants.EVERY_NAME_BLANKED),
+    faults.CENT_OFF: _by_owner(tenants.ONE_CENT_OFF),
+    faults.NO_ROW_SECURITY: _by_owner(tenants.UNPROTECTED),
+    faults.LOOKUP_SHORT: _by_owner(tenants.TWO_OF_THREE),
+    faults.PARTITION_LOST: _by_owner(tenants.PARTITION_LOST),
+    faults.LARGE_OBJECTS_LOST: _by_owner(tenants.LARGE_OBJECTS_LOST),
 }
 RECORDED: Final = frozenset({faults.EMPTY, *_CHANGES})
 """The faults that were there when the backup was recorded: its ``processed_bytes`` is what it really has."""

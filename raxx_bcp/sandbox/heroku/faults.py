@@ -38,6 +38,12 @@ MISSING_TABLE = "heroku-backup-missing-table"
 HALF_ROWS = "heroku-backup-half-rows"
 WRONG_VERSION = "heroku-backup-wrong-version"
 OWNER_ERRORS = "heroku-backup-owner-errors"
+NAMES_BLANKED = "heroku-backup-names-blanked"
+CENT_OFF = "heroku-backup-cent-off"
+NO_ROW_SECURITY = "heroku-backup-no-row-security"
+LOOKUP_SHORT = "heroku-backup-lookup-short"
+PARTITION_LOST = "heroku-backup-partition-lost"
+LARGE_OBJECTS_LOST = "heroku-backup-large-objects-lost"
 
 CORPUS: Final = {
     EMPTY: "The newest backup has 0 bytes.",
@@ -51,6 +57,12 @@ CORPUS: Final = {
         f"Restoring the newest backup takes rights that no Heroku role has: errors are ignored, {LEAF} is missing, "
         "and alembic_version is there."
     ),
+    NAMES_BLANKED: "In the newest backup every customer's name is empty.",
+    CENT_OFF: "In the newest backup every invoice is one cent off.",
+    NO_ROW_SECURITY: "The newest backup has no row-level security: each tenant's documents are open to all.",
+    LOOKUP_SHORT: "In the newest backup a lookup table has two of its three rows.",
+    PARTITION_LOST: "The newest backup lacks a partition that is empty.",
+    LARGE_OBJECTS_LOST: "The newest backup has no large objects.",
 }
 """The faults that make the newest backup of production bad. When several are on, the first one listed counts."""
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from psycopg import sql
 
+from raxx_bcp.sandbox.heroku import tenants
 from raxx_bcp.sandbox.postgres import Connection
 
 ROWS: Final = 100_000
@@ -148,6 +149,7 @@ def create(connection: Connection) -> None:
     """Make the schema of the revision before the last one, without rows."""
     with connection.transaction():
         connection.execute(_SCHEMA.encode())
+        connection.execute(tenants.SCHEMA.encode())
         connection.execute("INSERT INTO alembic_version VALUES (%s)", [OLDER])
 
 
