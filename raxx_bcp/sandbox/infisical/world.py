@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from raxx_bcp.sandbox.infisical.errors import internal
 from raxx_bcp.sandbox.infisical.state import (
@@ -34,6 +34,8 @@ from raxx_bcp.sandbox.infisical.state import (
 
 NAMESPACE = uuid.UUID("6f1f0b56-3f5f-5d0c-9d0a-7a1e6f7f5a11")
 DEEPEST_FOLDER = 20
+PURGE_EVERY_S = 300.0
+"""The server's job that purges deleted projects runs every five minutes."""
 DEFAULT_ENVIRONMENTS = (("Development", "dev"), ("Staging", "staging"), ("Production", "prod"))
 
 
@@ -50,6 +52,7 @@ class World:
         self.projects: dict[str, Project] = {}
         self.secrets: dict[str, Secret] = {}
         self.exporter_id: str | None = None
+        self._deleted: list[tuple[float, Project]] = []
         self._namespace = uuid.uuid5(NAMESPACE, org_slug)
         self.org_id = org_id or self.new_id("organization", org_slug)
 
@@ -136,13 +139,19 @@ class World:
         return project
 
     def remove_project(self, project: Project) -> None:
-        """Remove a project with all that it holds."""
+        """Mark a project as deleted: no call finds it from now on, and its rows stay until the job purges them."""
         self.revision += 1
         del self.projects[project.id]
-        for environment in project.environments.values():
-            for folder in environment.folders.values():
-                for secret in folder.secrets.values():
-                    del self.secrets[secret.id]
+        for secret in _secrets_of(project):
+            del self.secrets[secret.id]
+        project.slug = f"del-{project.id.replace('-', '')}"
+        self._deleted.append((self.clock(), project))
+
+    def secret_rows(self) -> int:
+        """How many secrets the database holds, those of deleted projects that are not purged yet included."""
+        last_purge = self.clock() // PURGE_EVERY_S * PURGE_EVERY_S
+        self._deleted = [(at, project) for at, project in self._deleted if at >= last_purge]
+        return len(self.secrets) + sum(1 for _at, project in self._deleted for _secret in _secrets_of(project))
 
     def add_member(self, project: Project, actor: Actor, *roles: str) -> Membership:
         """Make an actor a member of a project, with these roles, in place of its former ones."""
@@ -236,3 +245,9 @@ class World:
     def projects_in_order(self) -> Sequence[Project]:
         """By name, byte by byte; of two with one name the newer first (captures 23b and 23h)."""
         return sorted(self.projects.values(), key=lambda project: (project.name, -project.order))
+
+
+def _secrets_of(project: Project) -> Iterator[Secret]:
+    for environment in project.environments.values():
+        for folder in environment.folders.values():
+            yield from folder.secrets.values()

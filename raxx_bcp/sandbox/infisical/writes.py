@@ -56,12 +56,11 @@ def create_project(call: Call) -> Json:
 
 
 def delete_project(call: Call) -> Json:
-    """``DELETE /api/v1/projects/{id}``: with all that it holds; the vendor's documentation shows no more [model]."""
+    """``DELETE /api/v1/projects/{id}``: a mark; the answer is the whole project, whose slug is now ``del-…`` [run]."""
     project, permission = call.project(call.path["project"])
     permission.require("delete", "workspace")
-    answer = {"project": shapes.project_full(project, call.world)}
     call.world.remove_project(project)
-    return answer
+    return {"project": shapes.project_full(project, call.world)}
 
 
 def _made_up_slug(name: str, number: int) -> str:
