@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def sandbox() -> None:
     """A local Raxx on loopback, to try and to break.
 
-    It lives in $RAXX_BCP_SANDBOX_DIR, else in ./.sandbox.
+    It lives in $RAXX_BCP_SANDBOX_DIR, else in .sandbox of the folder where the command is run: run all of its
+    commands in the same folder.
     """
 
 
@@ -41,10 +42,13 @@ def up_command(*, as_json: bool) -> int:
 def down_command(*, purge: bool, as_json: bool) -> int:
     """Stop every process of the sandbox and confirm that they are gone."""
     current = _sandbox()
+    missing = current.missing()
     stopped = current.down(purge=purge)
-    what = f"Stopped: {', '.join(stopped)}." if stopped else "Nothing was running."
-    text = f"{what} {current.directory} was deleted." if purge else what
-    emit({"ok": True, "stopped": list(stopped), "purged": purge}, text, as_json=as_json)
+    what = f"Stopped: {', '.join(stopped)}." if stopped else " ".join(filter(None, ("Nothing was running.", missing)))
+    purged = purge and not missing
+    text = f"{what} {current.directory} was deleted." if purged else what
+    result = {"ok": True, "stopped": list(stopped), "purged": purged, "directory": str(current.directory)}
+    emit({**result, "missing": missing}, text, as_json=as_json)
     return EXIT_PASS
 
 
