@@ -33,6 +33,13 @@ class PermanentError(BcpError):
     """Trying again without a change somewhere will fail again. Never retried."""
 
 
+class BackupWrongError(PermanentError):
+    """Something was seen to be wrong with a backup itself: it is missing, corrupt, or not what it is said to be.
+
+    The only error that makes a drill FAIL. What goes wrong on the way to a backup is any other one.
+    """
+
+
 class CredentialsRefusedError(PermanentError):
     """A service does not accept the credentials: nothing was changed, and nothing was seen."""
 
@@ -45,6 +52,17 @@ class CouldNotVerifyError(BcpError):
     """Denied, timed out or unknown: neither pass nor fail, and never counted as a pass."""
 
     exit_code = EXIT_COULD_NOT_VERIFY
+
+
+class UnreadableAnswerError(CouldNotVerifyError):
+    """An answer that no such service gives: cut off, HTML, no UTF-8, another shape or status. Nothing was learnt of it.
+
+    It may be a proxy's or a moment's, so what asks again and again goes on until its deadline (``patience.py``).
+    """
+
+
+NOT_THE_END = (TransientError, UnreadableAnswerError)
+"""What a look may raise without that anything is known: the next one may see."""
 
 
 class UsageError(BcpError):

@@ -1,18 +1,32 @@
-"""Waiting with a deadline, by a clock and a sleep that tests replace."""
+"""Waiting with a deadline, by a clock and a sleep that tests replace.
+
+What is asked again and again is asked until its deadline: a look that fails on its way, or whose answer cannot be read,
+is not the end.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from raxx_bcp.clock import Clock
+from raxx_bcp.errors import NOT_THE_END, BcpError
 
 Progress = Callable[[str], None]
+T = TypeVar("T")
 
 
 def silent(_message: str) -> None:
     """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A look that saw that it is not over yet; ``seen`` says what it saw, such as "pending"."""
+
+    seen: str
 
 
 @dataclass
@@ -39,3 +53,21 @@ class Patience:
     def pause(self) -> None:
         """Let one poll interval pass."""
         self.sleep(self.poll_seconds)
+
+    def ask(self, look: Callable[[], T | Waiting], late: Callable[[str], BcpError], progress: Progress = silent) -> T:
+        """What ``look`` gives as soon as it no longer says ``Waiting``; it is asked once more at the deadline.
+
+        A look that is away or cannot be read is one more reason to wait. What else it raises is passed on: that is a
+        definite answer. Raises ``late(seen)`` after the deadline, where ``seen`` is what was seen last.
+        """
+        while True:
+            try:
+                found = look()
+            except NOT_THE_END as error:
+                found = Waiting(f"not seen: {error.what}")
+            if not isinstance(found, Waiting):
+                return found
+            if not self.left:
+                raise late(found.seen)
+            progress(found.seen)
+            self.pause()

@@ -19,7 +19,13 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from raxx_bcp.clients import openpgp
-from raxx_bcp.clients.gpg_decrypt import DecryptionFailedError, NoSecretKeyError, decrypt, stop_agents
+from raxx_bcp.clients.gpg_decrypt import (
+    DecryptionFailedError,
+    MessageDamagedError,
+    NoSecretKeyError,
+    decrypt,
+    stop_agents,
+)
 from raxx_bcp.errors import PermanentError, UsageError
 
 __all__ = [
@@ -28,6 +34,7 @@ __all__ = [
     "EncryptionFailedError",
     "KeyRefusedError",
     "Keyring",
+    "MessageDamagedError",
     "NoSecretKeyError",
     "PublicKey",
     "decrypt",

@@ -19,13 +19,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
-from raxx_bcp.errors import PermanentError, UsageError
+from raxx_bcp.errors import BackupWrongError, PermanentError, UsageError
 
 _CHUNK_BYTES: Final = 256 * 1024
 
 
 class DecryptionFailedError(PermanentError):
     """GnuPG could not open a message, or not all of it."""
+
+
+class MessageDamagedError(DecryptionFailedError, BackupWrongError):
+    """The key fits, or there is no message at all: what was stored is damaged."""
 
 
 class NoSecretKeyError(DecryptionFailedError):
@@ -142,8 +146,8 @@ def _refusal(code: int, words: Sequence[str]) -> DecryptionFailedError:
             f"gpg could not decrypt the export (exit code {code}): the private key that it was made for is not here.",
             "Go where the operator's key is, plug in its card, or name the key: --private-key-file FILE.",
         )
-    if fits:
-        return DecryptionFailedError(
+    if fits and code >= 0:  # a gpg that was killed says nothing about the message
+        return MessageDamagedError(
             f"gpg could not decrypt the export (exit code {code}): the key fits, and the message is damaged.",
             "Nothing of it was used. Take another day's export, an earlier version, or the second copy.",
         )

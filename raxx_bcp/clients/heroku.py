@@ -33,7 +33,7 @@ from raxx_bcp.clients.heroku_shapes import (
     WaitStatus,
 )
 from raxx_bcp.clients.http import Answer, Door, RateLimitedError
-from raxx_bcp.errors import CouldNotVerifyError, PermanentError, TransientError, UsageError
+from raxx_bcp.errors import NOT_THE_END, BcpError, CouldNotVerifyError, PermanentError, UsageError
 
 DEFAULT_API_URL: Final = "https://api.heroku.com"
 DEFAULT_DATA_URL: Final = "https://api.data.heroku.com/client/v11"
@@ -284,8 +284,8 @@ class Heroku:
             return create()
         except RateLimitedError:
             raise
-        except TransientError as error:
-            lost = error
+        except NOT_THE_END as error:
+            lost: BcpError = error
         for looked in range(_LOOKS):
             self._sleep(2.0**looked)
             found = look()
@@ -296,7 +296,7 @@ class Heroku:
                     return create()
                 except NameTakenError:
                     continue  # the first request came through after all: the next look finds it
-                except TransientError as error:
+                except NOT_THE_END as error:
                     lost = error
         raise lost
 

@@ -8,9 +8,11 @@ from typing import Final
 import msgspec
 
 from raxx_bcp.clients.http import Answer
-from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError
+from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, UnreadableAnswerError
 
 _LONGEST_SAID: Final = 200
+_REFUSALS: Final = frozenset({400, 401, 402, 403, 405, 406, 409, 410, 412, 416, 422, 423, 429})
+"""The Platform API's own (devcenter.heroku.com/articles/platform-api-reference#errors)."""
 _ADDRESS: Final = re.compile(r"\S*(?:://|@)\S*")
 
 
@@ -41,6 +43,8 @@ def refusal(answer: Answer, action: str, throwaway_prefix: str) -> BcpError:
     A denied look (an ``action`` that reads) is unknown, a denied write has failed: ``write_refusal`` says the latter.
     """
     problem = _problem(answer)
+    if not _documented(answer.status, problem):
+        return not_the_api(answer, action)
     said = _said(problem)
     failed = f"Heroku could not {action} ({answer.status}{f': {said}' if said else ''})."
     if answer.status == 401:
@@ -65,13 +69,18 @@ def write_refusal(answer: Answer, action: str, throwaway_prefix: str) -> BcpErro
     return PermanentError(error.what, error.remedy) if isinstance(error, DeniedError) else error
 
 
-def not_the_api(answer: Answer, action: str) -> PermanentError:
+def not_the_api(answer: Answer, action: str) -> UnreadableAnswerError:
     """The answer is not what the API documents."""
-    return PermanentError(
+    return UnreadableAnswerError(
         f"Heroku answered {answer.status} when asked to {action}, with a body that is not the API's "
         f"({len(answer.body)} bytes of {answer.content_type or 'unknown type'}).",
         "Check HEROKU_API_URL and HEROKU_DATA_URL, and look for a proxy or an error page in between.",
     )
+
+
+def _documented(status: int, problem: _Problem) -> bool:
+    """Is it one of Heroku's refusals, in its own shape? Only a 404 may be HTML, from the Data API."""
+    return status == 404 or (status in _REFUSALS and bool(problem.id or problem.message))
 
 
 def _denied_remedy(problem: _Problem) -> str:

@@ -37,6 +37,16 @@ _KNOWN_REASONS: Final = (
     "duplicate key value",
 )
 
+_HEROKUS_OWN: Final = frozenset(
+    {
+        "no space left on device",
+        "out of memory",
+        "server closed the connection unexpectedly",
+        "terminating connection",
+    }
+)
+"""Reasons that say something of the server that a dump is restored into, and nothing of the dump."""
+
 
 class AppRef(msgspec.Struct, frozen=True):
     """An app as other things refer to it."""
@@ -61,6 +71,10 @@ class RawApp(msgspec.Struct):
     created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     region: _Region | None = None
     team: _Team | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a time that has no UTC while decoding, where it is reported as an answer that is not the API's."""
+        self.created_at.astimezone(UTC)
 
     def told(self) -> App:
         return App(
@@ -316,6 +330,11 @@ class Transfer:
         """Phrases of PostgreSQL's tools that its log holds, from a fixed list: never a line of the log itself."""
         text = "\n".join(self.logs)
         return tuple(reason for reason in _KNOWN_REASONS if reason in text)
+
+    @property
+    def lies_with_heroku(self) -> bool:
+        """Do its reasons, where it names any, all lie with the server and none with the dump?"""
+        return bool(self.reasons) and _HEROKUS_OWN.issuperset(self.reasons)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 import tenacity
 
+from raxx_bcp.clients.decoding import decoded
 from raxx_bcp.errors import PermanentError, TransientError, UsageError
 
 if TYPE_CHECKING:
@@ -46,15 +47,8 @@ class Answer:
         return 200 <= self.status < 300
 
     def decoded(self, kind: type[T]) -> T | None:
-        """The body as ``kind``, or None when it is anything else: HTML, cut off, no UTF-8.
-
-        The decoder's exceptions end here, for every client: they can hold the body's bytes, a secret's among them,
-        and would travel on inside whatever is raised while they are handled.
-        """
-        try:
-            return msgspec.json.decode(self.body, type=kind)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return None
+        """The body as ``kind``, or None when it is anything else: see ``decoding.decoded``."""
+        return decoded(self.body, kind)
 
     def error(self) -> _ErrorBody:
         """The ``{message, error}`` of an error answer; empty for any other body, such as HTML."""

@@ -6,8 +6,7 @@ gives is handed on as the vendor's own JSON (``msgspec.Raw``), so that nothing i
 
 from __future__ import annotations
 
-import base64
-import contextlib
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -17,9 +16,10 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from raxx_bcp.clients.decoding import decoded, from_base64url
 from raxx_bcp.clients.http import Answer, Door
 from raxx_bcp.clients.infisical_errors import login_refusal, not_the_api, refusal
-from raxx_bcp.errors import PermanentError, TransientError
+from raxx_bcp.errors import TransientError, UnreadableAnswerError
 
 HIDDEN_VALUE: Final = "<hidden-by-infisical>"
 FULL_READ_ROLES: Final = frozenset({"viewer", "member", "admin"})
@@ -27,6 +27,8 @@ FULL_READ_ROLES: Final = frozenset({"viewer", "member", "admin"})
 PROJECT_KIND: Final = "secret-manager"  # the other kinds hold certificates and the like, no secrets
 
 T = TypeVar("T")
+_TOKEN: Final = re.compile(r"[\w-]+\.([\w-]+)\.[\w-]+", re.ASCII)
+"""A JSON web token (RFC 7519); nothing else is ever sent back in a header."""
 
 
 @dataclass(frozen=True)
@@ -359,15 +361,14 @@ class Infisical:
                 raise login_refusal(answer, self.url, self._login_variables)
             if not answer.ok:
                 raise refusal(answer, "/api/v1/auth/universal-auth/login")
-            with contextlib.suppress(msgspec.MsgspecError, ValueError):
-                self._token = msgspec.json.decode(answer.body, type=_Login).access_token
-                self._identity = _identity(self._token)
-                return
-            # Raised here and not while the decoder's exception is handled: that one can hold a piece of the token.
-            raise PermanentError(
-                f"{self.url} answered the login with {answer.status} but not as an Infisical server does.",
-                "Check that INFISICAL_URL is the vault's own address.",
-            )
+            login = answer.decoded(_Login)
+            identity = _identity(login.access_token) if login else None
+            if login is None or identity is None:
+                raise UnreadableAnswerError(
+                    f"{self.url} answered the login with {answer.status} but not as an Infisical server does.",
+                    "Check that INFISICAL_URL is the vault's own address.",
+                )
+            self._token, self._identity = login.access_token, identity
 
 
 def _bearer(token: str) -> dict[str, str]:
@@ -379,8 +380,8 @@ class _TokenPayload(msgspec.Struct, rename="camel"):
     org_id: str = ""
 
 
-def _identity(token: str) -> Identity:
-    payload = token.split(".")[1] if token.count(".") == 2 else ""
-    padded = payload + "=" * (-len(payload) % 4)
-    fields = msgspec.json.decode(base64.urlsafe_b64decode(padded), type=_TokenPayload)
-    return Identity(fields.identity_id, fields.org_id)
+def _identity(token: str) -> Identity | None:
+    """Whom the token is of; None where it is no token that could be sent back."""
+    parts = _TOKEN.fullmatch(token)
+    fields = decoded(from_base64url(parts[1]), _TokenPayload) if parts else None
+    return Identity(fields.identity_id, fields.org_id) if fields else None

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from raxx_bcp.clients.http import Answer
-from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError
+from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, UnreadableAnswerError
+
+_REFUSALS: Final = frozenset({400, 401, 403, 404, 405, 409, 413, 422, 429})
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z ]{0,49}")
 
 
 class LoginRefusedError(PermanentError):
@@ -14,17 +20,30 @@ class DeniedError(CouldNotVerifyError):
     """The identity is logged in and may not read this."""
 
 
-def not_the_api(answer: Answer, call: str) -> PermanentError:
+def not_the_api(answer: Answer, call: str) -> UnreadableAnswerError:
     """The answer to ``call`` ("GET /api/status") is not what the API documents."""
-    return PermanentError(
+    return UnreadableAnswerError(
         f"The vault answered {call} with {answer.status} and a body that is not the API's "
         f"({len(answer.body)} bytes of {answer.content_type or 'unknown type'}).",
         "Look for a proxy or an error page in between, and check that the address is an Infisical's own.",
     )
 
 
-def login_refusal(answer: Answer, url: str, variables: str) -> LoginRefusedError:
+def said(answer: Answer) -> str:
+    """The vault's own name of an error, such as ``PermissionDenied``; empty where it is anything but such a name."""
+    name = answer.error().error
+    return name if _NAME.fullmatch(name) else ""
+
+
+def is_refusal(answer: Answer) -> bool:
+    """Is it one of the vault's own refusals? Each says what is the matter (contract: reqId, statusCode, message)."""
+    return answer.status in _REFUSALS and bool(answer.error().message)
+
+
+def login_refusal(answer: Answer, url: str, variables: str) -> BcpError:
     """Why the vault at ``url`` did not take the login from the variables that begin with ``variables``."""
+    if not is_refusal(answer):
+        return not_the_api(answer, "the login")
     if "locked" in str(answer.error().message):
         return LoginRefusedError(
             f"The vault at {url} has locked this machine identity after failed logins.",
@@ -40,9 +59,11 @@ def login_refusal(answer: Answer, url: str, variables: str) -> LoginRefusedError
 def refusal(answer: Answer, path: str) -> BcpError:
     """What an answer to GET ``path`` means that is not 2xx."""
     error = answer.error()
+    if not is_refusal(answer):
+        return not_the_api(answer, f"GET {path}")
     if answer.status == 403:
         return DeniedError(
-            f"The vault denies this machine identity GET {path} ({error.error or 'Forbidden'}).",
+            f"The vault denies this machine identity GET {path} ({said(answer) or 'Forbidden'}).",
             "Give the identity the role Viewer in that project (Project > Access Control > Machine Identities).",
         )
     if answer.status == 404 and error.reqId is None and "Route" in str(error.message):
@@ -51,6 +72,6 @@ def refusal(answer: Answer, path: str) -> BcpError:
             "Upgrade Infisical to a version with API v4, or correct INFISICAL_URL.",
         )
     return PermanentError(
-        f"The vault answered {path} with {answer.status} ({error.error or answer.content_type or 'no reason given'}).",
+        f"The vault answered {path} with {answer.status} ({said(answer) or 'no reason given'}).",
         "Look at the vault's log for that request; nothing of this answer was stored.",
     )

@@ -14,8 +14,8 @@ import msgspec
 
 from raxx_bcp.clients.http import Answer
 from raxx_bcp.clients.infisical import Environment, Infisical, Project, Tag
-from raxx_bcp.clients.infisical_errors import DeniedError, not_the_api
-from raxx_bcp.errors import BcpError, PermanentError, TransientError
+from raxx_bcp.clients.infisical_errors import DeniedError, is_refusal, not_the_api, said
+from raxx_bcp.errors import BcpError, PermanentError, TransientError, UnreadableAnswerError
 
 BODY_LIMIT_BYTES: Final = 1_000_000
 """Stay below: over 1 MiB (1,048,576 bytes) the vault answers 500, and so do proxies that allow "1m"."""
@@ -67,22 +67,6 @@ class _CreatedTag(msgspec.Struct):
 
 class _CreatedEnvironment(msgspec.Struct):
     environment: Environment
-
-
-class DeletedEnvironment(msgspec.Struct, frozen=True, rename="camel"):
-    """An environment that is marked as deleted: it holds its slug until ``delete_after`` (ISO 8601; 14 days)."""
-
-    id: str
-    slug: str
-    delete_after: str | None = None
-
-
-class _WithDeleted(msgspec.Struct, rename="camel"):
-    deleted_environments: list[DeletedEnvironment] = []
-
-
-class _ProjectWithDeleted(msgspec.Struct):
-    project: _WithDeleted
 
 
 class _Batch(msgspec.Struct):
@@ -166,24 +150,6 @@ class InfisicalWriter(Infisical):
         route = f"/api/v1/projects/{project_id}/environments"
         return self._write("POST", route, body, _CreatedEnvironment).environment
 
-    def deleted_environments(self, project_id: str) -> list[DeletedEnvironment]:
-        """Those of a project that are marked as deleted and can still be brought back; none on an older server."""
-        route = f"/api/v1/projects/{project_id}"
-        answer = self._authorized(lambda headers: self._door.send("GET", route, headers=headers))
-        if not answer.ok:
-            raise _refusal(answer, "GET", route)
-        return _decoded(answer, _ProjectWithDeleted, "GET", route).project.deleted_environments
-
-    def undelete_environment(self, project_id: str, environment_id: str) -> Environment:
-        """Bring a deleted one back with all that it held, last in order."""
-        route = f"/api/v1/projects/{project_id}/environments/{environment_id}/restore"
-        return self._write("POST", route, {}, _CreatedEnvironment).environment
-
-    def move_environment(self, project_id: str, environment_id: str, position: int) -> None:
-        """Put it at ``position`` (from 1); where that place is taken, those in between move by one."""
-        route = f"/api/v1/projects/{project_id}/environments/{environment_id}"
-        self._write("PATCH", route, {"position": position}, _CreatedEnvironment)
-
     def create_folder(self, project_id: str, environment: str, path: str, description: str | None) -> None:
         """The folder at ``path``, such as ``/api/internal``; the vault makes missing parents by itself."""
         parent, _, name = path.rpartition("/")
@@ -235,7 +201,7 @@ class InfisicalWriter(Infisical):
             body["mode"] = "upsert"
         written = self._write(method, "/api/v4/secrets/batch", {**body, "secrets": rows}, _Batch)
         if written.approval is None and written.secrets is None:
-            raise PermanentError(
+            raise UnreadableAnswerError(
                 f"The vault answered {method} /api/v4/secrets/batch with success, but not with what was written.",
                 "Look for a proxy in between, then run the restore again: it reads what is there and goes on.",
             )
@@ -274,7 +240,8 @@ def _decoded(answer: Answer, kind: type[T], method: str, route: str) -> T:
 
 def _refusal(answer: Answer, method: str, route: str) -> BcpError:
     """The refusal in a sentence. The vault's own message is not repeated: it can quote what was sent."""
-    error = answer.error()
+    if not is_refusal(answer):
+        return not_the_api(answer, f"{method} {route}")
     if answer.status == 403 and (method, route) == ("POST", "/api/v1/projects"):
         return DeniedError(
             "This machine identity may not create projects in that vault: its organisation role is too weak.",
@@ -282,7 +249,7 @@ def _refusal(answer: Answer, method: str, route: str) -> BcpError:
         )
     if answer.status == 403:
         return DeniedError(
-            f"The vault denies this machine identity {method} {route} ({error.error or 'Forbidden'}).",
+            f"The vault denies this machine identity {method} {route} ({said(answer) or 'Forbidden'}).",
             "Give the identity the role Admin in that project (Project > Access Control > Machine Identities).",
         )
     if _is_missing_route(answer):
@@ -291,6 +258,6 @@ def _refusal(answer: Answer, method: str, route: str) -> BcpError:
             "Restore into a newer Infisical (one of 2026 is known to work), or correct the address.",
         )
     return PermanentError(
-        f"The vault answered {method} {route} with {answer.status} ({error.error or 'no reason given'}).",
+        f"The vault answered {method} {route} with {answer.status} ({said(answer) or 'no reason given'}).",
         "Look at the vault's log for that request. What was written before it stays; a second run goes on from it.",
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from raxx_bcp.clients.aws_answers import look_at_answers
 from raxx_bcp.clients.instance_shapes import (
     AVAILABLE,
     DRILL_TAG,
@@ -92,6 +93,7 @@ class Instances:
     def _client(self) -> LightsailClient:
         if self._made is None:
             self._made = self._given or _make_client(self._region)
+            look_at_answers(self._made)
             self._made.meta.events.register("provide-client-params.lightsail", self._refuse)
         return self._made
 
@@ -102,7 +104,7 @@ class Instances:
         with lightsail_errors("list the bundles"):
             pages = self._client.get_paginator("get_bundles").paginate(includeInactive=True)
             found = [bundle_of(one) for page in pages for one in page.get("bundles", [])]
-        return [one for one in found if one is not None]
+            return [one for one in found if one is not None]
 
     def get(self, name: str) -> ThrowawayInstance | None:
         """The instance called ``name``, ours or not, or None where there is none."""
@@ -131,32 +133,32 @@ class Instances:
         with lightsail_errors(f"look at the automatic snapshots of {instance}"):
             listed: Any = self._client.get_auto_snapshots(resourceName=instance)["autoSnapshots"]
             source: Any = self._client.get_instance(instanceName=instance)["instance"]
-        found = [one for one in listed if one["date"] == day]
-        if not found:
-            raise AbsentError(
-                f"There is no automatic snapshot of {instance} of {day}.",
-                "Choose one of those that raxx-bcp snapshot shows.",
+            found = [one for one in listed if one["date"] == day]
+            if not found:
+                raise AbsentError(
+                    f"There is no automatic snapshot of {instance} of {day}.",
+                    "Choose one of those that raxx-bcp snapshot shows.",
+                )
+            return SnapshotSource(
+                state=snapshot_state(found[0].get("status", "")),
+                created_utc=found[0]["createdAt"],
+                bundle_id=source.get("bundleId", ""),
+                disk_gb=sum(disk.get("sizeInGb", 0) for disk in source.get("hardware", {}).get("disks", [])),
+                automatic_of=instance,
+                day=day,
             )
-        return SnapshotSource(
-            state=snapshot_state(found[0].get("status", "")),
-            created_utc=found[0]["createdAt"],
-            bundle_id=source.get("bundleId", ""),
-            disk_gb=sum(disk.get("sizeInGb", 0) for disk in source.get("hardware", {}).get("disks", [])),
-            automatic_of=instance,
-            day=day,
-        )
 
     def openings(self, name: str) -> list[Opening]:
         """What the firewall in front of ``name`` lets in now."""
         with lightsail_errors(f"look at the firewall of instance {name}"):
             answer: Any = self._client.get_instance_port_states(instanceName=name)
-        return [opening_of(one) for one in answer["portStates"] if one.get("state") != "closed"]
+            return [opening_of(one) for one in answer["portStates"] if one.get("state") != "closed"]
 
     def access(self, name: str) -> Access:
         """A login that is good for a few minutes. Raises ``PermanentError`` while the instance does not run."""
         with lightsail_errors(f"get a login to instance {name}"):
             answer: Any = self._client.get_instance_access_details(instanceName=name, protocol="ssh")
-        return access_of(answer["accessDetails"])
+            return access_of(answer["accessDetails"])
 
     # -- changing ----------------------------------------------------------------------------------------
 
@@ -181,7 +183,7 @@ class Instances:
         opening: Any = {"fromPort": port, "toPort": port, "protocol": "tcp", "cidrs": [cidr]}
         with lightsail_errors(action, denied=PermanentError):
             answer: Any = self._client.put_instance_public_ports(instanceName=name, portInfos=[opening])
-        refuse_failed([answer.get("operation", {})], action)
+            refuse_failed([answer.get("operation", {})], action)
 
     def delete_throwaway(self, name: str, drill_id: str) -> None:
         """Delete the instance that drill ``drill_id`` made; one that is not there any more is fine.
@@ -203,9 +205,9 @@ class Instances:
         try:
             with lightsail_errors(action, denied=PermanentError):
                 answer: Any = self._client.delete_instance(instanceName=name, forceDeleteAddOns=True)
+                refuse_failed(answer.get("operations", []), action)
         except AbsentError:
             return
-        refuse_failed(answer.get("operations", []), action)
 
     # -- inside ------------------------------------------------------------------------------------------
 
@@ -219,7 +221,7 @@ class Instances:
                 tags=[{"key": key, "value": value} for key, value in making.tags.items()],
                 **chosen,
             )
-        refuse_failed(answer.get("operations", []), action)
+            refuse_failed(answer.get("operations", []), action)
 
     def _refuse(self, event_name: str, params: Mapping[str, Any], **_named: Any) -> None:
         """Look at every call of the boto3 client itself, right before it would be sent."""

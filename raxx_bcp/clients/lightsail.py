@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from raxx_bcp.clients.aws_answers import look_at_answers
 from raxx_bcp.clients.lightsail_errors import AbsentError, lightsail_errors, refuse_failed
 from raxx_bcp.errors import PermanentError
 
@@ -95,6 +96,7 @@ class Snapshots:
     def _client(self) -> LightsailClient:
         if self._made is None:
             self._made = self._given or _make_client(self._region)
+            look_at_answers(self._made)
             self._made.meta.events.register("provide-client-params.lightsail", _refuse_other_operations)
         return self._made
 
@@ -102,15 +104,15 @@ class Snapshots:
         """The instance called ``name``. Raises ``AbsentError``."""
         with lightsail_errors(f"look at instance {name}"):
             answer: Any = self._client.get_instance(instanceName=name)["instance"]
-        disks = answer.get("hardware", {}).get("disks", [])
-        addons = [one for one in answer.get("addOns", []) if one.get("name") == _AUTO_SNAPSHOT]
-        enabled = [one for one in addons if one.get("status") in ("Enabled", "Enabling")]
-        return Instance(
-            name=answer["name"],
-            state=answer.get("state", {}).get("name", "unknown"),
-            disk_gb=sum(disk.get("sizeInGb", 0) for disk in disks),
-            automatic_utc=enabled[0].get("snapshotTimeOfDay") if enabled else None,
-        )
+            disks = answer.get("hardware", {}).get("disks", [])
+            addons = [one for one in answer.get("addOns", []) if one.get("name") == _AUTO_SNAPSHOT]
+            enabled = [one for one in addons if one.get("status") in ("Enabled", "Enabling")]
+            return Instance(
+                name=answer["name"],
+                state=answer.get("state", {}).get("name", "unknown"),
+                disk_gb=sum(disk.get("sizeInGb", 0) for disk in disks),
+                automatic_utc=enabled[0].get("snapshotTimeOfDay") if enabled else None,
+            )
 
     def all(self) -> Iterator[InstanceSnapshot]:
         """Every manual snapshot of the account in this region, page after page: one page in memory at a time."""
@@ -130,11 +132,11 @@ class Snapshots:
         """The automatic snapshots of ``instance`` (Lightsail keeps seven), newest first."""
         with lightsail_errors(f"list the automatic snapshots of {instance}"):
             answer: Any = self._client.get_auto_snapshots(resourceName=instance)
-        found = [
-            AutomaticSnapshot(one["date"], one["createdAt"], one.get("status", "unknown"))
-            for one in answer.get("autoSnapshots", [])
-        ]
-        return sorted(found, key=lambda one: one.created_utc, reverse=True)
+            found = [
+                AutomaticSnapshot(one["date"], one["createdAt"], one.get("status", "unknown"))
+                for one in answer.get("autoSnapshots", [])
+            ]
+            return sorted(found, key=lambda one: one.created_utc, reverse=True)
 
     def create(self, name: str, instance: str, tags: Mapping[str, str]) -> None:
         """Begin a snapshot. Raises ``NameTakenError``, ``AutomaticSnapshotRunningError``, ``AbsentError``."""
@@ -143,14 +145,14 @@ class Snapshots:
             answer: Any = self._client.create_instance_snapshot(
                 instanceSnapshotName=name, instanceName=instance, tags=_tag_list(tags)
             )
-        refuse_failed(answer.get("operations", []), action)
+            refuse_failed(answer.get("operations", []), action)
 
     def delete_snapshot(self, name: str) -> None:
         """Delete one manual snapshot, for good. The caller has proved that it is ours and not needed."""
         action = f"delete snapshot {name}"
         with lightsail_errors(action, denied=PermanentError):
             answer: Any = self._client.delete_instance_snapshot(instanceSnapshotName=name)
-        refuse_failed(answer.get("operations", []), action)
+            refuse_failed(answer.get("operations", []), action)
 
     def copy_here(self, name: str, source_region: str) -> None:
         """Begin a copy of ``source_region``'s snapshot ``name`` into this region, under the same name.
@@ -164,7 +166,7 @@ class Snapshots:
                 targetSnapshotName=name,
                 sourceRegion=source_region,  # type: ignore[arg-type]
             )
-        refuse_failed(answer.get("operations", []), action)
+            refuse_failed(answer.get("operations", []), action)
 
     def tag(self, name: str, tags: Mapping[str, str]) -> None:
         """Add ``tags`` to the resource called ``name``."""
@@ -182,14 +184,14 @@ class Snapshots:
                     "autoSnapshotAddOnRequest": {"snapshotTimeOfDay": hour_utc},
                 },
             )
-        refuse_failed(answer.get("operations", []), action)
+            refuse_failed(answer.get("operations", []), action)
 
     def disable_automatic(self, instance: str) -> None:
         """Switch automatic snapshots off; Lightsail keeps those that there are."""
         action = f"switch off automatic snapshots of {instance}"
         with lightsail_errors(action, denied=PermanentError):
             answer: Any = self._client.disable_add_on(resourceName=instance, addOnType=_AUTO_SNAPSHOT)
-        refuse_failed(answer.get("operations", []), action)
+            refuse_failed(answer.get("operations", []), action)
 
 
 def _refuse_other_operations(event_name: str, **_named: Any) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from raxx_bcp.clients.decoding import emptied
 from raxx_bcp.errors import (
     BcpError,
     CouldNotVerifyError,
     CredentialsRefusedError,
     PermanentError,
     TransientError,
+    UnreadableAnswerError,
     UsageError,
 )
 
@@ -40,6 +43,11 @@ _BAD_CREDENTIALS: Final = frozenset(
 )
 _LONGEST_SAID: Final = 300
 
+_UNPARSABLE: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+"""What botocore and the shapes of an answer raise where it lacks something, or has another kind of thing there."""
+_WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.]{1,79}")
+"""A code of AWS's; anything else is no word of AWS's, and not shown."""
+
 
 class AbsentError(PermanentError):
     """There is no such thing in this account and region."""
@@ -60,11 +68,15 @@ def lightsail_errors(action: str, *, denied: type[BcpError] = CouldNotVerifyErro
     ``denied`` says what a refusal means: a denied look is unknown, a denied write has failed.
     """
     from botocore import exceptions
+    from botocore.parsers import ResponseParserError
+    from urllib3.exceptions import HTTPError
 
     try:
         yield
     except exceptions.ClientError as error:
-        raise _translated(error, action, denied) from None
+        trouble = _translated(error, action, denied)
+        emptied(error)
+        raise trouble from None
     except (
         exceptions.NoCredentialsError,
         exceptions.PartialCredentialsError,
@@ -75,9 +87,14 @@ def lightsail_errors(action: str, *, denied: type[BcpError] = CouldNotVerifyErro
             f"There are no usable AWS settings to {action} ({type(error).__name__}).",
             "Set AWS_REGION, and AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, a profile, or an instance role.",
         ) from None
-    except (exceptions.BotoCoreError, OSError) as error:
+    except (ResponseParserError, *_UNPARSABLE) as error:
+        raise UnreadableAnswerError(
+            f"Lightsail could not {action}: its answer cannot be read ({emptied(error)}).",
+            "Check AWS_ENDPOINT_URL_LIGHTSAIL, and look for a proxy or an error page in between.",
+        ) from None
+    except (exceptions.BotoCoreError, HTTPError, OSError) as error:
         raise TransientError(
-            f"Lightsail could not be reached to {action} ({type(error).__name__}).",
+            f"Lightsail could not be reached to {action} ({emptied(error)}).",
             "Check the network and AWS_ENDPOINT_URL_LIGHTSAIL, then try again.",
         ) from None
 
@@ -94,7 +111,8 @@ def refuse_failed(operations: list[Any], action: str) -> None:
 
 
 def _translated(error: Any, action: str, denied: type[BcpError]) -> BcpError:
-    code = str(error.response.get("Error", {}).get("Code", "unknown"))
+    word = str(error.response.get("Error", {}).get("Code", ""))
+    code = word if _WORD.fullmatch(word) else "unknown"
     said = " ".join(str(error.response.get("Error", {}).get("Message", "")).split())[:_LONGEST_SAID]
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     failed = f"Lightsail could not {action} ({code}{': ' + said if said else ''})."
@@ -108,7 +126,7 @@ def _translated(error: Any, action: str, denied: type[BcpError]) -> BcpError:
         return CredentialsRefusedError(failed, "The AWS credentials are wrong or have expired: give valid ones.")
     if code in _DENIED or status in (401, 403):
         return denied(failed, "The role may not do this: see deploy/iam/ for the rights it needs.")
-    if code in _THROTTLED:
+    if code in _THROTTLED or status == 429:
         return TransientError(failed, "Lightsail asks to slow down: try again in a minute.")
     if code in _BUSY or status >= 500:
         return TransientError(failed, "Lightsail is busy or failing: try again later.")

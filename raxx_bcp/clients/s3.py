@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from raxx_bcp.clients.aws_answers import look_at_answers
 from raxx_bcp.clients.s3_errors import ConflictError, ObjectAbsentError, s3_errors
 from raxx_bcp.errors import PermanentError, UsageError
 
@@ -100,17 +101,17 @@ class Bucket:
         """Does the bucket keep versions?"""
         with s3_errors("read the versioning of", self.name):
             answer: Mapping[str, Any] = self._client.get_bucket_versioning(Bucket=self.name)
-        status = answer.get("Status")
-        return Versioning(status) if status else Versioning.NEVER_ENABLED
+            status = answer.get("Status")
+            return Versioning(status) if status else Versioning.NEVER_ENABLED
 
     def object_lock(self) -> bool:
         """Can an object of the bucket be locked for a time (Object Lock)?"""
         try:
             with s3_errors("read the Object Lock configuration of", self.name):
                 answer: Mapping[str, Any] = self._client.get_object_lock_configuration(Bucket=self.name)
+                return "Enabled" in answer.get("ObjectLockConfiguration", {}).values()
         except ObjectAbsentError:
             return False
-        return "Enabled" in answer.get("ObjectLockConfiguration", {}).values()
 
     def put(
         self,
@@ -145,23 +146,23 @@ class Bucket:
             request |= {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": compliance_until}
         with s3_errors(f"store {key} in", self.name, denied=PermanentError):
             answer = self._client.put_object(**request)
-        return Receipt(self.name, key, _version(answer.get("VersionId")), answer["ETag"], digest.hexdigest())
+            return Receipt(self.name, key, _version(answer.get("VersionId")), answer["ETag"], digest.hexdigest())
 
     def head(self, key: str, *, version_id: str | None = None) -> StoredObject | None:
         """The object as stored, or None where there is none."""
         try:
             with s3_errors(f"look at {key} in", self.name):
                 answer = self._client.head_object(Bucket=self.name, Key=key, **_at(version_id))
+                return StoredObject(
+                    key=key,
+                    size_bytes=answer["ContentLength"],
+                    etag=answer["ETag"],
+                    version_id=_version(answer.get("VersionId")),
+                    modified_utc=answer["LastModified"],
+                    metadata={name.lower(): value for name, value in answer.get("Metadata", {}).items()},
+                )
         except ObjectAbsentError:
             return None
-        return StoredObject(
-            key=key,
-            size_bytes=answer["ContentLength"],
-            etag=answer["ETag"],
-            version_id=_version(answer.get("VersionId")),
-            modified_utc=answer["LastModified"],
-            metadata={name.lower(): value for name, value in answer.get("Metadata", {}).items()},
-        )
 
     def get(self, key: str, *, version_id: str | None = None) -> bytes:
         """The whole body of an object."""
@@ -225,12 +226,14 @@ def make_client(region: str, profile: str) -> S3Client:
     config = Config(retries={"mode": "standard", "max_attempts": 4}, connect_timeout=10, read_timeout=120)
     try:
         session = boto3.Session(profile_name=profile or None, region_name=region or None)
-        return session.client("s3", config=config)
+        client = session.client("s3", config=config)
     except ProfileNotFound:
         raise UsageError(
             f"The AWS profile {profile} of vault_export.second_copy is not configured on this machine.",
             "Add it to ~/.aws/config, or correct the policy.",
         ) from None
+    look_at_answers(client)
+    return client
 
 
 def _version(answered: str | None) -> str | None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from raxx_bcp.clients.decoding import emptied
 from raxx_bcp.errors import (
     BcpError,
     CouldNotVerifyError,
     CredentialsRefusedError,
     PermanentError,
     TransientError,
+    UnreadableAnswerError,
     UsageError,
 )
 
@@ -19,10 +22,28 @@ _ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound", "Ob
 _DENIED: Final = frozenset({"403", "AccessDenied", "Forbidden"})
 _UNKNOWN: Final = frozenset({"501", "NotImplemented"})
 _BUSY: Final = frozenset(
-    {"500", "502", "503", "504", "InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout", "Throttling"}
+    {
+        "429",
+        "500",
+        "502",
+        "503",
+        "504",
+        "InternalError",
+        "SlowDown",
+        "ServiceUnavailable",
+        "RequestTimeout",
+        "Throttling",
+    }
 )
+_BY_STATUS: Final = frozenset({"403", "409", "412", "429", "500", "501", "502", "503", "504"})
+"""What a status says without a word of S3's: an answer to HEAD has no body, and a proxy's says that S3 is away."""
 _LOST_RACE: Final = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
 _BAD_CREDENTIALS: Final = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"})
+
+_UNPARSABLE: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+"""What botocore and the shapes of an answer raise where it lacks something, or has another kind of thing there."""
+_WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.]{1,79}")
+"""A code of AWS's; anything else is no word of AWS's, and not shown."""
 
 
 class ConflictError(PermanentError):
@@ -40,26 +61,42 @@ def s3_errors(action: str, bucket: str, *, denied: type[BcpError] = CouldNotVeri
     ``denied`` says what a refusal means: a denied look is unknown, a denied write has failed.
     """
     from botocore import exceptions
+    from botocore.parsers import ResponseParserError
+    from urllib3.exceptions import HTTPError
 
     try:
         yield
     except exceptions.ClientError as error:
-        raise _translated(error, action, bucket, denied) from None
+        trouble = _translated(error, action, bucket, denied)
+        emptied(error)
+        raise trouble from None
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
         raise UsageError(
             f"There are no usable AWS credentials to {action} bucket {bucket} ({type(error).__name__}).",
             "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or an instance role.",
         ) from None
-    except (exceptions.BotoCoreError, OSError) as error:
+    except (ResponseParserError, *_UNPARSABLE) as error:
+        raise UnreadableAnswerError(
+            f"S3 could not {action} bucket {bucket}: its answer cannot be read ({emptied(error)}).",
+            "Check AWS_ENDPOINT_URL_S3, and look for a proxy or an error page in between.",
+        ) from None
+    except (exceptions.BotoCoreError, HTTPError, OSError) as error:
         raise TransientError(
-            f"S3 could not be reached to {action} bucket {bucket} ({type(error).__name__}).",
+            f"S3 could not be reached to {action} bucket {bucket} ({emptied(error)}).",
             "Check the network and AWS_ENDPOINT_URL_S3, then try again.",
         ) from None
 
 
 def _translated(error: Any, action: str, bucket: str, denied: type[BcpError]) -> BcpError:
-    code = str(error.response.get("Error", {}).get("Code", "unknown"))
+    code = str(error.response.get("Error", {}).get("Code", ""))
     status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
+    if not _WORD.fullmatch(code):
+        code = status
+        if status not in _BY_STATUS and not (status == "404" and error.operation_name.startswith("Head")):
+            return UnreadableAnswerError(
+                f"S3 could not {action} bucket {bucket}: it answered {status} without saying why, as S3 does not.",
+                "Check AWS_ENDPOINT_URL_S3, and look for a proxy or an error page in between.",
+            )
     failed = f"S3 could not {action} bucket {bucket} ({code})."
     if code == "NoSuchBucket":
         return PermanentError(

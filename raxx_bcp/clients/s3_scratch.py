@@ -104,17 +104,16 @@ class Scratch:
                 ServerSideEncryption="AES256",
                 ChecksumSHA256=digest,
             )
-        return _version(answer.get("VersionId"))
+            return _version(answer.get("VersionId"))
 
     def head(self, name: str) -> str | None:
         """The id of the version that is current (``null``: it has none); None where the object is gone or deleted."""
         key = self.key(name)
         try:
             with s3_errors(f"look at {key} in", self.bucket):
-                answer = self._client.head_object(Bucket=self.bucket, Key=key)
+                return self._client.head_object(Bucket=self.bucket, Key=key).get("VersionId", NO_VERSION)
         except ObjectAbsentError:
             return None
-        return answer.get("VersionId", NO_VERSION)
 
     def get(self, name: str, *, version_id: str = "") -> bytes:
         """The whole body, of the current version where ``version_id`` is empty. Raises ``ObjectAbsentError``."""
@@ -281,10 +280,18 @@ def _listed(client: S3Client, bucket: str, prefix: str) -> Iterator[Any]:
     while True:
         with s3_errors(action, bucket):
             page = next(pages, None)
+            listed = [] if page is None else [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+            for one in listed:
+                _require(one, "Key", "VersionId", "LastModified", "IsLatest")
         if page is None:
             return
-        yield from page.get("Versions", [])
-        yield from page.get("DeleteMarkers", [])
+        yield from listed
+
+
+def _require(entry: dict[str, Any], *names: str) -> None:
+    """Raise ``KeyError`` unless all of it is there, for ``s3_errors`` to translate."""
+    for name in names:
+        entry[name]
 
 
 def _version(answered: str | None) -> str | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from raxx_bcp.clients.decoding import decoded
 from raxx_bcp.clients.s3 import ObjectVersion, Versioning, make_client
 from raxx_bcp.clients.s3_errors import s3_errors
 from raxx_bcp.errors import CouldNotVerifyError, PermanentError
@@ -28,6 +29,7 @@ _ABSENT: Final = frozenset(
     }
 )
 
+T = TypeVar("T")
 Named = TypeVar("Named", bound=enum.StrEnum)
 
 
@@ -122,37 +124,22 @@ class BucketSettings:
 
     def default_encryption(self) -> DefaultEncryption | None:
         """How new objects are encrypted at rest, or None where the bucket says nothing."""
-        answer = self._read("read the default encryption of", lambda s3: s3.get_bucket_encryption(Bucket=self.name))
-        rules = answer["ServerSideEncryptionConfiguration"]["Rules"] if answer else []
-        defaults = [rule["ApplyServerSideEncryptionByDefault"] for rule in rules if _has_default(rule)]
-        if not defaults:
-            return None
-        return DefaultEncryption(defaults[0]["SSEAlgorithm"], defaults[0].get("KMSMasterKeyID", ""))
+        action = "read the default encryption of"
+        return self._read(action, lambda s3: s3.get_bucket_encryption(Bucket=self.name), _encryption)
 
     def public_access_block(self) -> PublicAccessBlock | None:
         """The bucket's own block of public access, or None where it has none."""
-        answer = self._read("read the public access block of", lambda s3: s3.get_public_access_block(Bucket=self.name))
-        if answer is None:
-            return None
-        switches = answer["PublicAccessBlockConfiguration"]
-        return PublicAccessBlock(
-            block_public_acls=switches.get("BlockPublicAcls", False),
-            ignore_public_acls=switches.get("IgnorePublicAcls", False),
-            block_public_policy=switches.get("BlockPublicPolicy", False),
-            restrict_public_buckets=switches.get("RestrictPublicBuckets", False),
-        )
+        action = "read the public access block of"
+        return self._read(action, lambda s3: s3.get_public_access_block(Bucket=self.name), _block)
 
     def lifecycle_rules(self) -> tuple[LifecycleRule, ...] | None:
         """Every rule, also those that are switched off, or None where there is no lifecycle configuration."""
-        answer = self._read(
-            "read the lifecycle rules of", lambda s3: s3.get_bucket_lifecycle_configuration(Bucket=self.name)
-        )
-        return None if answer is None else tuple(_rule(rule) for rule in answer.get("Rules", []))
+        action = "read the lifecycle rules of"
+        return self._read(action, lambda s3: s3.get_bucket_lifecycle_configuration(Bucket=self.name), _rules)
 
     def policy(self) -> str | None:
         """The bucket policy as the JSON text that S3 keeps, or None where there is none."""
-        answer = self._read("read the policy of", lambda s3: s3.get_bucket_policy(Bucket=self.name))
-        return None if answer is None else str(answer["Policy"])
+        return self._read("read the policy of", lambda s3: s3.get_bucket_policy(Bucket=self.name), _policy)
 
     def object_versions(self) -> Iterator[ObjectVersion]:
         """Every version and delete marker in the bucket. One page is held at a time, in no order within it."""
@@ -162,33 +149,69 @@ class BucketSettings:
         while True:
             with s3_errors(action, self.name):
                 page = next(pages, None)
+                found = [] if page is None else _versions(page)
             if page is None:
                 return
-            for v in page.get("Versions", []):
-                yield ObjectVersion(v["Key"], v["VersionId"], v["Size"], v["LastModified"], v["IsLatest"], False)
-            for m in page.get("DeleteMarkers", []):
-                yield ObjectVersion(m["Key"], m["VersionId"], 0, m["LastModified"], m["IsLatest"], True)
+            yield from found
 
-    def _read(self, action: str, call: Callable[[S3Client], Any]) -> Mapping[str, Any] | None:
+    def _read(self, action: str, call: Callable[[S3Client], Any], shape: Callable[[Any], T]) -> T | None:
+        """What ``shape`` makes of an answer; None where the bucket has no such setting."""
         from botocore.exceptions import ClientError
 
         with s3_errors(action, self.name):
             try:
-                answer: Mapping[str, Any] = call(self._client)
+                return shape(call(self._client))
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") in _ABSENT:
                     return None
                 raise
-        return answer
 
     def _one_of(self, names: type[Named], answered: str | None, absent: Named) -> Named:
         try:
             return names(answered) if answered else absent
         except ValueError:
             raise CouldNotVerifyError(
-                f"S3 says {answered!r} of the versioning of bucket {self.name}, which is no known answer.",
+                f"What S3 says of the versioning of bucket {self.name} is no known answer.",
                 "Look at the bucket in the S3 console; this server may not be S3.",
             ) from None
+
+
+def _versions(page: Mapping[str, Any]) -> list[ObjectVersion]:
+    there = [
+        ObjectVersion(v["Key"], v["VersionId"], v["Size"], v["LastModified"], v["IsLatest"], False)
+        for v in page.get("Versions", [])
+    ]
+    return there + [
+        ObjectVersion(m["Key"], m["VersionId"], 0, m["LastModified"], m["IsLatest"], True)
+        for m in page.get("DeleteMarkers", [])
+    ]
+
+
+def _encryption(answer: Mapping[str, Any]) -> DefaultEncryption | None:
+    rules = answer["ServerSideEncryptionConfiguration"]["Rules"]
+    defaults = [rule["ApplyServerSideEncryptionByDefault"] for rule in rules if _has_default(rule)]
+    return DefaultEncryption(defaults[0]["SSEAlgorithm"], defaults[0].get("KMSMasterKeyID", "")) if defaults else None
+
+
+def _block(answer: Mapping[str, Any]) -> PublicAccessBlock:
+    switches = answer["PublicAccessBlockConfiguration"]
+    return PublicAccessBlock(
+        block_public_acls=switches.get("BlockPublicAcls", False),
+        ignore_public_acls=switches.get("IgnorePublicAcls", False),
+        block_public_policy=switches.get("BlockPublicPolicy", False),
+        restrict_public_buckets=switches.get("RestrictPublicBuckets", False),
+    )
+
+
+def _rules(answer: Mapping[str, Any]) -> tuple[LifecycleRule, ...]:
+    return tuple(_rule(rule) for rule in answer.get("Rules", []))
+
+
+def _policy(answer: Mapping[str, Any]) -> str:
+    """S3's answer is the policy itself, so a page of a proxy's would be taken for one."""
+    if decoded(answer["Policy"], dict[str, Any]) is None:
+        raise ValueError
+    return str(answer["Policy"])
 
 
 def _has_default(rule: Mapping[str, Any]) -> bool:

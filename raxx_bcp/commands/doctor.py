@@ -36,8 +36,7 @@ def doctor(*, as_json: bool) -> int:
         slack_check(policy.alerts),
     )
     checks = (*others[:-1], *posture, others[-1])
-    weighty = (*others, *(weighed(check) for check in posture))
-    status = worst(weighty)
+    status = worst((*others, *(weighed(check) for check in posture)))
     result = {"ok": exit_code(status) == 0, "status": status.value, "checks": [check.as_dict() for check in checks]}
-    emit(result, "\n".join(check_lines(checks)), as_json=as_json, checks=weighty)
+    emit(result, "\n".join(check_lines(checks)), as_json=as_json)
     return exit_code(status)

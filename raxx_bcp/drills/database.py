@@ -14,7 +14,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from raxx_bcp.clients.postgres import Limits, Reader
+from raxx_bcp.clients.postgres import DamagedError, Limits, Reader
 from raxx_bcp.drills import database_facts as facts
 from raxx_bcp.drills.database_allowance import Allowance
 from raxx_bcp.drills.database_catalogue import Catalogue, Counter, Reference, Relation, read_catalogue
@@ -26,7 +26,7 @@ from raxx_bcp.drills.database_large_objects import read_large_objects
 from raxx_bcp.drills.database_partitions import Partition, read_partitions
 from raxx_bcp.drills.database_protection import read_protection
 from raxx_bcp.drills.database_scan import WHOLE_KEYS_BYTES, Checked, Plan, Scanned, scan, shared_readers
-from raxx_bcp.errors import CouldNotVerifyError, UsageError
+from raxx_bcp.errors import BackupWrongError, CouldNotVerifyError, UsageError
 
 __all__ = ["CHECKS", "Allowance", "Facts", "RevisionHistory", "actual_from", "compare", "expected_from"]
 
@@ -74,8 +74,9 @@ def actual_from(
 
     ``backup_finished`` is when the backup had ended: nothing in it can be younger. A foreign key that PostgreSQL
     has validated is proved again over all rows of a table of up to ``whole_keys_bytes``, and over a sample of a
-    larger one. ``like`` are production's facts, so that the same rows are hashed as there. Damage is a fact here,
-    not an error. Raises ``CouldNotVerifyError`` when the database cannot be reached, denies or takes too long.
+    larger one. ``like`` are production's facts, so that the same rows are hashed as there. Damage of a table is a
+    fact here, not an error; of the catalogue it is ``BackupWrongError``. Raises ``CouldNotVerifyError`` when the
+    database cannot be reached, denies or takes too long.
     """
     plan = Plan(
         backup_finished + CLOCK_SLACK,
@@ -84,7 +85,10 @@ def actual_from(
         whole_keys_bytes=whole_keys_bytes,
         like=like,
     )
-    return _look(restored, plan, connections, limits)
+    try:
+        return _look(restored, plan, connections, limits)
+    except DamagedError as damaged:
+        raise BackupWrongError(damaged.what, "What was restored is damaged: look at where it was backed up.") from None
 
 
 def _look(url: SecretStr, plan: Plan, connections: int, limits: Limits | None) -> Facts:

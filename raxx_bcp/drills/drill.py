@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from raxx_bcp.clock import Clock
 from raxx_bcp.drills.leases import Lease, Leases
-from raxx_bcp.errors import BcpError, CouldNotVerifyError, TransientError, UsageError
+from raxx_bcp.errors import BackupWrongError, BcpError, UsageError
 from raxx_bcp.evidence.row import CheckStatus, Verdict
 from raxx_bcp.patience import Progress
 
@@ -157,12 +157,17 @@ class Drill:
         self.progress(f"  {result.status.value:<8} {result.name}{': ' + result.reason if result.reason else ''}")
 
     def broke(self, error: BcpError) -> None:
-        """Record that an error ended it. Denied, timed out or away is unknown; anything else is a failure."""
+        """Record that an error ended it: the one rule of what an error makes of the verdict, for every drill.
+
+        A FAIL shuts the gate (``evidence/gate.py``), so only what was seen to be wrong with the backup is one. Whatever
+        went wrong on the way to it (a service, the network, a limit of the account, a full disk, a wrong setting)
+        leaves the backup unknown: docs/decisions/0016-verdicts.md has each error with its verdict.
+        """
         self.findings.append(f"{error.what} {error.remedy}")
-        if isinstance(error, CouldNotVerifyError | TransientError):
-            self.unknown = True
-        else:
+        if isinstance(error, BackupWrongError):
             self.results.append(CheckResult("completed", "yes", "no", CheckStatus.FAIL, error.what))
+        else:
+            self.unknown = True
 
     def stopped(self, why: str) -> None:
         """Record that it was ended from outside, or by a mistake in the program: nobody knows the result."""

@@ -6,6 +6,7 @@ that a sweeper finds what a killed drill left.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ from raxx_bcp.drills import database
 from raxx_bcp.drills.drill import Drill, Order, Source
 from raxx_bcp.drills.leases import Lease
 from raxx_bcp.drills.record import REGION, RESOURCE
-from raxx_bcp.errors import CouldNotVerifyError, PermanentError, TransientError, UsageError
-from raxx_bcp.patience import Patience
+from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError, UsageError
+from raxx_bcp.patience import Patience, Waiting
 from raxx_bcp.policy import HerokuPostgres
 
 KIND: Final = "heroku_postgres"
@@ -127,7 +128,7 @@ def _select(drill: Drill, transfers: list[Transfer], wanted: str, policy: Heroku
     """Choose, and judge the age of what the policy promises: that of the newest good backup."""
     good = sorted((one for one in transfers if one.restorable), key=_finished, reverse=True)
     if not good:
-        raise PermanentError(
+        raise BackupWrongError(
             f"There is no good backup of {policy.app}: nothing could be restored.",
             "Look at heroku pg:backups, and make one now: heroku pg:backups:capture.",
         )
@@ -248,23 +249,26 @@ def _limits(policy: HerokuPostgres) -> Limits:
 
 def _await_database(drill: Drill, heroku: Heroku, policy: HerokuPostgres, made: Database) -> None:
     """Ask until it is ready; it is of production's major version, since others' clients and servers do not fit."""
-    patience = Patience.of(policy.provision_deadline_minutes, policy.poll_seconds, drill.clock, drill.sleep)
-    while True:
+
+    def look() -> str | Waiting:
         status = heroku.wait_status(made.id)
-        if status.state is WaitState.READY:
-            drill.target["postgres"] = heroku.database_info(made.id).postgres_version
-            return
         if status.state is WaitState.ERROR:
             raise CouldNotVerifyError(
                 f"Heroku could not provide the throwaway database of {made.app_name}.",
                 "Look at status.heroku.com, then start the drill again: the backup was not judged.",
             )
-        if not patience.left:
-            raise CouldNotVerifyError(
-                f"The database of {made.app_name} was not ready after {policy.provision_deadline_minutes} minutes.",
-                "Look at status.heroku.com, then start the drill again: the backup was not judged.",
-            )
-        patience.pause()
+        if status.state is not WaitState.READY:
+            return Waiting("Heroku still makes it.")
+        return heroku.database_info(made.id).postgres_version
+
+    def late(seen: str) -> CouldNotVerifyError:
+        return CouldNotVerifyError(
+            f"The database of {made.app_name} was not ready after {policy.provision_deadline_minutes} minutes: {seen}",
+            "Look at status.heroku.com, then start the drill again: the backup was not judged.",
+        )
+
+    patience = Patience.of(policy.provision_deadline_minutes, policy.poll_seconds, drill.clock, drill.sleep)
+    drill.target["postgres"] = patience.ask(look, late, drill.progress)
 
 
 # -- restore ---------------------------------------------------------------------------------------------
@@ -273,44 +277,42 @@ def _await_database(drill: Drill, heroku: Heroku, policy: HerokuPostgres, made: 
 def _restore(
     drill: Drill, heroku: Heroku, policy: HerokuPostgres, backup: Transfer, restored: Database, deadline: Patience
 ) -> None:
-    """Begin, poll until it is over or the RTO is, then cancel."""
+    """Begin, ask until it is over or the RTO is, then cancel."""
     url = heroku.signed_url(policy.app, backup.num).url
-    transfer = heroku.restore(restored, url)
-    while True:
-        if transfer.state is not TransferState.RUNNING:
-            break
-        if not deadline.left:
-            heroku.cancel(restored.app_name, transfer.uuid)
-            raise CouldNotVerifyError(
-                f"The restore of {backup.label} was not over after {policy.rto_minutes} minutes, and was cancelled.",
-                "Look at the size of the database and at status.heroku.com; raise heroku_postgres.rto_minutes if the "
-                "promise itself is wrong.",
-            )
-        deadline.pause()
-        transfer = _look(drill, heroku, restored, transfer)
-    told = heroku.transfer(restored.app_id, transfer.uuid, verbose=True)
+    begun = heroku.restore(restored, url)
+
+    def look() -> Transfer | Waiting:
+        transfer = heroku.transfer(restored.app_id, begun.uuid)
+        if transfer.state is TransferState.RUNNING:
+            return Waiting(f"{transfer.processed_bytes} bytes were restored.")
+        return heroku.transfer(restored.app_id, begun.uuid, verbose=True)
+
+    def late(seen: str) -> CouldNotVerifyError:
+        with contextlib.suppress(BcpError):  # the app is deleted in any case
+            heroku.cancel(restored.app_name, begun.uuid)
+        return CouldNotVerifyError(
+            f"The restore of {backup.label} was not over after {policy.rto_minutes} minutes, and was cancelled: {seen}",
+            "Look at the size of the database and at status.heroku.com; raise heroku_postgres.rto_minutes if the "
+            "promise itself is wrong.",
+        )
+
+    told = deadline.ask(look, late, drill.progress)
     why = f" ({', '.join(told.reasons)})" if told.reasons else ""
     ended = f"{told.state.value}{why}"
     succeeded = told.state is TransferState.SUCCEEDED
+    if told.state is TransferState.CANCELED or (not succeeded and told.lies_with_heroku):
+        raise CouldNotVerifyError(
+            f"The restore of backup {backup.label} ended as {ended}: that is no word on the backup.",
+            "Look at status.heroku.com and at the throwaway database's plan, then start the drill again.",
+        )
     drill.check(TRANSFER, expected="succeeded", actual=ended, ok=succeeded, reason=f"pg_restore ended as {ended}")
     if not succeeded:
-        raise PermanentError(
+        raise BackupWrongError(
             f"The restore of backup {backup.label} ended as {ended}.",
             "The backup cannot be restored: make a new one now (heroku pg:backups:capture), and find out why.",
         )
     went_on = f"pg_restore went on after {told.warnings} errors{why}: some of it may be missing"
     drill.check(WARNINGS, expected=0, actual=told.warnings, reason=went_on)
-
-
-def _look(drill: Drill, heroku: Heroku, restored: Database, before: Transfer) -> Transfer:
-    """One look that fails is not the end: the deadline is."""
-    try:
-        transfer = heroku.transfer(restored.app_id, before.uuid)
-    except TransientError as error:
-        drill.progress(f"not seen: {error.what}")
-        return before
-    drill.progress(f"restored {transfer.processed_bytes} bytes")
-    return transfer
 
 
 # -- verify ----------------------------------------------------------------------------------------------

@@ -30,11 +30,11 @@ from raxx_bcp.clients.lightsail_errors import NameTakenError
 from raxx_bcp.clients.ssh import HostUnknownError, LoginRefusedError, Shell, WrongHostError, connect
 from raxx_bcp.drills.drill import Drill
 from raxx_bcp.drills.host_shell import DatabaseError, Host
-from raxx_bcp.drills.isolation import NotIsolatedError
+from raxx_bcp.drills.isolation import IsolationUnknownError
 from raxx_bcp.drills.leases import Lease
 from raxx_bcp.drills.record import REGION, RESOURCE
-from raxx_bcp.errors import CouldNotVerifyError, PermanentError, TransientError, UsageError
-from raxx_bcp.patience import Patience
+from raxx_bcp.errors import NOT_THE_END, BackupWrongError, CouldNotVerifyError, PermanentError, UsageError
+from raxx_bcp.patience import Patience, Waiting
 from raxx_bcp.policy import Policy, ThrowawayInstances
 
 __all__ = [
@@ -105,9 +105,9 @@ def make_host(
 ) -> Host:
     """Make instance ``name`` from ``origin``, and log in. Its lease closes the login as well.
 
-    ``bundle`` names its size; empty: the cheapest that fits. Raises ``PermanentError`` (a snapshot in error, the wrong
-    host), ``NotIsolatedError`` (its firewall cannot be closed), ``CouldNotVerifyError`` (the name is taken, the
-    snapshot is not finished, it was not up in time), ``UsageError``, and what ``Instances`` raises.
+    ``bundle`` names its size; empty: the cheapest that fits. Raises ``BackupWrongError`` (a snapshot in error),
+    ``WrongHostError``, ``IsolationUnknownError`` (Lightsail's firewall does not close), ``CouldNotVerifyError`` (the
+    name is taken, the snapshot is not finished, it was not up in time), ``UsageError``, and what ``Instances`` raises.
     """
     if not policy.worker_cidr:
         raise UsageError(
@@ -181,7 +181,7 @@ def _source(instances: Instances, origin: Origin) -> SnapshotSource | None:
     else:
         source = instances.source_of_automatic(origin.instance, origin.day)
     if source.state == ERROR:
-        raise PermanentError(
+        raise BackupWrongError(
             f"{source.label} cannot be restored: Lightsail says that it is in error.",
             "It is no backup. Take another one now, and see why this one failed in the Lightsail console.",
         )
@@ -265,29 +265,32 @@ def _await_running(
 ) -> None:
     """Close its firewall at once, and wait until it runs. A new instance has the default rules: open to the world."""
     closed = False
-    while True:
+
+    def look() -> str | Waiting:
+        nonlocal closed
         state = _state(instances, name)
         closed = closed or _close(drill, instances, policy, name, running=state == RUNNING)
-        if closed and state == RUNNING:
-            return
         if state in GONE_STATES:
             raise CouldNotVerifyError(
                 f"The instance {name} was deleted while the drill waited for it.", "Find out by whom, and start again."
             )
-        if not patience.left:
-            raise CouldNotVerifyError(
-                f"The instance {name} is {state} after {policy.provision_deadline_minutes} minutes, and does not run.",
-                "Look at health.aws.amazon.com, then start the drill again: the backup was not judged.",
-            )
-        patience.pause()
+        return state if closed and state == RUNNING else Waiting(state)
+
+    def late(seen: str) -> CouldNotVerifyError:
+        return CouldNotVerifyError(
+            f"The instance {name} is {seen} after {policy.provision_deadline_minutes} minutes, and does not run.",
+            "Look at health.aws.amazon.com, then start the drill again: the backup was not judged.",
+        )
+
+    patience.ask(look, late)
 
 
 def _state(instances: Instances, name: str) -> str:
-    """One look that fails is not the end: the deadline is."""
+    """One look that fails is not the end, and the firewall is closed in any case: the deadline is."""
     try:
         found = instances.get(name)
-    except TransientError:
-        return "not seen"
+    except NOT_THE_END as error:
+        return f"not seen ({error.what})"
     return found.state if found else "not listed yet"
 
 
@@ -296,14 +299,14 @@ def _close(drill: Drill, instances: Instances, policy: ThrowawayInstances, name:
     try:
         instances.open_only(name, policy.ssh_port, policy.worker_cidr)
         openings = instances.openings(name)
-    except TransientError:
+    except NOT_THE_END:
         return False
     except PermanentError:
         if running:
             raise
         return False
     if not _closed(openings, policy):
-        raise NotIsolatedError(
+        raise IsolationUnknownError(
             f"The firewall of {name} does not hold: it lets in more than {policy.worker_cidr}, or other ports.",
             "The drill was ended at once. Look at the instance's networking in the Lightsail console.",
         )
@@ -348,7 +351,7 @@ def _await_login(
             if patience.clock() >= refused_until:
                 raise
             why = error.what
-        except (HostUnknownError, TransientError) as error:
+        except (HostUnknownError, *NOT_THE_END) as error:
             why = error.what
         if not patience.left:
             raise CouldNotVerifyError(

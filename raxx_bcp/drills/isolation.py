@@ -15,8 +15,8 @@ from raxx_bcp.clients.ssh import CommandFailedError
 from raxx_bcp.drills.drill import Drill
 from raxx_bcp.drills.host_shell import Host
 from raxx_bcp.drills.user_data import WORKERS, ended_mark
-from raxx_bcp.errors import CouldNotVerifyError, PermanentError
-from raxx_bcp.patience import Patience
+from raxx_bcp.errors import BackupWrongError, CouldNotVerifyError, TransientError
+from raxx_bcp.patience import Patience, Waiting
 from raxx_bcp.policy import FreeScout, ThrowawayInstances
 
 ISOLATION: Final = "isolation"
@@ -70,59 +70,71 @@ SELECT COUNT(*) FROM jobs;
 """
 
 
-class NotIsolatedError(PermanentError):
-    """A restored host may act on the world, or it cannot be shown that it does not. The drill ends at once."""
+class NotIsolatedError(BackupWrongError):
+    """A restored copy was seen to be able to act on the world: its disk brings that along. The drill ends at once."""
+
+
+class IsolationUnknownError(CouldNotVerifyError):
+    """It cannot be shown that a restored host does not act on the world. The drill ends at once."""
 
 
 @dataclass
 class _Assertions:
-    """What was asserted, and what did not hold."""
+    """What was asserted, what was seen not to hold, and what could not be seen."""
 
     held: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
-    def add(self, holds: bool, said: str, otherwise: str) -> None:  # noqa: FBT001 - what was asserted
-        (self.held if holds else self.failed).append(said if holds else otherwise)
+    def add(self, holds: bool | None, said: str, otherwise: str) -> None:  # noqa: FBT001 - what was asserted
+        """``holds`` is None where it could not be seen."""
+        if holds is None:
+            self.unknown.append(otherwise)
+        else:
+            (self.held if holds else self.failed).append(said if holds else otherwise)
 
 
 def isolate_and_assert(drill: Drill, host: Host, policy: ThrowawayInstances, quiet_units: Sequence[str]) -> None:
     """Wait until the launch script has ended, then assert what it was for. One check, a line for each assertion.
 
     Units stopped and unable to start, no worker, egress closed for IPv4 and IPv6, and each of ``egress_probes`` out of
-    reach while the host's own SSH server is not. Raises ``NotIsolatedError``, and ``CouldNotVerifyError`` when the
-    host could not be prepared.
+    reach while the host's own SSH server is not. Raises ``NotIsolatedError``, ``IsolationUnknownError``, and
+    ``CouldNotVerifyError`` when the host could not be prepared.
     """
     _await_launch_script(drill, host, policy)
     made = _asserted(_look(host, policy, quiet_units), policy, quiet_units)
-    drill.isolation += [*made.held, *(f"NOT ISOLATED: {one}" for one in made.failed)]
-    number = len(made.held) + len(made.failed)
-    drill.check(
-        ISOLATION,
-        expected=f"{number} assertions hold",
-        actual=f"{len(made.held)} assertions hold",
-        reason="; ".join(made.failed),
-    )
+    drill.isolation += [
+        *made.held,
+        *(f"NOT ISOLATED: {one}" for one in made.failed),
+        *(f"NOT KNOWN: {one}" for one in made.unknown),
+    ]
+    expected = f"{len(made.held) + len(made.failed) + len(made.unknown)} assertions hold"
+    if made.unknown and not made.failed:
+        drill.not_run(ISOLATION, "; ".join(made.unknown), expected=expected)
+        raise _unknown(host, "; ".join(made.unknown))
+    why = "; ".join([*made.failed, *made.unknown])
+    drill.check(ISOLATION, expected=expected, actual=f"{len(made.held)} assertions hold", reason=why)
     if made.failed:
-        raise _not_isolated(host, "; ".join(made.failed))
+        raise _not_isolated(host, why)
 
 
 def quieten_freescout(drill: Drill, host: Host, policy: FreeScout) -> int:
     """Show that nothing was sent since the host booted, and empty FreeScout's queue. Needs its database.
 
     Returns how many jobs were queued. FreeScout writes times in its own time zone (``APP_TIMEZONE``), so the boot is
-    compared in that. Raises ``NotIsolatedError``.
+    compared in that. Raises ``NotIsolatedError``, ``IsolationUnknownError``.
     """
     env = shlex.quote(f"{policy.site_directory}/.env")
     try:
         booted = host.script("tell when it booted", _WHEN_BOOTED.format(env=env)).strip()
         if not _MOMENT.fullmatch(booted):
-            raise _not_isolated(host, "it does not say when it booted")
+            raise _unknown(host, "it does not say when it booted")
         rows = host.sql(_QUIETEN.format(booted=booted), database=policy.database)
         sent, queued, left = (int(row[0]) for row in rows)
     except CommandFailedError as error:
-        raise _not_isolated(host, f"the queue could not be emptied: {error.what}") from None
+        raise _unknown(host, f"the queue could not be emptied: {error.what}") from None
     except ValueError:
-        raise _not_isolated(host, "the queue's counts could not be read") from None
+        raise _unknown(host, "the queue's counts could not be read") from None
     if sent or left:
         why = f"{sent} mails were handed over since it booted" if sent else f"{left} jobs are left in the queue"
         drill.isolation.append(f"NOT ISOLATED: {why}")
@@ -139,6 +151,14 @@ def _not_isolated(host: Host, why: str) -> NotIsolatedError:
     )
 
 
+def _unknown(host: Host, why: str) -> IsolationUnknownError:
+    return IsolationUnknownError(
+        f"Whether {host.name} is isolated is not known: {why.removesuffix('.')}.",
+        "The drill was ended at once and the instance is given back: nothing is asked of a copy that may act on the "
+        "world.",
+    )
+
+
 # -- the launch script -----------------------------------------------------------------------------------
 
 
@@ -147,15 +167,19 @@ def _await_launch_script(drill: Drill, host: Host, policy: ThrowawayInstances) -
     mark = ended_mark(drill.id)
     search = f"grep -h -a -s -F -e {shlex.quote(mark)} {shlex.join(_LOGS)}"
     patience = Patience.of(policy.provision_deadline_minutes, policy.poll_seconds, drill.clock, drill.sleep)
-    while True:
+
+    def look() -> str | Waiting:
         # grep ends with 2 when one of the files is not there, also where it found the line in the other.
-        found = host.script("see whether its launch script has ended", search, ok=(0, 1, 2)).strip()
-        if found:
-            break
-        if not patience.left:
-            minutes = policy.provision_deadline_minutes
-            raise _not_isolated(host, f"its launch script had not ended after {minutes} minutes")
-        patience.pause()
+        try:
+            found = host.script("see whether its launch script has ended", search, ok=(0, 1, 2)).strip()
+        except TransientError as lost:  # a login that is lost does not come back: no other look would see more
+            raise CouldNotVerifyError(lost.what, lost.remedy) from None
+        return found or Waiting("it still runs")
+
+    def late(_seen: str) -> IsolationUnknownError:
+        return _unknown(host, f"its launch script had not ended after {policy.provision_deadline_minutes} minutes")
+
+    found = patience.ask(look, late)
     code = found.splitlines()[-1].removeprefix(mark).strip()
     if code != "0":
         raise CouldNotVerifyError(
@@ -179,7 +203,7 @@ def _look(host: Host, policy: ThrowawayInstances, quiet_units: Sequence[str]) ->
     try:
         printed = host.script("look whether it is isolated", script)
     except CommandFailedError as error:
-        raise _not_isolated(host, f"it could not be looked at: {error.what}") from None
+        raise _unknown(host, f"it could not be looked at: {error.what}") from None
     seen: dict[str, list[str]] = {}
     for line in printed.splitlines():
         name, _, value = line.partition("=")
@@ -193,42 +217,53 @@ def _split(probe: str) -> tuple[str, str]:
 
 
 def _asserted(seen: Mapping[str, list[str]], policy: ThrowawayInstances, quiet_units: Sequence[str]) -> _Assertions:
-    """What is not said does not hold."""
+    """What is not said is not known. Of a look that broke off nothing is: its end may be what does not hold."""
     made = _Assertions()
+    if seen.get("looked") != ["0"]:
+        made.add(None, "", "the look broke off")
+        return made
     for unit in quiet_units:
         active, enabled = _only(seen, f"active {unit}"), _only(seen, f"enabled {unit}")
-        made.add(active in _STOPPED, f"{unit} does not run", f"{unit} is {active or 'in an unknown state'}")
-        made.add(enabled in _CANNOT_START, f"{unit} cannot start", f"{unit} is {enabled}: it can start")
+        stopped = active in _STOPPED if active else None
+        made.add(stopped, f"{unit} does not run", f"{unit} is {active or 'in an unknown state'}")
+        startable = None if enabled is None else enabled in _CANNOT_START
+        made.add(startable, f"{unit} cannot start", f"{unit} is {enabled}: it can start")
     workers = _only(seen, "workers")
-    made.add(workers == "0", "no FreeScout worker runs", f"FreeScout workers that run: {workers or 'unknown'}")
+    none_runs = workers == "0" if workers else None
+    made.add(none_runs, "no FreeScout worker runs", f"FreeScout workers that run: {workers or 'unknown'}")
     for tables in ("iptables", "ip6tables"):
         made.add(*_firewall(tables, seen.get(tables, [])))
         made.add(*_containers(tables, seen.get(f"{tables} forward", [])))
     made.add(*_control(seen, policy.ssh_port))
     for probe in policy.egress_probes:
         code = _only(seen, f"reach {probe}")
-        made.add(code not in (None, "0"), f"{probe} cannot be reached", f"{probe} can be reached: egress is open")
-    made.add(seen.get("looked") == ["0"], "all of it was looked at", "the look broke off")
+        out_of_reach = code != "0" if code else None
+        made.add(out_of_reach, f"{probe} cannot be reached", f"{probe} can be reached: egress is open")
+    made.add(True, "all of it was looked at", "")
     return made
 
 
-def _firewall(tables: str, rules: Sequence[str]) -> tuple[bool, str, str]:
+def _firewall(tables: str, rules: Sequence[str]) -> tuple[bool | None, str, str]:
+    if not rules:
+        return None, "", f"{tables}: whether OUTPUT is closed cannot be seen"
     open_rules = [rule for rule in rules[1:] if not _HARMLESS.fullmatch(rule)]
     closed = rules[:1] == [_POLICY] and not open_rules
     why = f"{len(open_rules)} rules may let something out" if rules[:1] == [_POLICY] else "OUTPUT is not closed"
     return closed, f"{tables}: OUTPUT is closed", f"{tables}: {why}"
 
 
-def _containers(tables: str, rules: Sequence[str]) -> tuple[bool, str, str]:
+def _containers(tables: str, rules: Sequence[str]) -> tuple[bool | None, str, str]:
     """Containers send through FORWARD, past every rule of OUTPUT."""
+    if not rules:
+        return None, "", f"{tables}: whether FORWARD is closed cannot be seen"
     reached = rules[1 : rules.index(_NO_FURTHER)] if _NO_FURTHER in rules else None
     closed = reached is not None and all(_HARMLESS.fullmatch(rule) for rule in reached)
     return closed, f"{tables}: FORWARD is closed", f"{tables}: FORWARD may let a container's traffic out"
 
 
-def _control(seen: Mapping[str, list[str]], port: int) -> tuple[bool, str, str]:
-    """A probe that cannot reach anything at all would prove nothing."""
-    reached = _only(seen, f"reach 127.0.0.1:{port}") == "0"
+def _control(seen: Mapping[str, list[str]], port: int) -> tuple[bool | None, str, str]:
+    """A probe that cannot reach anything at all proves nothing."""
+    reached = _only(seen, f"reach 127.0.0.1:{port}") == "0" or None
     return reached, "the probe itself works", f"the probe does not work: it cannot reach the host's own port {port}"
 
 

@@ -22,7 +22,7 @@ from raxx_bcp.drills.leases import Lease
 from raxx_bcp.drills.record import RESOURCE
 from raxx_bcp.drills.state_recovery_around import REAL_STATE, UNTOUCHED, check_real_state, check_untouched
 from raxx_bcp.drills.state_recovery_file import Mark, new_lineage, read_mark, synthetic_state
-from raxx_bcp.errors import PermanentError, UsageError
+from raxx_bcp.errors import BackupWrongError, UsageError
 from raxx_bcp.policy import Policy
 
 KIND: Final = "state_recovery"
@@ -182,7 +182,7 @@ def _versions_are_kept(drill: Drill, settings: BucketSettings) -> bool:
         actual=state.versioning.value,
         reason=f"versioning of bucket {settings.name} is {state.versioning.value}: what is overwritten is lost",
     ):
-        raise PermanentError(
+        raise BackupWrongError(
             f"Bucket {settings.name} keeps no versions ({state.versioning.value}): a lost state stays lost.",
             "Switch versioning on: raxx-bcp state-bucket enable-versioning (ADR-0103 D2).",
         )
@@ -200,7 +200,7 @@ def _write(scratch: Scratch, size_kb: int) -> _Lost:
     good = synthetic_state(mark, size_kb)
     version_id = scratch.put(NAME, good)
     if version_id is None:
-        raise PermanentError(
+        raise BackupWrongError(
             f"S3 stored {scratch.key(NAME)} without a version, although it says that versions are kept.",
             "Look at the bucket's versioning in the S3 console; a change takes up to 15 minutes.",
         )
@@ -238,7 +238,7 @@ def _find(drill: Drill, scratch: Scratch, lost: _Lost) -> ScratchVersion:
         reason=_why_not(lost, kept),
     )
     if found is None or chosen != lost.version_id:
-        raise PermanentError(
+        raise BackupWrongError(
             f"The good version of {scratch.key(NAME)} could not be found among {len(kept)} versions and markers.",
             "Look at the bucket's lifecycle rules (raxx-bcp state-bucket check): prior versions must not be removed at "
             "once.",

@@ -23,7 +23,7 @@ from raxx_bcp.drills.drill import Drill, Order, Source
 from raxx_bcp.drills.isolation import ISOLATION
 from raxx_bcp.drills.vault_host import VaultHost, entered
 from raxx_bcp.drills.vault_source import NEWEST, RANDOM_OLDER, StoredExport, moment, nearest
-from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, UsageError
+from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError, UsageError
 from raxx_bcp.patience import Patience
 from raxx_bcp.policy import Policy
 from raxx_bcp.snapshots.names import is_ours
@@ -133,7 +133,7 @@ def _select(drill: Drill, snapshots: Snapshots, policy: Policy, wanted: str) -> 
     there = sorted((one for one in snapshots.all() if one.instance_name == instance), key=_made, reverse=True)
     good = [one for one in there if one.state == AVAILABLE and is_ours(one, instance)]
     if not good:
-        raise PermanentError(
+        raise BackupWrongError(
             f"There is no available snapshot of {instance} by us: nothing could be restored.",
             "Look at raxx-bcp snapshot list, and take one now: raxx-bcp snapshot take.",
         )
@@ -176,7 +176,7 @@ def _chosen(there: list[InstanceSnapshot], good: list[InstanceSnapshot], wanted:
 
 def _require_available(snapshot: InstanceSnapshot) -> None:
     if snapshot.state == ERROR:
-        raise PermanentError(
+        raise BackupWrongError(
             f"Snapshot {snapshot.name} ended in state error: it is no backup.",
             "Choose another: raxx-bcp snapshot list.",
         )

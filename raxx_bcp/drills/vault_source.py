@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from raxx_bcp.clients.s3 import Bucket, ObjectAbsentError
-from raxx_bcp.errors import PermanentError, UsageError
+from raxx_bcp.errors import BackupWrongError, UsageError
 from raxx_bcp.vault import manifest as manifests
 from raxx_bcp.vault import store
 from raxx_bcp.vault.manifest import Manifest
@@ -55,11 +55,12 @@ def days_of(bucket: Bucket, prefix: str) -> Days:
 def choose(bucket: Bucket, prefix: str, wanted: str) -> StoredExport:
     """The export that ``wanted`` names: newest, random-older, or a day (``YYYY-MM-DD``, UTC).
 
-    Raises ``PermanentError`` where there is none, or its manifest is none; ``UsageError`` for another word.
+    Raises ``BackupWrongError`` where there is none at all, or its manifest is none; ``UsageError`` for another word and
+    for a day that has none.
     """
     days = days_of(bucket, prefix)
     if not days.complete:
-        raise PermanentError(
+        raise BackupWrongError(
             f"There is no export with a manifest under {prefix} in bucket {bucket.name}: nothing could be restored.",
             "Make one now: raxx-bcp vault export; then find out why there was none.",
         )
@@ -81,9 +82,7 @@ def _chosen(days: Days, wanted: str, prefix: str) -> tuple[str, str]:
         raise UsageError(f"{wanted!r} is no day.", f"Choose {NEWEST}, {RANDOM_OLDER}, or a day as YYYY-MM-DD (UTC).")
     if wanted not in complete:
         known = f"there are {complete[0]} to {complete[-1]}"
-        raise PermanentError(
-            f"There is no export of {wanted} with a manifest under {prefix}; {known}.", "Choose another."
-        )
+        raise UsageError(f"There is no export of {wanted} with a manifest under {prefix}; {known}.", "Choose another.")
     return wanted, "named by the operator"
 
 
@@ -91,7 +90,7 @@ def _read(bucket: Bucket, keys: store.ExportKeys, because: str) -> StoredExport:
     manifest = manifests.decode(bucket.get(keys.manifest))
     read_utc = moment(manifest.started_utc) if manifest else None
     if manifest is None or read_utc is None:
-        raise PermanentError(
+        raise BackupWrongError(
             f"{keys.manifest} in bucket {bucket.name} is not a manifest of this software.",
             "Somebody replaced it: look at its versions, or choose another day.",
         )
@@ -129,7 +128,7 @@ def _readable(bucket: Bucket, keys: store.ExportKeys) -> Iterable[StoredExport]:
     """A manifest that is none, or another's, is passed over: a count is wanted, not a judgement."""
     try:
         export = _read(bucket, keys, "nearest to the snapshot")
-    except PermanentError:
+    except BackupWrongError:
         return ()
     return () if export.manifest_problem else (export,)
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from raxx_bcp.clients.lightsail import AVAILABLE, ERROR, InstanceSnapshot, Snapshots
 from raxx_bcp.clients.lightsail_errors import AutomaticSnapshotRunningError, NameTakenError
-from raxx_bcp.errors import CouldNotVerifyError, PermanentError, TransientError
+from raxx_bcp.errors import NOT_THE_END, CouldNotVerifyError, PermanentError
 from raxx_bcp.patience import Patience, Progress, silent
 from raxx_bcp.snapshots.names import LAST_ATTEMPT, is_ours, read_name, snapshot_name
 
@@ -121,7 +121,7 @@ def _await(lightsail: Snapshots, name: str, patience: Patience, progress: Progre
     while True:
         try:
             snapshot = lightsail.get(name)
-        except TransientError as error:
+        except NOT_THE_END as error:
             seen = f"not seen ({error.what})"
         else:
             if snapshot is None:

@@ -10,7 +10,7 @@ import pytest
 
 from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.heroku_errors import AbsentError, AppLimitError, DeniedError
-from raxx_bcp.errors import BcpError, PermanentError, TransientError
+from raxx_bcp.errors import BcpError, PermanentError, TransientError, UnreadableAnswerError
 from raxx_bcp_tests.clients.herokus import (
     BACKUP_URL,
     DATABASE_ID,
@@ -78,7 +78,7 @@ def test_a_denied_write_has_failed(call: Callable[[Heroku], object]) -> None:
         (problem(422, "invalid_params", "You've reached your app limit of 100 apps"), AppLimitError, PREFIX),
         (problem(422, "invalid_params", "Region is invalid"), PermanentError, "region"),
         (problem(423, "confirmation_required"), PermanentError, "changed nothing"),
-        (Reply(b"<html>rxs_page</html>", 302, content_type="text/html"), PermanentError, "status.heroku.com"),
+        (Reply(b"<html>rxs_page</html>", 302, content_type="text/html"), UnreadableAnswerError, "error page"),
     ],
 )
 def test_refusals_say_what_to_do(answer: Reply, kind: type[BcpError], word: str) -> None:
@@ -100,7 +100,7 @@ def test_refusals_say_what_to_do(answer: Reply, kind: type[BcpError], word: str)
 )
 def test_an_answer_that_is_not_the_apis_is_refused(answer: Reply) -> None:
     error = failure(lambda heroku: heroku.transfer(PRODUCTION, 4), answer)
-    assert type(error) is PermanentError
+    assert type(error) is UnreadableAnswerError
     assert "not the API's" in error.what
     assert "rxs_" not in everything_shown(error)
 

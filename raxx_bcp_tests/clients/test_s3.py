@@ -27,6 +27,7 @@ from raxx_bcp.errors import (
     CredentialsRefusedError,
     PermanentError,
     TransientError,
+    UnreadableAnswerError,
     UsageError,
 )
 from raxx_bcp_tests.clients.leaks import everything_shown
@@ -152,13 +153,22 @@ def test_the_remedies_tell_a_wrong_bucket_from_wrong_credentials_from_a_wrong_ro
     assert "deploy/iam/" in remedies["AccessDenied"]
 
 
-@pytest.mark.parametrize("code", ["NoSuchKey", "NoSuchVersion", "404", "NotFound"])
+@pytest.mark.parametrize("code", ["NoSuchKey", "NoSuchVersion", "NotFound"])
 def test_a_missing_object_is_absent_and_no_other_error(bucket: Bucket, stub: Stubber, code: str) -> None:
     stub.add_client_error("get_object", service_error_code=code, http_status_code=404)
     with pytest.raises(ObjectAbsentError):
         bucket.get(KEY)
     stub.add_client_error("head_object", service_error_code=code, http_status_code=404)
     assert bucket.head(KEY) is None
+
+
+def test_a_404_without_a_word_of_s3s_is_an_absent_object_for_head_only(bucket: Bucket, stub: Stubber) -> None:
+    """An answer to HEAD has no body. To anything else it is a proxy's: S3 says what is not there."""
+    stub.add_client_error("head_object", service_error_code="404", http_status_code=404)
+    assert bucket.head(KEY) is None
+    stub.add_client_error("get_object", service_error_code="404", http_status_code=404)
+    with pytest.raises(UnreadableAnswerError, match="404"):
+        bucket.get(KEY)
 
 
 def test_a_denied_look_is_not_taken_for_an_absent_object(bucket: Bucket, stub: Stubber) -> None:

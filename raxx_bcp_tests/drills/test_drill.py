@@ -12,7 +12,7 @@ import pytest
 from raxx_bcp.drills.conduct import Conducted, conduct
 from raxx_bcp.drills.drill import Drill, Source
 from raxx_bcp.drills.undisturbed import CancelledError, cancelled_by_signals, undisturbed
-from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError, UsageError
+from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError, PermanentError, TransientError, UsageError
 from raxx_bcp.evidence.row import CheckStatus, Verdict
 from raxx_bcp_tests.drills.engine import START, Memory, Shelf, StillClock, order
 
@@ -88,7 +88,9 @@ def test_a_check_that_could_not_be_run_says_why_and_is_no_pass() -> None:
     [
         (AWAY, Verdict.COULD_NOT_VERIFY),
         (CouldNotVerifyError("It was denied.", "Ask."), Verdict.COULD_NOT_VERIFY),
-        (PermanentError("The restore failed.", "Look."), Verdict.FAIL),
+        (BackupWrongError("There is no backup.", "Make one."), Verdict.FAIL),
+        (PermanentError("The plan was refused.", "Look."), Verdict.COULD_NOT_VERIFY),
+        (UsageError("There is no such backup.", "Choose another."), Verdict.COULD_NOT_VERIFY),
     ],
 )
 def test_an_error_ends_the_drill_and_is_a_finding(error: BcpError, verdict: Verdict) -> None:
@@ -99,6 +101,20 @@ def test_an_error_ends_the_drill_and_is_a_finding(error: BcpError, verdict: Verd
     done = run(body, "revision")
     assert done.verdict is verdict
     assert done.drill.findings == [str(error)]
+
+
+@pytest.mark.parametrize("mistake", [ValueError("bug"), RecursionError("deep"), KeyboardInterrupt(), CancelledError()])
+def test_a_mistake_in_the_program_and_a_cancellation_say_nothing_of_the_backup(mistake: BaseException) -> None:
+    def body(drill: Drill) -> None:
+        good(drill)
+        raise mistake
+
+    memory = Memory()
+    with pytest.raises(type(mistake)):
+        run(body, "revision", memory=memory)
+    (drill,) = memory.rows
+    assert drill.verdict is Verdict.COULD_NOT_VERIFY
+    assert "bug" not in " ".join(drill.findings), "its text is not put on record"
 
 
 def test_what_was_seen_to_be_wrong_stays_a_fail_also_when_the_rest_is_unknown() -> None:

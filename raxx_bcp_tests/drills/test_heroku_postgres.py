@@ -200,13 +200,14 @@ def test_each_broken_backup_is_caught_by_its_check_and_the_healthy_one_passes(
         ("heroku-restore-hangs", Verdict.COULD_NOT_VERIFY, "was not over after 30 minutes, and was cancelled"),
         ("heroku-down", Verdict.COULD_NOT_VERIFY, "answered"),
         ("heroku-denied", Verdict.COULD_NOT_VERIFY, "Give the key's account access"),
-        ("heroku-data-html-404", Verdict.FAIL, "Check the name in bcp.toml"),
+        ("heroku-data-html-404", Verdict.COULD_NOT_VERIFY, "Check the name in bcp.toml"),
+        ("heroku-app-cap", Verdict.COULD_NOT_VERIFY, "raxx-drill-"),
     ],
 )
 def test_heroku_in_trouble_is_no_pass_says_what_it_is_and_leaves_nothing(
     stage: Stage, fault: str, verdict: Verdict, words: str
 ) -> None:
-    """What is not there (404) is a failure, the rest says nothing about the backup."""
+    """Not even an app that is not there (404) says anything about its backups: its name may be wrong."""
     stage.lab.fault(fault)
     done = stage.drill()
     assert done.verdict is verdict, said(done)
@@ -218,13 +219,6 @@ def test_heroku_in_trouble_is_no_pass_says_what_it_is_and_leaves_nothing(
 def test_being_rate_limited_at_every_step_is_ridden_out(stage: Stage) -> None:
     stage.lab.fault("heroku-rate-limited")
     assert stage.drill().verdict is Verdict.PASS
-
-
-def test_a_full_account_says_what_fills_it(stage: Stage) -> None:
-    stage.lab.fault("heroku-app-cap")
-    done = stage.drill()
-    assert done.verdict is Verdict.FAIL
-    assert "raxx-drill-" in said(done)
 
 
 @pytest.mark.parametrize("fault", ["heroku-delete-refused", "heroku-delete-lies"])
@@ -326,7 +320,7 @@ def test_an_expected_revision_is_what_counts(stage: Stage) -> None:
 @pytest.mark.parametrize(("wanted", "words"), [(Wanted("b999"), "b999"), (Wanted(plan="gold"), "essential-0")])
 def test_a_choice_that_does_not_exist_is_said_with_those_that_do(stage: Stage, wanted: Wanted, words: str) -> None:
     done = stage.drill(wanted)
-    assert done.verdict is Verdict.FAIL
+    assert done.verdict is Verdict.COULD_NOT_VERIFY, "an operator's mistake shuts no gate"
     assert words in said(done)
     assert stage.apps() == []
 

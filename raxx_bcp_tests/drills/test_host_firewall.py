@@ -9,7 +9,7 @@ import pytest
 
 from raxx_bcp.clients.instances import Instances
 from raxx_bcp.drills.host import FromSnapshot, make_host
-from raxx_bcp.drills.isolation import NotIsolatedError
+from raxx_bcp.drills.isolation import IsolationUnknownError
 from raxx_bcp.errors import PermanentError
 from raxx_bcp_tests.clients.ssh_lab import Lab as Machine
 from raxx_bcp_tests.clients.ssh_lab import ssh_lab
@@ -61,7 +61,7 @@ def test_a_firewall_that_does_not_hold_ends_the_drill(at: Desk, openings: list[d
 
     door = Leaky(names=(RESTORED,), protected=PRODUCTION, client=at.lightsail.client())
     drill = at.drill()
-    with pytest.raises(NotIsolatedError, match="does not hold"):
+    with pytest.raises(IsolationUnknownError, match="does not hold"):
         make_host(drill, door, at.policy, RESTORED, BY_HAND, user_data="")
     assert drill.isolation == []
     at.lightsail.advance(600)

@@ -8,17 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from raxx_bcp.clients.ssh import connect
 from raxx_bcp.drills.drill import Drill
 from raxx_bcp.drills.host_shell import Host
-from raxx_bcp.drills.isolation import ISOLATION, NotIsolatedError, isolate_and_assert, quieten_freescout
+from raxx_bcp.drills.isolation import (
+    ISOLATION,
+    IsolationUnknownError,
+    NotIsolatedError,
+    isolate_and_assert,
+    quieten_freescout,
+)
 from raxx_bcp.drills.user_data import Install, ended_mark
-from raxx_bcp.errors import CouldNotVerifyError, PermanentError
+from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError
 from raxx_bcp.evidence.row import CheckStatus, Verdict
 from raxx_bcp.policy import FreeScout, Policy, ThrowawayInstances
+from raxx_bcp_tests.clients.leaks import everything_held
 from raxx_bcp_tests.clients.ssh_lab import Lab as Machine
 from raxx_bcp_tests.clients.ssh_lab import ssh_lab
 from raxx_bcp_tests.drills.engine import StillClock
@@ -125,17 +133,11 @@ def test_every_word_for_a_quiet_unit_is_known(
     ("program", "text", "said"),
     [
         ("pgrep", "echo 2", "FreeScout workers that run: 2"),
-        ("pgrep", "exit 2", "FreeScout workers that run: unknown"),
         ("nc", "exit 0", "192.0.2.1:443 can be reached"),
         ("nc", '[ "$4" = 127.0.0.1 ] || [ "$4" = 192.0.2.2 ]', "192.0.2.2:53 can be reached"),
-        ("nc", "exit 1", "the probe does not work"),
-        ("nc", "exit 127", "the probe does not work"),
-        ("systemctl", "exit 1", "cron is in an unknown state"),
-        ("iptables", "exit 4", "iptables: OUTPUT is not closed"),
-        ("ip6tables", "exit 3", "ip6tables: OUTPUT is not closed"),
     ],
 )
-def test_what_is_open_or_cannot_be_asserted_ends_the_drill(
+def test_what_is_seen_to_be_open_ends_the_drill_as_failed(
     drill: Drill, machine: Machine, host: Host, policy: ThrowawayInstances, program: str, text: str, said: str
 ) -> None:
     machine.program(program, text)
@@ -148,6 +150,31 @@ def test_what_is_open_or_cannot_be_asserted_ends_the_drill(
     assert f"NOT ISOLATED: {said}" in "\n".join(drill.isolation)
     drill.broke(caught.value)
     assert drill.verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("program", "text", "said"),
+    [
+        ("pgrep", "exit 2", "FreeScout workers that run: unknown"),
+        ("nc", "exit 1", "the probe does not work"),
+        ("nc", "exit 127", "the probe does not work"),
+        ("systemctl", "exit 1", "cron is in an unknown state"),
+        ("iptables", "exit 4", "iptables: whether OUTPUT is closed cannot be seen"),
+        ("ip6tables", "exit 3", "ip6tables: whether FORWARD is closed cannot be seen"),
+    ],
+)
+def test_what_cannot_be_seen_ends_the_drill_and_is_no_word_on_the_backup(
+    drill: Drill, machine: Machine, host: Host, policy: ThrowawayInstances, program: str, text: str, said: str
+) -> None:
+    machine.program(program, text)
+    with pytest.raises(IsolationUnknownError, match="is not known") as caught:
+        isolate_and_assert(drill, host, policy, UNITS)
+    (check,) = drill.results
+    assert (check.name, check.status) == (ISOLATION, CheckStatus.NOT_RUN)
+    assert said in check.reason
+    assert f"NOT KNOWN: {said}" in "\n".join(drill.isolation)
+    drill.broke(caught.value)
+    assert drill.verdict is Verdict.COULD_NOT_VERIFY
 
 
 @pytest.mark.parametrize(
@@ -173,7 +200,6 @@ def test_a_unit_that_runs_or_may_start_ends_the_drill(
     "rules",
     [
         "-P OUTPUT ACCEPT\n",
-        "",
         f"{RULES}-A OUTPUT -p tcp -m tcp --dport 25 -j ACCEPT\n",
         f"{RULES}-A OUTPUT -j ACCEPT\n",
         f"{RULES}-A OUTPUT -j ufw-before-output\n",
@@ -181,7 +207,7 @@ def test_a_unit_that_runs_or_may_start_ends_the_drill(
         f"{RULES}-A OUTPUT -m conntrack --ctstate NEW,RELATED,ESTABLISHED -j ACCEPT\n",
         f"{RULES}-A OUTPUT ! -o lo -j ACCEPT\n",
     ],
-    ids=["policy", "nothing", "smtp", "all", "a chain of ufw", "a device", "new ones", "all but lo"],
+    ids=["policy", "smtp", "all", "a chain of ufw", "a device", "new ones", "all but lo"],
 )
 def test_a_rule_that_may_let_something_out_ends_the_drill(
     drill: Drill, machine: Machine, host: Host, policy: ThrowawayInstances, tables: str, rules: str
@@ -195,14 +221,13 @@ def test_a_rule_that_may_let_something_out_ends_the_drill(
 @pytest.mark.parametrize(
     "rules",
     [
-        "",
         "-P FORWARD DROP\n",
         "-P FORWARD DROP\n-A FORWARD -j DOCKER-USER\n-A FORWARD -i docker0 ! -o docker0 -j ACCEPT\n",
         FORWARD.replace("-A FORWARD -o docker0", "-A FORWARD -j DOCKER-USER\n-A FORWARD -o docker0"),
         FORWARD.replace("-A FORWARD -o br-+", "-A FORWARD -o br-+ -j ACCEPT\n-A FORWARD -o eth0"),
         FORWARD.replace("-A FORWARD -j DROP\n", ""),
     ],
-    ids=["nothing", "only a policy", "docker's own", "docker came later", "a device", "no end"],
+    ids=["only a policy", "docker's own", "docker came later", "a device", "no end"],
 )
 def test_a_way_out_for_containers_ends_the_drill(
     drill: Drill, machine: Machine, host: Host, policy: ThrowawayInstances, tables: str, rules: str
@@ -232,9 +257,25 @@ def test_a_rule_that_lets_nothing_out_is_fine(
 def test_a_look_that_breaks_off_is_no_assertion(
     drill: Drill, machine: Machine, host: Host, policy: ThrowawayInstances
 ) -> None:
-    machine.program("pgrep", "echo 0; kill -9 $PPID")
-    with pytest.raises(NotIsolatedError):
+    machine.program("pgrep", "printf 'planted\\377'; kill -9 $PPID")
+    with pytest.raises(IsolationUnknownError, match="could not be looked at") as caught:
         isolate_and_assert(drill, host, policy, UNITS)
+    assert "planted" not in everything_held(caught.value)
+
+
+def test_of_a_look_that_was_cut_off_nothing_is_believed(
+    drill: Drill, host: Host, policy: ThrowawayInstances, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = host.script
+
+    def cut(purpose: str, text: str, **named: Any) -> str:
+        printed = whole(purpose, text, **named)
+        return printed[: printed.index("looked=")] if "looked=" in printed else printed
+
+    monkeypatch.setattr(host, "script", cut)
+    with pytest.raises(IsolationUnknownError, match="the look broke off"):
+        isolate_and_assert(drill, host, policy, UNITS)
+    assert drill.results[0].status is CheckStatus.NOT_RUN
 
 
 # -- the launch script is waited for ---------------------------------------------------------------------
@@ -262,7 +303,7 @@ def test_a_launch_script_that_never_ends_is_no_isolation(
 ) -> None:
     (machine.home / "cloud-init-output.log").unlink()
     slow = policy.model_copy(update={"poll_seconds": 60.0})
-    with pytest.raises(NotIsolatedError, match="had not ended after 20 minutes"):
+    with pytest.raises(IsolationUnknownError, match="had not ended after 20 minutes"):
         isolate_and_assert(drill, host, slow, UNITS)
     assert timedelta(minutes=20) <= drill.clock() - drill.started_utc < timedelta(minutes=22)
 
@@ -319,26 +360,31 @@ def test_the_boot_is_compared_in_freescouts_own_time_zone(
 
 
 @pytest.mark.parametrize(
-    ("counts", "said"),
+    ("counts", "error", "said"),
     [
-        ((2, 3, 0), "2 mails were handed over since it booted"),
-        ((0, 3, 1), "1 jobs are left in the queue"),
-        (("", 3, 0), "could not be read"),
-        (("0\\n0", 3, 0), "could not be read"),
+        ((2, 3, 0), NotIsolatedError, "2 mails were handed over since it booted"),
+        ((0, 3, 1), NotIsolatedError, "1 jobs are left in the queue"),
+        (("", 3, 0), IsolationUnknownError, "could not be read"),
+        (("0\\n0", 3, 0), IsolationUnknownError, "could not be read"),
     ],
 )
 def test_a_mail_that_was_sent_or_a_job_that_is_left_ends_the_drill(
-    drill: Drill, machine: Machine, host: Host, counts: tuple[object, object, object], said: str
+    drill: Drill,
+    machine: Machine,
+    host: Host,
+    counts: tuple[object, object, object],
+    error: type[BcpError],
+    said: str,
 ) -> None:
     database(machine, *counts)
-    with pytest.raises(NotIsolatedError, match=said):
+    with pytest.raises(error, match=said):
         quieten_freescout(drill, host, FREESCOUT)
 
 
 def test_a_database_that_does_not_run_cannot_be_quietened(drill: Drill, machine: Machine, host: Host) -> None:
     database(machine, 0, 0, 0)
     machine.program("mariadb", "echo 'ERROR 2002 (HY000): no' >&2; exit 1")
-    with pytest.raises(NotIsolatedError, match="does not run"):
+    with pytest.raises(IsolationUnknownError, match="does not run"):
         quieten_freescout(drill, host, FREESCOUT)
 
 
@@ -348,7 +394,7 @@ def test_a_host_that_does_not_say_when_it_booted_is_not_trusted(
 ) -> None:
     database(machine, 0, 0, 0)
     machine.program("uptime", uptime)
-    with pytest.raises(NotIsolatedError):
+    with pytest.raises(IsolationUnknownError):
         quieten_freescout(drill, host, FREESCOUT)
 
 

@@ -21,7 +21,7 @@ from raxx_bcp.clients.instances import Instances
 from raxx_bcp.clients.lightsail import Snapshots
 from raxx_bcp.drills.conduct import Conducted, conduct
 from raxx_bcp.drills.drill import Drill
-from raxx_bcp.drills.isolation import ISOLATION
+from raxx_bcp.drills.isolation import ISOLATION, NotIsolatedError
 from raxx_bcp.drills.record import entry_of
 from raxx_bcp.drills.vault_snapshot import (
     ANSWERS,
@@ -286,7 +286,7 @@ def _in_state(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
 
 def test_a_name_that_is_not_there_is_said_with_those_that_are(stage: Stage) -> None:
     done = stage.drill(Wanted("raxx-tickets-by-hand"))
-    assert done.verdict is Verdict.FAIL
+    assert done.verdict is Verdict.COULD_NOT_VERIFY
     assert NEWEST_NAME in said(done)
 
 
@@ -303,7 +303,7 @@ def test_denied_at_lightsail_is_no_pass(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("error", "verdict"),
     [
-        (PermanentError("It is not isolated.", "Look."), Verdict.FAIL),
+        (NotIsolatedError("It is not isolated.", "Look."), Verdict.FAIL),
         (CouldNotVerifyError("It never ran.", "Look."), Verdict.COULD_NOT_VERIFY),
     ],
     ids=["not isolated", "not up"],
@@ -406,7 +406,7 @@ def test_values_that_are_hidden_are_caught(stage: Stage) -> None:
     ("error", "verdict"),
     [
         (TransientError("It is away.", "Wait."), Verdict.COULD_NOT_VERIFY),
-        (PermanentError("It answered with 500.", "Look."), Verdict.FAIL),
+        (PermanentError("It answered with 500.", "Look."), Verdict.COULD_NOT_VERIFY),
     ],
     ids=["away", "broken"],
 )
@@ -563,7 +563,7 @@ def test_a_real_instance_is_made_isolated_entered_examined_and_deleted(hosts: Ho
         ("host-vault-database-down", Verdict.FAIL, {ANSWERS}, "after 5 minutes"),
         ("host-egress-open", Verdict.FAIL, {ISOLATION}, "not isolated"),
         ("host-cron-running", Verdict.FAIL, {ISOLATION}, "cron"),
-        ("host-wrong-key", Verdict.FAIL, set(), "host"),
+        ("host-wrong-key", Verdict.COULD_NOT_VERIFY, set(), "wrong host key"),
         ("host-login-refused", Verdict.COULD_NOT_VERIFY, set(), ""),
     ],
     ids=["database down", "egress open", "cron running", "wrong host", "login refused"],

@@ -14,10 +14,12 @@ import threading
 from collections.abc import Generator, Iterable, Iterator
 from typing import IO, Final
 
-from raxx_bcp.clients.gpg_decrypt import DecryptionFailedError, private_home
+from raxx_bcp.clients.gpg_decrypt import DecryptionFailedError, MessageDamagedError, private_home
 from raxx_bcp.errors import CouldNotVerifyError
 
 _CHUNK_BYTES: Final = 1024 * 1024
+_DAMAGED: Final = frozenset({"BADMDC", "DECRYPTION_INFO", "DECRYPTION_KEY", "NODATA", "UNEXPECTED"})
+"""GnuPG's status words (doc/DETAILS) of a message that a fitting key could not open to its end, or of none at all."""
 
 
 def decrypting(chunks: Iterable[bytes], name: str, private_key: bytes | None) -> Generator[bytes]:
@@ -25,7 +27,8 @@ def decrypting(chunks: Iterable[bytes], name: str, private_key: bytes | None) ->
 
     ``private_key`` is armoured; without one the caller's own keyring and agent are asked. Raises
     ``CouldNotVerifyError`` naming the keys that it was encrypted to where none of them is at hand,
-    ``DecryptionFailedError`` at the end of a message that is not whole, and what iterating ``chunks`` raises.
+    ``MessageDamagedError`` at the end of a message that is not whole, ``DecryptionFailedError`` where gpg itself failed
+    or could not unlock the key, and what iterating ``chunks`` raises.
     """
     if shutil.which("gpg") is None:
         raise CouldNotVerifyError(
@@ -106,9 +109,13 @@ class _Opening:
                 f"{self._name} is encrypted to the key {keys}, which is not at hand.",
                 "Start the drill where the key is, or name it: --private-key-file FILE.",
             )
+        what = f"gpg could not decrypt {self._name} (exit code {self._process.returncode})."
+        if words & _DAMAGED and self._process.returncode >= 0:
+            raise MessageDamagedError(
+                what, "It is damaged, or no whole encrypted message: look at what writes the dump sets."
+            )
         raise DecryptionFailedError(
-            f"gpg could not decrypt {self._name} (exit code {self._process.returncode}).",
-            "It is damaged, or no whole encrypted message: look at what writes the dump sets.",
+            what, "The key could not be unlocked, or gpg itself failed: try gpg --decrypt by hand where the key is."
         )
 
 

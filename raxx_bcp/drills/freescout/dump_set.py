@@ -20,7 +20,7 @@ from msgspec import Meta
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.drills.freescout.expected import Expectation, Moment
 from raxx_bcp.drills.freescout.facts import Fingerprint
-from raxx_bcp.errors import PermanentError, UsageError
+from raxx_bcp.errors import BackupWrongError, UsageError
 
 DATABASE: Final = "database"
 FILES: Final = {
@@ -138,7 +138,7 @@ class Listed:
     """Key of the manifest by day."""
 
     def with_manifest(self, bucket: Bucket, chosen: DumpSet) -> DumpSet:
-        """Read its manifest, where it has one. Raises ``PermanentError`` for one that cannot be read."""
+        """Read its manifest, where it has one. Raises ``BackupWrongError`` for one that cannot be read."""
         key = self.manifests.get(chosen.day)
         if key is None:
             return chosen
@@ -169,7 +169,7 @@ def choose(sets: Sequence[DumpSet], wanted: str) -> tuple[DumpSet, str]:
     The newest is taken as it is, incomplete or not: an older one in its place would hide that the backup fails.
     """
     if not sets:
-        raise PermanentError(
+        raise BackupWrongError(
             "There is no dump set of FreeScout: nothing could be restored.",
             "Look at what writes them, and at freescout.dump_prefix in bcp.toml; make one now.",
         )
@@ -187,12 +187,12 @@ def choose(sets: Sequence[DumpSet], wanted: str) -> tuple[DumpSet, str]:
 
 
 def read_manifest(text: bytes, key: str) -> Manifest:
-    """Strictly: an unknown field or an impossible value is refused. Raises ``PermanentError`` naming the field."""
+    """Strictly: an unknown field or an impossible value is refused. Raises ``BackupWrongError`` naming the field."""
     try:
         return msgspec.json.decode(text, type=Manifest)
     except msgspec.DecodeError as error:
         place = re.search(r"`(\$[\w.\[\]]*)`", str(error))
-        raise PermanentError(
+        raise BackupWrongError(
             f"The manifest {key} cannot be read{f' (at {place[1]})' if place else ''}.",
             "It was not written by this kind of backup, or is damaged: look at what writes the dump sets.",
         ) from None

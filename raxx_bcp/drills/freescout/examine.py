@@ -18,7 +18,8 @@ from raxx_bcp.drills.freescout.expected import Expectation
 from raxx_bcp.drills.freescout.facts import Facts
 from raxx_bcp.drills.freescout.host_side import site_files, site_pages
 from raxx_bcp.drills.freescout.hosting import Host
-from raxx_bcp.errors import PermanentError
+from raxx_bcp.drills.host_shell import DatabaseError
+from raxx_bcp.errors import BackupWrongError, PermanentError
 from raxx_bcp.patience import Patience
 from raxx_bcp.policy import FreeScout
 
@@ -28,6 +29,8 @@ DATABASE_MINUTES: Final = 2.0
 """How long MariaDB may take to recover after the copy has booted."""
 _POLL_SECONDS: Final = 2.0
 _SITE_SECONDS: Final = 30.0
+_UNREADABLE: Final = frozenset({1033, 1034, 1035, 1194, 1195, 1712, 1932})
+"""MariaDB's errors for a table that it cannot read: wrong definition, index or key file, crashed, not in the engine."""
 _QUEUE: Final = ("jobs", "send_logs")
 
 
@@ -77,7 +80,14 @@ def no_database(drill: Drill, host: Host) -> str:
 
 def _ask_database(drill: Drill, restored: Restored) -> Facts:
     policy = restored.policy
-    found = facts.ask(restored.host, policy.database, restored.timeout_seconds)
+    try:
+        found = facts.ask(restored.host, policy.database, restored.timeout_seconds)
+    except DatabaseError as error:
+        if error.code in _UNREADABLE:
+            raise BackupWrongError(
+                error.what, "A table of the restored database is damaged, as the code says."
+            ) from None
+        raise
     drill.target["mariadb"] = found.server_version
     drill.newest_record_utc = found.moment(facts.FETCHED)
     if all(table in found.rows for table in _QUEUE):

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from raxx_bcp.clients.s3 import Bucket
+from raxx_bcp.clients.ssh import CommandFailedError
 from raxx_bcp.drills.drill import Drill
-from raxx_bcp.drills.freescout import artefact, dump_set, examine, sending
+from raxx_bcp.drills.freescout import archive, artefact, dump_set, examine, sending
 from raxx_bcp.drills.freescout.artefact import Stored
 from raxx_bcp.drills.freescout.dump_set import DumpSet
 from raxx_bcp.drills.freescout.host_side import arrange, loader, site_files, splitter, wire
 from raxx_bcp.drills.freescout.hosting import Host
-from raxx_bcp.errors import PermanentError
+from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError
 from raxx_bcp.policy import FreeScout
 
 ENV: Final = "env"
@@ -38,17 +39,18 @@ def restore(
 ) -> Mapping[str, Any]:
     """Restore ``dumped`` and record every check of ``artefact`` but the rows; what the loader reported.
 
-    Raises ``PermanentError`` where there is no dump, or nothing that it can be restored into.
+    Raises ``BackupWrongError`` where there is no dump, or an archive of it cannot be unpacked anywhere;
+    ``CouldNotVerifyError`` where there is nothing that it can be restored into.
     """
     drill.add(artefact.complete(dumped, target.policy.dump_parts))
     if dump_set.DATABASE not in dumped.members:
-        raise PermanentError(
+        raise BackupWrongError(
             f"The dump set of {dumped.day} has no database: nothing could be restored.",
             "Look at what writes the dump sets, and make one now.",
         )
     problem = examine.no_database(drill, target.host)
     if problem:
-        raise PermanentError(
+        raise CouldNotVerifyError(
             f"MariaDB does not run on the empty instance: {problem}",
             "Look at the launch script's log on a host that was kept (--keep): its packages may not have come.",
         )
@@ -57,9 +59,14 @@ def restore(
     for one in artefact.judge(report):
         drill.add(one)
     if report["refused"]:
-        raise PermanentError(
+        raise CouldNotVerifyError(
             f"The database {target.policy.database} was not empty, so nothing was restored into it.",
             "The instance was not made for this drill alone: look at what else works on it.",
+        )
+    if not artefact.judged(report):
+        raise CouldNotVerifyError(
+            f"The throwaway database gave out with error {report['error']['code']} while the dump was restored.",
+            "Choose a larger bundle (freescout.bundle), then start the drill again: the dump was not judged.",
         )
     _place_files(drill, target, streams, private_key)
     drill.add(artefact.checksums(dumped, streams.values()))
@@ -89,6 +96,22 @@ def _place_files(drill: Drill, target: Target, streams: Mapping[str, Stored], pr
     for part in ARCHIVES:
         if part in streams:
             content = streams[part].plaintext(private_key)
-            host.run(f"unpack the {part}", [*_UNPACK, site], stdin=content, timeout_seconds=target.timeout_seconds)
+            try:
+                host.run(f"unpack the {part}", [*_UNPACK, site], stdin=content, timeout_seconds=target.timeout_seconds)
+            except CommandFailedError as failed:
+                raise _unpacking(part, streams[part].plaintext(private_key), failed) from None
     places = [f"{site}/{name}" for name in _OWNED if name != ".env" or ENV in streams]
     host.run("give the site its files", ["chown", "-R", f"--reference={site}/artisan", *places])
+
+
+def _unpacking(part: str, content: Iterator[bytes], failed: CommandFailedError) -> BcpError:
+    """Whose fault it is that a host could not unpack an archive: read here as well, where nothing can be full."""
+    problem = archive.problem(content)
+    if problem:
+        return BackupWrongError(
+            f"The {part} of the dump set cannot be unpacked: {problem}.", "Look at what writes the dump sets."
+        )
+    return CouldNotVerifyError(
+        f"{failed.what} The archive itself can be read to its end.",
+        "The instance may be full: choose a larger bundle (freescout.bundle), then start the drill again.",
+    )

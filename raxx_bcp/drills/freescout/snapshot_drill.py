@@ -20,7 +20,7 @@ from raxx_bcp.drills.freescout.examine import Restored
 from raxx_bcp.drills.host import FromAutomatic, FromSnapshot, make_host
 from raxx_bcp.drills.isolation import ISOLATION, isolate_and_assert, quieten_freescout
 from raxx_bcp.drills.user_data import launch_script
-from raxx_bcp.errors import CouldNotVerifyError, PermanentError, UsageError
+from raxx_bcp.errors import BackupWrongError, CouldNotVerifyError, UsageError
 from raxx_bcp.policy import FreeScout, Policy
 
 KIND: Final = "freescout_snapshot"
@@ -166,7 +166,7 @@ def _select(drill: Drill, found: Sequence[Candidate], wanted: str, policy: FreeS
         _refuse_unusable([one for one in found if wanted in _names(one)])
     if not good:
         _refuse_unusable(found)
-        raise PermanentError(
+        raise BackupWrongError(
             f"There is no snapshot of {policy.instance}: nothing could be restored.",
             "Switch on its automatic snapshots in the Lightsail console, and take one now.",
         )
@@ -182,7 +182,7 @@ def _refuse_unusable(found: Sequence[Candidate]) -> None:
         return
     if any(one.state == ERROR for one in found):
         failed = next(one for one in found if one.state == ERROR)
-        raise PermanentError(
+        raise BackupWrongError(
             f"The snapshot {failed.name} is in error: nothing can be restored from it.",
             "Take another one, and look at AWS's health page for why this one failed.",
         )

@@ -123,9 +123,7 @@ def _project(project: Project) -> Json:
             for tag in project.tags.values()
         ],
         "members": [_membership(member) for member in project.members.values()],
-        "environments": [
-            _environment(one) for one in (*project.environments.values(), *project.deleted_environments.values())
-        ],
+        "environments": [_environment(environment) for environment in project.environments.values()],
     }
 
 
@@ -139,7 +137,7 @@ def _membership(member: Membership) -> Json:
 
 def _environment(environment: Environment) -> Json:
     return {
-        **_fields(environment, "id", "name", "slug", "position", "created_at", "deleted"),
+        **_fields(environment, "id", "name", "slug", "position", "created_at"),
         "folders": [_folder(folder) for folder in environment.folders.values()],
     }
 
@@ -188,7 +186,6 @@ class _Loader:
         world.secrets = {
             secret.id: secret
             for environment in self._environments.values()
-            if environment.deleted is None
             for folder in environment.folders.values()
             for secret in folder.secrets.values()
         }
@@ -208,9 +205,7 @@ class _Loader:
         project = Project(**saved)
         project.tags = {one["slug"]: Tag(**one) for one in tags}
         project.members = {one["actor"]: self._membership(one) for one in members}
-        loaded = [self._environment(one, project) for one in environments]
-        project.environments = {one.slug: one for one in loaded if one.deleted is None}
-        project.deleted_environments = {one.slug: one for one in loaded if one.deleted is not None}
+        project.environments = {one["slug"]: self._environment(one, project) for one in environments}
         return project
 
     def _membership(self, saved: Json) -> Membership:

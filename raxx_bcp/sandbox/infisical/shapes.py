@@ -19,9 +19,8 @@ from raxx_bcp.sandbox.infisical.state import (
     Tag,
     UniversalAuth,
     Version,
-    iso,
 )
-from raxx_bcp.sandbox.infisical.world import KEPT_S, World
+from raxx_bcp.sandbox.infisical.world import World
 
 HIDDEN = "<hidden-by-infisical>"
 Json = dict[str, Any]
@@ -59,8 +58,7 @@ def project_full(project: Project, world: World, *, legacy: bool = False) -> Jso
     full["_id"] = project.id
     full["environments"] = [environment_short(one) for one in project.ordered_environments()]
     if not legacy:
-        deleted = world.deleted_environments(project).values()
-        full["deletedEnvironments"] = [{**environment_short(one), **_deletion(one)} for one in deleted]
+        full["deletedEnvironments"] = []
     return full
 
 
@@ -79,16 +77,11 @@ def environment_full(environment: Environment) -> Json:
         "projectId": environment.project.id,
         "createdAt": environment.created_at,
         "updatedAt": environment.created_at,
-        **_deletion(environment),
+        "deleteAfter": None,
+        "softDeletedAt": None,
         "deletedByUserId": None,
         "deletedByIdentityId": None,
     }
-
-
-def _deletion(environment: Environment) -> Json:
-    """Until when a deleted environment can be brought back, and since when it is deleted."""
-    at = environment.deleted
-    return {"deleteAfter": at and iso(at + KEPT_S), "softDeletedAt": at and iso(at)}
 
 
 def tag_full(tag: Tag, project: Project) -> Json:

@@ -182,7 +182,6 @@ def last_drill(done: Conducted) -> LastDrill:
         (quirks.APP_KEY_WRONG, {compare.APP_KEY}, ()),
         (quirks.APP_KEY_EMPTY, {compare.APP_KEY}, site.CHECKS),
         (quirks.ATTACHMENTS_MISSING, {compare.ATTACHMENTS}, ()),
-        (quirks.WRONG_KEY, {"completed"}, (ISOLATION, *examine.CHECKS)),
     ],
 )
 def test_tier_1_fails_by_the_check_that_names_it(
@@ -212,6 +211,15 @@ def test_tier_1_could_not_verify_what_it_could_not_enter(world: World, fault: st
     done = world.snapshot()
     assert done.verdict is Verdict.COULD_NOT_VERIFY, said(done.drill)
     assert words in "".join(done.drill.findings)
+    assert done.drill.leases.confirmed
+
+
+def test_tier_1_says_nothing_to_another_host_and_nothing_of_the_backup(world: World) -> None:
+    world.lab.lab.fault(quirks.WRONG_KEY)
+    done = world.snapshot()
+    assert done.verdict is Verdict.COULD_NOT_VERIFY, said(done.drill)
+    assert "wrong host key" in "".join(done.drill.findings)
+    assert {ISOLATION, *examine.CHECKS} <= not_run(done.drill), said(done.drill)
     assert done.drill.leases.confirmed
 
 
