@@ -6,8 +6,11 @@ This module only assembles; each group lives in ``raxx_bcp.commands``. No comman
 
 from __future__ import annotations
 
+import functools
 import importlib
-from typing import Final
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
 
 import click
 
@@ -26,20 +29,58 @@ _COMMANDS: Final = {
 }
 
 
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Is ``--json`` among the options, wherever it stands?"""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return any(one == "--json" or one.startswith("--json=") for one in options)
+
+
 class _LazyGroup(click.Group):
     """Imports a command's module only when it is called, so that --help and small commands stay quick."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return sorted(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
         module, _summary = _COMMANDS[cmd_name]
-        command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
+        try:
+            command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
+        except ModuleNotFoundError as error:
+            raise click.UsageError(
+                f"The packages for {cmd_name} are not installed ({error.name} is missing): pip install "
+                "'raxx-bcp[sandbox]'.",
+                ctx,
+            ) from None
         if not isinstance(command, click.Command):
             raise TypeError(cmd_name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            raise click.exceptions.NoSuchCommand(error.command_name, possibilities=_COMMANDS, ctx=ctx) from None
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001 - click's signature
+        **extra: Any,
+    ) -> Any:
+        """With ``--json`` anywhere, every ending is one JSON object on stdout: wrong use and help too."""
+        given = list(sys.argv[1:] if args is None else args)
+        start = functools.partial(super().main, given, prog_name, complete_var, **extra)
+        if standalone_mode and wants_json(given):
+            from raxx_bcp.json_output import one_object  # here: a help text needs none of it
+
+            return one_object(lambda: start(standalone_mode=False))
+        return start(standalone_mode=standalone_mode)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         with formatter.section("Commands"):

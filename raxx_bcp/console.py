@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ParamSpec
 
 import click
@@ -19,16 +18,30 @@ from raxx_bcp.errors import (
     CouldNotVerifyError,
     CredentialsRefusedError,
     TransientError,
+    UsageError,
 )
+from raxx_bcp.json_output import INTERRUPTED, Problem, Speaker, mistake, speaker, speaking
 
 P = ParamSpec("P")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 
 
-def emit(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:
-    """Print ``result`` as JSON for machines, or ``text`` for people, to stdout."""
-    click.echo(json.dumps(result, ensure_ascii=False, indent=2, default=str) if as_json else text)
+def emit(
+    result: Mapping[str, Any], text: str, *, as_json: bool, checks: Iterable[Check] = (), code: int | None = None
+) -> None:
+    """Print ``text`` for people, or keep ``result`` for the one JSON object that ends the command.
+
+    ``checks`` are what an ending that is no pass is explained by. ``code``, the exit code, is for a command that goes
+    on after its result: the object is printed at once.
+    """
+    if not as_json:
+        click.echo(text)
+        return
+    one = speaker(as_json=as_json)
+    one.hold(result, tuple(checks))
+    if code is not None:
+        one.say(code)
 
 
 def progress(message: str) -> None:
@@ -39,22 +52,41 @@ def progress(message: str) -> None:
 def exit_codes(command: Callable[P, int | None]) -> Callable[P, None]:
     """Turn a command's return value into its exit code, and a ``BcpError`` into one sentence on stderr.
 
-    With ``--json`` a failure also prints ``{"ok": false, "error": …, "remedy": …}`` to stdout.
+    With ``--json`` every ending is one object with ``ok``, ``status``, ``error`` and ``remedy`` on stdout. A mistake in
+    the program is COULD_NOT_VERIFY: nothing was learnt. Its place is told, never its text, which may hold anything.
     """
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            code = command(*args, **kwargs) or 0
-        except BcpError as error:
-            click.echo(f"raxx-bcp: {error.what}\n  What to do: {error.remedy}", err=True)
-            if kwargs.get("as_json"):
-                failure = {"ok": False, "error": error.what, "remedy": error.remedy}
-                click.echo(json.dumps(failure, ensure_ascii=False, indent=2))
-            code = error.exit_code
+        as_json = bool(kwargs.get("as_json"))
+        with speaking(speaker(as_json=as_json)) as one:
+            code, problem = _ending(lambda: _started(lambda: command(*args, **kwargs), one, as_json=as_json))
+            if problem:
+                click.echo(f"raxx-bcp: {problem.error}\n  What to do: {problem.remedy}", err=True)
+            if one.asked:
+                one.say(code, problem)
         sys.exit(code)
 
     return run
+
+
+def _started(command: Callable[[], int | None], one: Speaker, *, as_json: bool) -> int | None:
+    if one.asked and not as_json:
+        raise UsageError("--json was taken as the value of another option.", "Give that option its value.")
+    return command()
+
+
+def _ending(command: Callable[[], int | None]) -> tuple[int, Problem | None]:
+    try:
+        return command() or EXIT_PASS, None
+    except BcpError as error:
+        return error.exit_code, Problem(error.what, error.remedy)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        return EXIT_COULD_NOT_VERIFY, INTERRUPTED
+    except (click.ClickException, BrokenPipeError):
+        raise
+    except Exception as error:  # noqa: BLE001 - the last door before an operator's terminal
+        return EXIT_COULD_NOT_VERIFY, mistake(error)
 
 
 def looking(command: Callable[P, int | None]) -> Callable[P, int | None]:

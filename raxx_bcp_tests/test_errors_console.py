@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
 
 import click
 import pytest
@@ -35,13 +36,13 @@ EXIT_CODES: list[tuple[type[BcpError], int]] = [
 ]
 
 
-def run(outcome: BcpError | Exception | int | None, *arguments: str) -> Result:
+def run(outcome: BaseException | int | None, *arguments: str) -> Result:
     @click.command()
     @json_option
     @exit_codes
     def command(*, as_json: bool) -> int | None:
         progress("working")
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, BaseException):
             raise outcome
         emit({"ok": True, "größe": 3}, "all well", as_json=as_json)
         return outcome
@@ -70,7 +71,12 @@ def test_a_failure_is_one_sentence_with_its_remedy_and_no_traceback() -> None:
 
 def test_with_json_a_failure_is_one_object_on_stdout() -> None:
     result = run(CouldNotVerifyError("Die Tür ist zu.", "Open it."), "--json")
-    assert json.loads(result.stdout) == {"ok": False, "error": "Die Tür ist zu.", "remedy": "Open it."}
+    assert json.loads(result.stdout) == {
+        "ok": False,
+        "status": "could_not_verify",
+        "error": "Die Tür ist zu.",
+        "remedy": "Open it.",
+    }
     assert "Tür" in result.stdout
     assert "raxx-bcp: Die Tür ist zu." in result.stderr
     assert result.exit_code == 3
@@ -78,14 +84,23 @@ def test_with_json_a_failure_is_one_object_on_stdout() -> None:
 
 def test_with_json_a_result_is_one_object_on_stdout_and_progress_stays_on_stderr() -> None:
     result = run(None, "--json")
-    assert json.loads(result.stdout) == {"ok": True, "größe": 3}
+    assert json.loads(result.stdout) == {"ok": True, "status": "pass", "error": None, "remedy": None, "größe": 3}
     assert result.stderr == "working\n"
 
 
-def test_a_programming_error_is_not_dressed_up_as_a_finding() -> None:
-    result = run(ZeroDivisionError("oops"))
-    assert isinstance(result.exception, ZeroDivisionError)
-    assert "What to do" not in result.stderr
+def test_a_mistake_in_the_program_is_no_finding_and_tells_its_place_but_not_its_text() -> None:
+    result = run(ZeroDivisionError("postgres://user:s3cr3t@host"))
+    assert result.exit_code == 3, "1 would say that a backup was seen to be wrong"
+    assert re.search(r"ZeroDivisionError in \S+\.py, line \d+\)", result.stderr)
+    assert "s3cr3t" not in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt(), click.Abort()], ids=["Ctrl-C", "a question not answered"])
+def test_what_was_interrupted_is_not_known(ending: BaseException) -> None:
+    result = run(ending)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "interrupted before it was over" in result.stderr
 
 
 @pytest.mark.parametrize("kind", [kind for kind, _ in EXIT_CODES])

@@ -69,6 +69,22 @@ class _CreatedEnvironment(msgspec.Struct):
     environment: Environment
 
 
+class DeletedEnvironment(msgspec.Struct, frozen=True, rename="camel"):
+    """An environment that is marked as deleted: it holds its slug until ``delete_after`` (ISO 8601; 14 days)."""
+
+    id: str
+    slug: str
+    delete_after: str | None = None
+
+
+class _WithDeleted(msgspec.Struct, rename="camel"):
+    deleted_environments: list[DeletedEnvironment] = []
+
+
+class _ProjectWithDeleted(msgspec.Struct):
+    project: _WithDeleted
+
+
 class _Batch(msgspec.Struct):
     secrets: list[msgspec.Raw] | None = None
     approval: dict[str, Any] | None = None
@@ -149,6 +165,24 @@ class InfisicalWriter(Infisical):
         body = {"name": name, "slug": slug, "position": position}
         route = f"/api/v1/projects/{project_id}/environments"
         return self._write("POST", route, body, _CreatedEnvironment).environment
+
+    def deleted_environments(self, project_id: str) -> list[DeletedEnvironment]:
+        """Those of a project that are marked as deleted and can still be brought back; none on an older server."""
+        route = f"/api/v1/projects/{project_id}"
+        answer = self._authorized(lambda headers: self._door.send("GET", route, headers=headers))
+        if not answer.ok:
+            raise _refusal(answer, "GET", route)
+        return _decoded(answer, _ProjectWithDeleted, "GET", route).project.deleted_environments
+
+    def undelete_environment(self, project_id: str, environment_id: str) -> Environment:
+        """Bring a deleted one back with all that it held, last in order."""
+        route = f"/api/v1/projects/{project_id}/environments/{environment_id}/restore"
+        return self._write("POST", route, {}, _CreatedEnvironment).environment
+
+    def move_environment(self, project_id: str, environment_id: str, position: int) -> None:
+        """Put it at ``position`` (from 1); where that place is taken, those in between move by one."""
+        route = f"/api/v1/projects/{project_id}/environments/{environment_id}"
+        self._write("PATCH", route, {"position": position}, _CreatedEnvironment)
 
     def create_folder(self, project_id: str, environment: str, path: str, description: str | None) -> None:
         """The folder at ``path``, such as ``/api/internal``; the vault makes missing parents by itself."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 
-from raxx_bcp.checks import Status
+from raxx_bcp.checks import Check, Status
 from raxx_bcp.clock import utc_now
 from raxx_bcp.console import emit, exit_codes, json_option, progress
 from raxx_bcp.drills import vault_export
@@ -28,6 +28,7 @@ from raxx_bcp.sandbox.supervisor import UNSET, Sandbox
 from raxx_bcp.vault.verify import PrivateKey, Verified, verify_export
 
 UI_PORT: Final = 3000
+_STOPPING: Final = "Stopping what the demo started …"
 DAILY: Final = ("daily_vault_snapshot", "daily_vault_export")
 JOBS: Final = (*DAILY, *DRILL_JOBS, "daily_inventory")
 """What a day with drills is: first the backups, then proof that they restore, then a look at all of it."""
@@ -67,8 +68,8 @@ def demo(*, once: bool, port: int, only: tuple[str, ...], as_json: bool) -> int:
     try:
         return _demo(sandbox, once=once, port=port, only=only, as_json=as_json)
     except KeyboardInterrupt:
-        progress("Stopping what the demo started …")
-        return EXIT_PASS
+        progress(_STOPPING)
+        raise
     finally:
         if not was_up:
             sandbox.down()
@@ -90,12 +91,27 @@ def _demo(sandbox: Sandbox, *, once: bool, port: int, only: tuple[str, ...], as_
             steps.append(_timed("the D4 gate", lambda: _gates(policy)))
         ok = all(step.ok for step in steps)
         result = {"ok": ok, "steps": [step.as_dict() for step in steps], "ui_url": None if once else dev.url}
-        emit(result, _table(steps), as_json=as_json)
+        code = EXIT_PASS if ok else EXIT_FAIL
         if not once:
             dev.wait_until_fresh("vault_export", progress)
-            progress(_where(dev, sandbox))
-            dev.wait()
-    return EXIT_PASS if ok else EXIT_FAIL
+        emit(result, _table(steps), as_json=as_json, checks=_checks(steps), code=code)
+        if not once:
+            _stay_up(dev, sandbox)
+    return code
+
+
+def _stay_up(dev: DagsterDev, sandbox: Sandbox) -> None:
+    """Until Ctrl-C, which is how a demo that has shown its result ends well."""
+    progress(_where(dev, sandbox))
+    try:
+        dev.wait()
+    except KeyboardInterrupt:
+        progress(_STOPPING)
+
+
+def _checks(steps: list[Step]) -> list[Check]:
+    remedy = "What broke is in its words; the sandbox's logs are below its directory (raxx-bcp sandbox status)."
+    return [Check(step.name, Status.FAIL, step.detail, remedy) for step in steps if not step.ok]
 
 
 def _is_up(sandbox: Sandbox) -> bool:

@@ -36,7 +36,8 @@ def doctor(*, as_json: bool) -> int:
         slack_check(policy.alerts),
     )
     checks = (*others[:-1], *posture, others[-1])
-    status = worst((*others, *(weighed(check) for check in posture)))
+    weighty = (*others, *(weighed(check) for check in posture))
+    status = worst(weighty)
     result = {"ok": exit_code(status) == 0, "status": status.value, "checks": [check.as_dict() for check in checks]}
-    emit(result, "\n".join(check_lines(checks)), as_json=as_json)
+    emit(result, "\n".join(check_lines(checks)), as_json=as_json, checks=weighty)
     return exit_code(status)

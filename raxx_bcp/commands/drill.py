@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 
 import click
 
+from raxx_bcp.checks import Check, Status
 from raxx_bcp.console import emit, exit_codes, json_option, progress
 from raxx_bcp.drills import heroku_postgres, starts, state_recovery, vault_export, vault_snapshot
 from raxx_bcp.drills.conduct import Conducted
 from raxx_bcp.drills.doors import places, record_of
 from raxx_bcp.drills.freescout import dump_drill, snapshot_drill
 from raxx_bcp.drills.starts import Asked
-from raxx_bcp.drills.sweeper import sweep
+from raxx_bcp.drills.sweeper import Swept, sweep
 from raxx_bcp.drills.undisturbed import CancelledError, cancelled_by_signals
 from raxx_bcp.errors import EXIT_COULD_NOT_VERIFY, EXIT_FAIL, EXIT_PASS, CouldNotVerifyError, UsageError
 from raxx_bcp.evidence.row import Verdict
@@ -175,7 +176,7 @@ def sweep_command(*, as_json: bool) -> int:
     record = record_of(policy)
     with places(policy) as where:
         swept = sweep(where, record.journal, record.ledger, record.spool, progress=progress)
-    emit(swept.as_dict(), swept.text(), as_json=as_json)
+    emit(swept.as_dict(), swept.text(), as_json=as_json, checks=_sweep_checks(swept))
     if swept.still_there:
         return EXIT_FAIL
     return EXIT_COULD_NOT_VERIFY if swept.problems else EXIT_PASS
@@ -186,8 +187,32 @@ def _start(start: Callable[[Raxx, Asked, W, Progress], Conducted], asked: Asked,
     raxx = Raxx(load_policy())
     with _cancellable():
         done = start(raxx, asked, wanted, progress)
-    emit(_as_dict(done), _text(done), as_json=as_json)
+    emit(_as_dict(done), _text(done), as_json=as_json, checks=(_verdict_check(done),))
     return {Verdict.PASS: EXIT_PASS, Verdict.FAIL: EXIT_FAIL}.get(done.verdict, EXIT_COULD_NOT_VERIFY)
+
+
+def _verdict_check(done: Conducted) -> Check:
+    """Why a drill is no pass, in the words of its row."""
+    running = done.drill
+    failed = [
+        f"{one.name}: {one.reason}" for one in running.results if one.status is not one.status.PASS and one.reason
+    ]
+    status = {Verdict.PASS: Status.PASS, Verdict.FAIL: Status.FAIL}.get(done.verdict, Status.COULD_NOT_VERIFY)
+    return Check(
+        f"drill {running.order.kind}",
+        status,
+        " ".join([*running.findings, *failed]) or "nothing was checked.",
+        f"Look at row {done.row_sequence} (raxx-bcp evidence report), fix what it names, and run the drill again.",
+    )
+
+
+def _sweep_checks(swept: Swept) -> list[Check]:
+    again = "Delete it by hand, or run raxx-bcp drill sweep again."
+    still = [
+        Check(f"{one.kind} {one.name}", Status.FAIL, f"still there: {one.problem}", again) for one in swept.still_there
+    ]
+    unseen = "Correct the access that it names, and run raxx-bcp drill sweep again."
+    return [*still, *(Check("sweep", Status.COULD_NOT_VERIFY, one, unseen) for one in swept.problems)]
 
 
 @contextlib.contextmanager

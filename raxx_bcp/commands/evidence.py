@@ -42,7 +42,7 @@ def list_command(*, as_json: bool) -> int:
     report = _report(load_policy())
     check = report.chain.check()
     result = {"ok": check.status is Status.PASS, "rows": rows_as_dicts(report), "chain": report.chain.as_dict()}
-    emit(result, "\n".join([*_table(report), *check_lines((check,))]), as_json=as_json)
+    emit(result, "\n".join([*_table(report), *check_lines((check,))]), as_json=as_json, checks=(check,))
     return exit_code(check.status)
 
 
@@ -59,7 +59,8 @@ def verify_command(*, expect: str | None, as_json: bool) -> int:
     notes = [f"  note: {note}" for note in report.notes]
     more = [f"  {problem}" for problem in report.problems[1:]]
     result = {"ok": report.status is Status.PASS, **report.as_dict()}
-    emit(result, "\n".join([*check_lines((report.check(),)), *more, *notes]), as_json=as_json)
+    text = "\n".join([*check_lines((report.check(),)), *more, *notes])
+    emit(result, text, as_json=as_json, checks=(report.check(),))
     return exit_code(report.status)
 
 
@@ -88,7 +89,8 @@ def report_command(*, html_file: Path | None, markdown_file: Path | None, store:
         "rows": rows_as_dicts(report),
         "chain": report.chain.as_dict(),
     }
-    emit(result, "\n".join(written) if written else report.markdown().rstrip(), as_json=as_json)
+    text = "\n".join(written) if written else report.markdown().rstrip()
+    emit(result, text, as_json=as_json, checks=(report.chain.check(),))
     return exit_code(report.chain.status)
 
 
@@ -112,7 +114,7 @@ def gate_command(*, card_name: str, as_json: bool) -> int:
         max_age_days=policy.evidence.max_age_days,
         reviewer_required=policy.evidence.reviewer_required,
     )
-    emit({"ok": decision.open, **decision.as_dict()}, _gate_text(decision), as_json=as_json)
+    emit({"ok": decision.open, **decision.as_dict()}, _gate_text(decision), as_json=as_json, checks=(decision.check(),))
     return EXIT_PASS if decision.open else exit_code(decision.status) or EXIT_COULD_NOT_VERIFY
 
 

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from raxx_bcp.checks import Check, Status
 from raxx_bcp.console import emit, exit_codes, json_option, progress
 from raxx_bcp.errors import EXIT_FAIL, EXIT_PASS, UsageError
+from raxx_bcp.sandbox.report import GOOD, Condition, Report
 
 if TYPE_CHECKING:
     from raxx_bcp.sandbox.supervisor import Sandbox
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 def sandbox() -> None:
     """A local Raxx on loopback, to try and to break.
 
-    It lives in $RAXX_BCP_SANDBOX_DIR, else in ./.sandbox.
+    It lives in $RAXX_BCP_SANDBOX_DIR, else in .sandbox of the folder where the command is run: run all of its
+    commands in the same folder.
     """
 
 
@@ -39,10 +42,13 @@ def up_command(*, as_json: bool) -> int:
 def down_command(*, purge: bool, as_json: bool) -> int:
     """Stop every process of the sandbox and confirm that they are gone."""
     current = _sandbox()
+    missing = current.missing()
     stopped = current.down(purge=purge)
-    what = f"Stopped: {', '.join(stopped)}." if stopped else "Nothing was running."
-    text = f"{what} {current.directory} was deleted." if purge else what
-    emit({"ok": True, "stopped": list(stopped), "purged": purge}, text, as_json=as_json)
+    what = f"Stopped: {', '.join(stopped)}." if stopped else " ".join(filter(None, ("Nothing was running.", missing)))
+    purged = purge and not missing
+    text = f"{what} {current.directory} was deleted." if purged else what
+    result = {"ok": True, "stopped": list(stopped), "purged": purged, "directory": str(current.directory)}
+    emit({**result, "missing": missing}, text, as_json=as_json)
     return EXIT_PASS
 
 
@@ -52,7 +58,7 @@ def down_command(*, purge: bool, as_json: bool) -> int:
 def status_command(*, as_json: bool) -> int:
     """How is every part doing, and what is broken? Exit code 1 unless every part runs."""
     report = _sandbox().status()
-    emit(report.as_dict(), report.text(), as_json=as_json)
+    emit(report.as_dict(), report.text(), as_json=as_json, checks=_part_checks(report))
     return EXIT_PASS if report.healthy else EXIT_FAIL
 
 
@@ -96,6 +102,16 @@ def mend_command(*, name: str | None, every: bool, as_json: bool) -> int:
     text = f"Mended: {', '.join(mended)}." if mended else "Nothing was broken."
     emit({"ok": True, "mended": list(mended)}, text, as_json=as_json)
     return EXIT_PASS
+
+
+def _part_checks(report: Report) -> list[Check]:
+    """A part that does not run, each with what brings it back."""
+    up, mend = "Run raxx-bcp sandbox up.", "A fault keeps it down: raxx-bcp sandbox mend --all."
+    ill = [part for part in report.parts if part.state not in GOOD]
+    return [
+        Check(part.name, Status.FAIL, f"{part.state.value}.", mend if part.state is Condition.KEPT_DOWN else up)
+        for part in ill
+    ]
 
 
 def _quoted(value: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from raxx_bcp.checks import Check, worst
+from raxx_bcp.checks import Check, Status, worst
 from raxx_bcp.clock import run_day, utc_now
 from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option, looking, progress
 from raxx_bcp.errors import EXIT_FAIL, EXIT_PASS
@@ -29,7 +29,7 @@ def take_command(*, dry_run: bool, as_json: bool) -> int:
     policy = load_policy()
     now = utc_now()
     receipt = snapshot_day(snapshot_doors(policy), policy, run_day(None, now), dry_run=dry_run, progress=progress)
-    emit(receipt.as_dict(), _receipt_text(receipt), as_json=as_json)
+    emit(receipt.as_dict(), _receipt_text(receipt), as_json=as_json, checks=receipt.checks)
     return exit_code(receipt.status)
 
 
@@ -44,7 +44,7 @@ def list_command(*, as_json: bool) -> int:
     checks = health.checks_of(inventory)
     status = worst(checks)
     verdict = {"ok": exit_code(status) == 0, "status": status.value, "checks": [check.as_dict() for check in checks]}
-    emit({**verdict, **inventory.as_dict()}, _inventory_text(inventory, checks), as_json=as_json)
+    emit({**verdict, **inventory.as_dict()}, _inventory_text(inventory, checks), as_json=as_json, checks=checks)
     return exit_code(status)
 
 
@@ -57,7 +57,10 @@ def addon_command(*, apply_it: bool, as_json: bool) -> int:
     policy = load_policy().vault_snapshot
     home = snapshot_doors(load_policy()).home
     found = addon.apply(home, policy) if apply_it else addon.look(home, policy)
-    emit(found.as_dict(), found.text(), as_json=as_json)
+    wrong = f"it is {found.found}, and the policy says {found.promised}."
+    remedy = "Bring it in line: raxx-bcp snapshot addon --apply."
+    check = Check(f"automatic snapshots of {found.instance}", Status.FAIL, wrong, remedy)
+    emit(found.as_dict(), found.text(), as_json=as_json, checks=() if found.in_line else (check,))
     return EXIT_PASS if found.in_line else EXIT_FAIL
 
 

@@ -11,7 +11,7 @@ from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_opti
 from raxx_bcp.errors import EXIT_PASS, UsageError
 from raxx_bcp.policy import load_policy
 from raxx_bcp.state_bucket.doors import state_bucket_settings
-from raxx_bcp.state_bucket.posture import Posture, examine
+from raxx_bcp.state_bucket.posture import Posture, examine, weighed
 from raxx_bcp.state_bucket.versioning import enable_versioning
 
 
@@ -31,7 +31,8 @@ def check_command(*, as_json: bool) -> int:
     """
     policy = load_policy()
     posture = examine(state_bucket_settings(policy), policy, utc_now())
-    emit(posture.as_dict(), _posture_text(posture), as_json=as_json)
+    weighty = [weighed(check) for check in posture.checks]
+    emit(posture.as_dict(), _posture_text(posture), as_json=as_json, checks=weighty)
     return exit_code(posture.status)
 
 

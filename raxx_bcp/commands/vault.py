@@ -54,7 +54,7 @@ def export_command(*, accept_shrink: str, accept_emptied: tuple[str, ...], as_js
         accept_emptied=accept_emptied,
         progress=progress,
     )
-    emit(receipt.as_dict(), _receipt_text(receipt), as_json=as_json)
+    emit(receipt.as_dict(), _receipt_text(receipt), as_json=as_json, checks=receipt.checks)
     return exit_code(receipt.status)
 
 
@@ -75,7 +75,7 @@ def list_command(*, as_json: bool) -> int:
         "gaps": list(inventory.gaps),
         "freshness": fresh.as_dict(),
     }
-    emit(result, _inventory_text(inventory, fresh), as_json=as_json)
+    emit(result, _inventory_text(inventory, fresh), as_json=as_json, checks=(fresh,))
     return exit_code(fresh.status)
 
 
@@ -101,7 +101,8 @@ def verify_command(*, day: str | None, decrypt: bool, private_key_file: Path | N
     fingerprint = operator_key(policy.vault_export.gpg_fingerprint).fingerprint
     bucket = environment.state_bucket(policy)
     verified = verify_export(bucket, policy.vault_export, fingerprint, day, private_key)
-    emit(verified.as_dict(), "\n".join([verified.key, *check_lines(verified.checks)]), as_json=as_json)
+    text = "\n".join([verified.key, *check_lines(verified.checks)])
+    emit(verified.as_dict(), text, as_json=as_json, checks=verified.checks)
     return exit_code(verified.status)
 
 

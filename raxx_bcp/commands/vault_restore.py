@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from raxx_bcp import environment
+from raxx_bcp.checks import Check, Status
 from raxx_bcp.clients.infisical_writer import InfisicalWriter
 from raxx_bcp.console import emit, exit_codes, json_option, looking, progress
 from raxx_bcp.errors import EXIT_FAIL, EXIT_PASS, UsageError
@@ -55,6 +56,12 @@ def key_options(command: F) -> F:
     metavar="ORG_ID",
     help="Needed to write into the vault that the export was read from: its organisation's id.",
 )
+@click.option(
+    "--undelete-environments",
+    "undelete",
+    is_flag=True,
+    help="Bring environments back that are deleted in that vault, which keeps them and their slugs for 14 days.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan, write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before writing.")
 @key_options
@@ -67,6 +74,7 @@ def restore_command(
     projects: tuple[str, ...],
     overwrite: tuple[str, ...],
     into_source: str,
+    undelete: bool,
     dry_run: bool,
     yes: bool,
     private_key_file: Path | None,
@@ -81,7 +89,14 @@ def restore_command(
     writer = restore_writer(url)
     document = _opened(source, private_key_file, gpg_home)
     with writer:
-        plan = plan_restore(document, writer, projects=projects or None, overwrite=overwrite, into_source=into_source)
+        plan = plan_restore(
+            document,
+            writer,
+            projects=projects or None,
+            overwrite=overwrite,
+            into_source=into_source,
+            undelete=undelete,
+        )
         text = "\n".join(plan_lines(plan, document))
         if dry_run:
             emit({"ok": True, "dry_run": True, "plan": plan.as_dict()}, text, as_json=as_json)
@@ -92,7 +107,9 @@ def restore_command(
             _ask(plan)
         restored = carry_out(plan, writer, progress=progress)
     result = {**restored.as_dict(), "plan": plan.as_dict()}
-    emit(result, "\n".join(restored_lines(restored)), as_json=as_json)
+    lines = list(restored_lines(restored))
+    remedy = "Look at what differs and why, mend the cause, and run the same command again: it goes on."
+    emit(result, "\n".join(lines), as_json=as_json, checks=(Check("restore", Status.FAIL, lines[-1], remedy),))
     return EXIT_PASS if restored.ok else EXIT_FAIL
 
 
@@ -139,7 +156,9 @@ def get_command(*, place: str, source: str, private_key_file: Path | None, gpg_h
 def diff_command(*, older: str, newer: str, private_key_file: Path | None, gpg_home: Path | None, as_json: bool) -> int:
     """What changed between two exports: names, no value. Exit code 1 when anything did."""
     changes = reading.diff(_opened(older, private_key_file, gpg_home), _opened(newer, private_key_file, gpg_home))
-    emit(changes.as_dict(), "\n".join(changes.lines()), as_json=as_json)
+    lines = list(changes.lines())
+    found = Check("diff", Status.FAIL, lines[-1], "Look at what was added, removed and changed.")
+    emit(changes.as_dict(), "\n".join(lines), as_json=as_json, checks=(found,))
     return EXIT_PASS if changes.equal else EXIT_FAIL
 
 
@@ -189,16 +208,19 @@ def plan_lines(plan: RestorePlan, document: OpenedExport) -> Iterator[str]:
     for project in plan.projects:
         environments, folders, secrets, imports = project.counts
         there = f"; {project.already} items are there already" if project.already else ""
+        back = "".join(f", after bringing back {one.slug}, which is deleted there" for one in project.held)
         yield (
-            f"  {project.slug}: {project.action.value} ({environments} environments, {folders} folders, "
+            f"  {project.slug}: {project.action.value}{back} ({environments} environments, {folders} folders, "
             f"{secrets} secrets, {imports} imports{there})"
         )
+    if plan.not_chosen:
+        yield f"  not chosen: {', '.join(plan.not_chosen)}"
     if plan.others:
         yield f"  left alone, since the export does not have them: {', '.join(plan.others)}"
     if plan.left_out:
         yield "cannot be restored:"
         yield from _limited(f"  {one.kind} {one.where}: {one.why}" for one in plan.left_out)
-    yield "not in any export:"
+    yield "not in any export, or starts anew:"
     yield from (f"  {note}" for note in plan.notes)
 
 
@@ -212,6 +234,7 @@ def restored_lines(restored: Restored) -> Iterator[str]:
     yield from (f"  {count} {what}: compared as trimmed" for what, count in compared.normalised.items() if count)
     if restored.approvals:
         yield f"  {restored.approvals} secrets wait for approval in the vault: approve them, then run it again"
+    yield from (f"  order differs in {one.where}: {one.why}" for one in compared.order)
     yield "the vault holds what the export holds" if restored.ok else "the vault does NOT hold what the export holds"
 
 

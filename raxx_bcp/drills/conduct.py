@@ -85,6 +85,6 @@ def _finish(drill: Drill, recorder: Recorder, *, cancelled: bool) -> int:
             drill.leases.keep_all(drill.expires_utc)
         else:
             drill.leases.release_all()
-    drill.findings += [left.finding for left in drill.leases.returned if left.finding]
+    drill.findings += drill.leases.findings
     drill.close()
     return recorder.write(drill)

@@ -6,6 +6,7 @@ resource's own name or tags say whose it is and until when, so that what a kille
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,6 +32,8 @@ class Lease:
     release: Callable[[], None]
     gone: Callable[[], bool]
     usd_per_hour: float = 0.0
+    remains: Callable[[], str] = str
+    """Asked after it is gone from every list: what of it is still there for a while; empty: nothing."""
 
 
 @dataclass
@@ -46,6 +49,13 @@ class Returned:
     usd: float = 0.0
     drill_id: str = ""
     """The drill that made it, where another one has to know (the sweeper)."""
+    remains: str = ""
+    """What of it is still there for a while although it is gone from every list (``Lease.remains``)."""
+
+    @property
+    def fate(self) -> str:
+        """What became of it, in a word or two."""
+        return self.problem or self.remains or "gone"
 
     @property
     def finding(self) -> str:
@@ -92,12 +102,20 @@ class Leases:
         """Is nothing left, as far as could be seen?"""
         return not self.open and all(one.gone_utc is not None for one in self.returned)
 
+    @property
+    def findings(self) -> list[str]:
+        """What a reader of the row must know of what was made: what is left, and what remains of what is gone."""
+        remaining = Counter((one.kind, one.remains) for one in self.returned if one.gone_utc and one.remains)
+        told = [f"{kind} ({count}): {remains}." for (kind, remains), count in remaining.items()]
+        return [one.finding for one in self.returned if one.finding] + told
+
     def _release(self, lease: Lease, created: datetime) -> Returned:
         self.progress(f"releasing {lease.kind} {lease.name}")
         gone_utc, problem = give_back(lease, self.clock, self.sleep)
-        self.progress(f"{lease.kind} {lease.name}: {problem or 'gone'}")
         usd = _cost(lease, created, gone_utc or self.clock())
-        return Returned(lease.kind, lease.name, created, gone_utc, problem, usd=usd)
+        returned = Returned(lease.kind, lease.name, created, gone_utc, problem, usd=usd, remains=lease.remains())
+        self.progress(f"{lease.kind} {lease.name}: {returned.fate}")
+        return returned
 
 
 def give_back(lease: Lease, clock: Clock, sleep: Callable[[float], None]) -> tuple[datetime | None, str]:

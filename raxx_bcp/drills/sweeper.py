@@ -81,7 +81,7 @@ class Swept:
 
     def text(self) -> str:
         """For people."""
-        lines = [f"gone: {one.kind} {one.name}, ${one.usd:.4f}" for one in self.gone]
+        lines = [f"{one.fate}: {one.kind} {one.name}, ${one.usd:.4f}" for one in self.gone]
         lines += [f"STILL THERE: {one.kind} {one.name}: {one.problem}" for one in self.still_there]
         lines += [f"in use until {one.expires_utc:%Y-%m-%d %H:%M} UTC: {one.lease.name}" for one in self.not_yet]
         lines += [f"written: row {sequence}" for sequence in self.rows_written]
@@ -137,7 +137,14 @@ def _sweep_one(
     hours = ((gone_utc or clock()) - leftover.created_utc).total_seconds() / 3600
     usd = max(0.0, hours) * lease.usd_per_hour
     returned = Returned(
-        lease.kind, lease.name, leftover.created_utc, gone_utc, problem, usd=usd, drill_id=leftover.drill_id
+        lease.kind,
+        lease.name,
+        leftover.created_utc,
+        gone_utc,
+        problem,
+        usd=usd,
+        drill_id=leftover.drill_id,
+        remains=lease.remains(),
     )
     (swept.gone if gone_utc else swept.still_there).append(returned)
 
@@ -159,7 +166,7 @@ def _crash_row(started: Started, swept: Swept, clock: Clock) -> DrillEntry:
     drill.started_utc = started.started_utc
     drill.leases.returned = [one for one in (*swept.gone, *swept.still_there) if _of_drill(one, started)]
     drill.stopped("Its process was killed or its host was lost: it never ended, and the sweeper wrote this row.")
-    drill.findings += [one.finding for one in drill.leases.returned if one.finding]
+    drill.findings += drill.leases.findings
     drill.close()
     return entry_of(drill, clock())
 

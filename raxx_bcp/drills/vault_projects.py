@@ -14,6 +14,9 @@ from raxx_bcp.vault.target import projects_of
 OpenVault = Callable[[], InfisicalWriter]
 """Makes a session that is not logged in yet: the drill's own, and one more for each look and each deletion."""
 
+REMAINS: Final = "deleted; purged by the server within minutes, its rows stay in the vault's database until then"
+"""A deletion is a mark: the slug becomes ``del-…``, no call finds it, and a job of the server's purges it (every five
+minutes, seen on a real server). The API does not show when."""
 _EXPIRY: Final = "%y%m%d%H%M"
 
 
@@ -38,21 +41,24 @@ def expiry_of(slug: str, prefix: str) -> datetime | None:
 
 
 def project_lease(open_vault: OpenVault, slug: str) -> Lease:
-    """The lease of a throwaway project: gone is what is no longer listed."""
+    """The lease of a throwaway project: gone is what is no longer listed, though its rows stay for minutes."""
+    deleted: list[str] = []
+
+    def release() -> None:
+        """Looked up by its slug, since the answer to its creation may have been lost."""
+        with open_vault() as vault:
+            project = projects_of(vault).get(slug)
+            if project is not None:
+                deleted.append(project.id)  # before the call: its answer may be lost as well
+                vault.delete_project(project.id)
+
     return Lease(
         kind="infisical project",
         name=slug,
-        release=lambda: _delete(open_vault, slug),
+        release=release,
         gone=lambda: _is_gone(open_vault, slug),
+        remains=lambda: REMAINS if deleted else "",
     )
-
-
-def _delete(open_vault: OpenVault, slug: str) -> None:
-    """Looked up by its slug, since the answer to its creation may have been lost."""
-    with open_vault() as vault:
-        project = projects_of(vault).get(slug)
-        if project is not None:
-            vault.delete_project(project.id)
 
 
 def _is_gone(open_vault: OpenVault, slug: str) -> bool:

@@ -23,6 +23,7 @@ import psutil
 
 import raxx_bcp
 from raxx_bcp.errors import PermanentError, TransientError, UsageError
+from raxx_bcp.sandbox.last_words import last_words, log_size, with_last_words
 from raxx_bcp.sandbox.stand_in import LOOPBACK
 
 START_SECONDS: Final = 120.0
@@ -185,10 +186,11 @@ def dagster_dev(
     home = dagster_home(directory)
     log = directory / "logs" / "dagster.log"
     with _alone(home):
+        log_from = log_size(log)
         child = _spawn(home, environ, port, log)
         try:
             dev = DagsterDev(f"http://{LOOPBACK}:{port}", child, log, sleep)
-            _wait_until_up(dev, child, log, sleep)
+            _wait_until_up(dev, child, log, log_from, sleep)
             yield dev
         finally:
             _end(child)
@@ -217,16 +219,20 @@ def _default_signals() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _wait_until_up(dev: DagsterDev, child: subprocess.Popen[bytes], log: Path, sleep: Callable[[float], None]) -> None:
+def _wait_until_up(
+    dev: DagsterDev, child: subprocess.Popen[bytes], log: Path, log_from: int, sleep: Callable[[float], None]
+) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if child.poll() is not None:
-            raise PermanentError(f"Dagster ended at once (exit code {child.returncode}).", f"Look at {log}.")
+            sentence = f"Dagster ended at once (exit code {child.returncode})."
+            raise PermanentError(with_last_words(sentence, last_words(log, log_from)), f"Look at {log}.")
         with contextlib.suppress(TransientError):
             if dev.loaded():
                 return
         sleep(_POLL_SECONDS)
-    raise TransientError(f"Dagster did not come up within {START_SECONDS:.0f} s.", f"Look at {log}.")
+    sentence = f"Dagster did not come up within {START_SECONDS:.0f} s."
+    raise TransientError(with_last_words(sentence, last_words(log, log_from)), f"Look at {log}.")
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

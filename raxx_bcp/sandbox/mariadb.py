@@ -24,6 +24,7 @@ from typing import Final
 import psutil
 
 from raxx_bcp.errors import PermanentError, TransientError, UsageError
+from raxx_bcp.sandbox.last_words import last_words, log_size, with_last_words
 from raxx_bcp.sandbox.mariadb_install import BIN_VARIABLE, DATA, MariadbBinaries, binaries, default_cache, prepare
 from raxx_bcp.sandbox.mariadb_install import binaries as find_binaries
 from raxx_bcp.sandbox.waiting import Clock
@@ -107,6 +108,8 @@ class MariadbServer:
         self._cache = cache
         self._clock = clock or Clock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._log = self.directory / "server.log"
+        self._log_from = 0
 
     def __enter__(self) -> MariadbServer:
         self.start()
@@ -149,7 +152,8 @@ class MariadbServer:
             # another server's open tables: its queries then fail, or it crashes.
             f"--tmpdir={self.socket.parent}",
         )
-        with (self.directory / "server.log").open("ab") as log:
+        self._log_from = log_size(self._log)
+        with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [self.binaries.server, "--no-defaults", *self.binaries.server_options(), *own, *_SETTINGS],
                 cwd=self.data,
@@ -248,8 +252,8 @@ class MariadbServer:
 
     def _failed(self, how: str) -> TransientError:
         return TransientError(
-            f"MariaDB {how} on {self.directory}.",
-            f"Read {self.directory / 'server.log'}; raxx-bcp sandbox up tries again.",
+            with_last_words(f"MariaDB {how} on {self.directory}.", last_words(self._log, self._log_from)),
+            f"Run raxx-bcp sandbox up, which tries again; all that it said is in {self._log}.",
         )
 
 

@@ -28,6 +28,7 @@ import psutil
 import psycopg
 
 from raxx_bcp.errors import PermanentError, TransientError
+from raxx_bcp.sandbox.last_words import last_words, log_size, with_last_words
 from raxx_bcp.sandbox.postgres_install import (
     BIN_VARIABLE,
     COPIES,
@@ -87,6 +88,8 @@ class PostgresServer:
         self._clock = clock or Clock()
         self._process: subprocess.Popen[bytes] | None = None
         self._password = ""
+        self._log = self.directory / "server.log"
+        self._log_from = 0
 
     def __enter__(self) -> PostgresServer:
         self.start()
@@ -182,7 +185,8 @@ class PostgresServer:
 
     def _launch(self, programs: ServerPrograms) -> None:
         settings = [f"--{name}={value}" for name, value in {**_SETTINGS, "port": str(self.port)}.items()]
-        with (self.directory / "server.log").open("ab") as log:
+        self._log_from = log_size(self._log)
+        with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [programs.bin / "postgres", "-D", _seen_by_server(self.data), *settings],
                 stdin=subprocess.DEVNULL,
@@ -238,8 +242,8 @@ class PostgresServer:
 
     def _failed(self, how: str) -> TransientError:
         return TransientError(
-            f"PostgreSQL {how} on port {self.port}.",
-            f"Read {self.directory / 'server.log'}; raxx-bcp sandbox up tries again.",
+            with_last_words(f"PostgreSQL {how} on port {self.port}.", last_words(self._log, self._log_from)),
+            f"Run raxx-bcp sandbox up, which tries again; all that it said is in {self._log}.",
         )
 
 

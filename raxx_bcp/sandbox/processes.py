@@ -131,9 +131,21 @@ def find(state_dir: Path) -> dict[str, list[psutil.Process]]:
     return found
 
 
+def directories() -> list[Path]:
+    """The state directories of all sandboxes of this user that have a living process, in order."""
+    return sorted({Path(mark.partition("@")[2]) for process, mark in _marks() if "@" in mark and alive(process)})
+
+
 def _marked(state_dir: Path) -> Iterator[tuple[psutil.Process, str]]:
-    user = os.getuid()
     ending = part_marker(state_dir, "")
+    for process, mark in _marks():
+        if mark.endswith(ending):
+            yield process, mark.removesuffix(ending)
+
+
+def _marks() -> Iterator[tuple[psutil.Process, str]]:
+    """Every process of this user that carries the mark of a sandbox, with the mark."""
+    user = os.getuid()
     for process in psutil.process_iter():
         try:
             if process.uids().real != user:
@@ -141,8 +153,8 @@ def _marked(state_dir: Path) -> Iterator[tuple[psutil.Process, str]]:
             mark = process.environ().get(PART_VARIABLE, "")
         except (psutil.Error, OSError):
             continue  # gone meanwhile, a zombie, or hidden from us: not provably ours, so left alone
-        if mark.endswith(ending):
-            yield process, mark.removesuffix(ending)
+        if mark:
+            yield process, mark
 
 
 def family(process: psutil.Process) -> list[psutil.Process]:

@@ -32,6 +32,8 @@ class PartReport:
     url: str | None
     ports: dict[str, int]
     log: str | None
+    last_words: str = ""
+    """What it said last, when it has stopped by itself."""
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -43,6 +45,7 @@ class PartReport:
             "url": self.url,
             "ports": self.ports,
             "log": self.log,
+            "last_words": self.last_words,
         }
 
 
@@ -67,6 +70,8 @@ class Report:
     directory: Path
     parts: tuple[PartReport, ...]
     faults: tuple[FaultReport, ...]
+    missing: str = ""
+    """When there is no sandbox at all: where it was looked for, and what to do."""
 
     @property
     def healthy(self) -> bool:
@@ -90,17 +95,21 @@ class Report:
         return {
             "ok": self.healthy,
             "directory": str(self.directory),
+            "missing": self.missing,
             "parts": [part.as_dict() for part in self.parts],
             "faults": [fault.as_dict() for fault in self.faults],
         }
 
     def text(self) -> str:
         """For people: a line a part, then the faults that are switched on."""
+        if self.missing:
+            return self.missing
         name_width = max((len(part.name) for part in self.parts), default=0)
         state_width = max((len(part.state) for part in self.parts), default=0)
         lines = [f"Sandbox in {self.directory}"]
         for part in self.parts:
             where = f"{part.url or part.title}{f'  (pid {part.pid})' if part.pid else ''}"
             lines.append(f"  {part.name:<{name_width}}  {part.state:<{state_width}}  {where}")
+            lines += [f"  {'':<{name_width}}  its last words: {part.last_words}"] if part.last_words else []
         lines += [f"  broken by {fault.name}: {fault.shows}" for fault in self.faults if fault.active]
         return "\n".join(lines)

@@ -13,6 +13,7 @@ import psutil
 
 from raxx_bcp.errors import BcpError, PermanentError, TransientError
 from raxx_bcp.sandbox import ports, processes, state
+from raxx_bcp.sandbox.last_words import last_words, log_size, with_last_words
 from raxx_bcp.sandbox.part import Fault, Part, Place, Port
 from raxx_bcp.sandbox.report import Condition
 from raxx_bcp.sandbox.waiting import Clock, Say
@@ -48,6 +49,11 @@ class Runner:
     def log(self, part: Part) -> Path:
         """Where the output of ``part`` goes."""
         return self.directory / "logs" / f"{part.name}.log"
+
+    def last_words(self, part: Part) -> str:
+        """What ``part`` said last since its last start, if it did not stop on purpose; no credential is in it."""
+        own = self.remembered(part)
+        return "" if own.child is None else last_words(self.log(part), own.log_from, self.state.credentials.values())
 
     def stopping_fault(self, part: Part) -> Fault | None:
         """The fault that keeps ``part`` down, if one is switched on."""
@@ -134,7 +140,8 @@ class Runner:
         elif child is not None and processes.exists(child.pid):
             self.say(f"{part.name} has stopped, and pid {child.pid} is now another program, which is left alone.")
         elif child is not None:
-            self.say(f"{part.name} (pid {child.pid}) has stopped by itself: it is started again.")
+            sentence = f"{part.name} (pid {child.pid}) has stopped by itself: it is started again."
+            self.say(with_last_words(sentence, self.last_words(part)))
 
     # -- starting ----------------------------------------------------------------------------------------
 
@@ -155,8 +162,9 @@ class Runner:
         launch = part.launch(self.place(part))
         environment = processes.child_environment(self.directory, part.name, launch.environment)
         self.say(f"Starting {part.title} …")
-        child = processes.spawn(launch.argv, environment, self.log(part))
         own = self.state.parts[part.name]
+        own.log_from = log_size(self.log(part))
+        child = processes.spawn(launch.argv, environment, self.log(part))
         own.pid, own.started = child.pid, child.started
         self.save()
         try:
@@ -189,13 +197,19 @@ class Runner:
 
     def _did_not_start(self, part: Part) -> BcpError:
         child = self.remembered(part).child
-        log = self.log(part)
+        log, words = self.log(part), self.last_words(part)
         if child is not None and processes.exists(child.pid):
             return TransientError(
-                f"{part.name} (pid {child.pid}) does not answer {_START_SECONDS:.0f} seconds after its start.",
-                f"Read {log}; raxx-bcp sandbox up tries again.",
+                with_last_words(
+                    f"{part.name} (pid {child.pid}) does not answer {_START_SECONDS:.0f} seconds after its start.",
+                    words,
+                ),
+                f"Run raxx-bcp sandbox up, which tries again; all that it said is in {log}.",
             )
-        return PermanentError(f"{part.name} stopped right after its start.", f"Read {log}, which holds its last words.")
+        return PermanentError(
+            with_last_words(f"{part.name} stopped right after its start.", words),
+            f"Put that right, then run raxx-bcp sandbox up again; all that it said is in {log}.",
+        )
 
     def _assign_ports(self, part: Part) -> None:
         own = self.state.parts[part.name]

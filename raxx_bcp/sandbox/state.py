@@ -29,6 +29,8 @@ class PartState(msgspec.Struct):
     ports: dict[str, int] = {}
     pid: int | None = None
     started: float = 0.0
+    log_from: int = 0
+    """How many bytes its log held before its last start."""
 
     @property
     def child(self) -> Child | None:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from raxx_bcp.errors import UsageError
-from raxx_bcp.sandbox import breaking, processes, state
+from raxx_bcp.sandbox import breaking, processes, state, whereabouts
+from raxx_bcp.sandbox.last_words import with_last_words
 from raxx_bcp.sandbox.part import Part
 from raxx_bcp.sandbox.parts import PARTS
 from raxx_bcp.sandbox.report import FaultReport, PartReport, Report
@@ -99,6 +100,12 @@ class Sandbox:
         self._runner.state = state.load(self.directory) or state.State()
         return self._report()
 
+    def missing(self) -> str:
+        """Where a sandbox was looked for and what to do, when there is none; empty when there is one."""
+        if state.is_sandbox(self.directory):
+            return ""
+        return f"No sandbox in {whereabouts.looked_in(self.directory)}. {whereabouts.what_to_do(self.directory)}"
+
     def environment(self) -> dict[str, str]:
         """The variables that lead the product into this sandbox (see also ``UNSET``)."""
         self._require_up()
@@ -109,7 +116,10 @@ class Sandbox:
             expected = part.launch is not None and runner.stopping_fault(part) is None
             if expected and runner.main(part, known.get(part.name, [])) is None:
                 raise UsageError(
-                    f"The sandbox in {self.directory} is not whole: {part.name} has stopped.",
+                    with_last_words(
+                        f"The sandbox in {self.directory} is not whole: {part.name} has stopped.",
+                        runner.last_words(part),
+                    ),
                     "Run raxx-bcp sandbox up, which starts it again.",
                 )
             variables |= part.environment(runner.place(part))
@@ -148,7 +158,9 @@ class Sandbox:
     def _require_up(self) -> None:
         remembered = state.load(self.directory)
         if remembered is None or not remembered.up:
-            raise UsageError(f"No sandbox is up in {self.directory}.", "Run raxx-bcp sandbox up first.")
+            raise UsageError(
+                f"No sandbox is up in {whereabouts.looked_in(self.directory)}.", whereabouts.what_to_do(self.directory)
+            )
         self._runner.state = remembered
 
     def _remember_or_begin(self) -> None:
@@ -178,11 +190,12 @@ class Sandbox:
                     runner.place(part).url() if "http" in runner.remembered(part).ports else None,
                     dict(runner.remembered(part).ports),
                     str(runner.log(part)) if part.launch is not None else None,
+                    runner.last_words(part) if part.launch is not None and main is None else "",
                 )
             )
         active = runner.state.faults
         faults = [offer.report(active=name in active) for name, offer in breaking.offers(runner).items()]
-        return Report(self.directory, tuple(parts), tuple(faults))
+        return Report(self.directory, tuple(parts), tuple(faults), self.missing())
 
 
 def sandbox_environment(state_dir: Path) -> dict[str, str]:

@@ -17,6 +17,7 @@ from raxx_bcp.clients.infisical import Secret, SecretImport, Tag
 from raxx_bcp.vault.opening import OpenedEnvironment, OpenedFolder, OpenedProject, key_of, secret_of
 
 KINDS: Final = ("project", "tag", "environment", "folder", "secret", "import")
+ORDER: Final = "order"
 MISSING: Final = "missing"
 MISSING_BEFORE: Final = "missing, and others that come after it are there"
 EXTRA: Final = "extra"
@@ -46,6 +47,8 @@ class Compared:
     different: list[Difference] = field(default_factory=list)
     normalised: Counter[str] = field(default_factory=Counter)
     left_out: list[Difference] = field(default_factory=list)
+    order: list[Difference] = field(default_factory=list)
+    """Projects whose environments stand in another order: told, and never a reason to say that something is missing."""
 
     @property
     def equal_count(self) -> int:
@@ -65,6 +68,7 @@ class Compared:
         self.normalised += other.normalised
         self.different += other.different
         self.left_out += other.left_out
+        self.order += other.order
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``: counts and names, no value."""
@@ -72,6 +76,7 @@ class Compared:
             "equal": {kind: self.equal[kind] for kind in KINDS},
             "different": [one._asdict() for one in self.different],
             "left_out": [one._asdict() for one in self.left_out],
+            "order_differs": [one._asdict() for one in self.order],
             "normalised_by_the_server": dict(self.normalised),
         }
 
@@ -146,14 +151,17 @@ def compare_heads(expected: OpenedProject, actual: OpenedProject) -> Compared:
 
 
 def compare_order(expected: OpenedProject, actual: Sequence[str]) -> list[Difference]:
-    """Environments that are both here and there, and not in the same order; ``actual`` are the slugs there."""
+    """Are the environments that are both here and there in the same order? ``actual`` are the slugs there.
+
+    One entry of a kind of its own: each environment is equal or not by what it holds, wherever it stands.
+    """
     wanted = [environment.environment.slug for environment in expected.environments]
     common = [slug for slug in wanted if slug in actual]
     there = [slug for slug in actual if slug in common]
+    if there == common:
+        return []
     return [
-        Difference("environment", f"{expected.project.slug}/{slug}", "position")
-        for slug, other in zip(common, there, strict=True)
-        if slug != other
+        Difference(ORDER, expected.project.slug, f"environments are {', '.join(there)}; wanted {', '.join(common)}")
     ]
 
 

@@ -18,7 +18,7 @@ def compare_with(
     """
     slug = expected.project.slug
     found = compare_heads(expected, read_head(vault, there))
-    found.different += compare_order(expected, [environment.slug for environment in there.environments])
+    found.order += compare_order(expected, [environment.slug for environment in there.environments])
     wanted = {environment.environment.slug: environment for environment in expected.environments}
     for environment in there.environments:
         one = wanted.pop(environment.slug, None)

@@ -139,7 +139,9 @@ def diff(older: OpenedExport, newer: OpenedExport) -> Changes:
     return Changes(
         added=tuple(one for one in found.different if one.why == EXTRA),
         removed=tuple(one for one in found.different if one.why.startswith(MISSING)),
-        changed=tuple(one for one in found.different if one.why != EXTRA and not one.why.startswith(MISSING)),
+        changed=tuple(
+            one for one in (*found.different, *found.order) if one.why != EXTRA and not one.why.startswith(MISSING)
+        ),
         equal_count=found.equal_count,
     )
 
@@ -148,7 +150,7 @@ def _project(slug: str, before: OpenedProject | None, after: OpenedProject | Non
     found = Compared()
     if before and after:
         found = compare_heads(before, after)
-        found.different += compare_order(before, [one.environment.slug for one in after.environments])
+        found.order += compare_order(before, [one.environment.slug for one in after.environments])
     else:
         why, tags = (EXTRA, after.tags) if after else (MISSING, before.tags if before else [])
         found.different.append(Difference("project", slug, why))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from raxx_bcp.clients.infisical import Project
@@ -17,7 +17,15 @@ from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, Trans
 from raxx_bcp.vault.compare import MISSING, Compared, Difference
 from raxx_bcp.vault.opening import OpenedExport
 from raxx_bcp.vault.read_back import compare_with
-from raxx_bcp.vault.restore_plan import Action, ProjectPlan, RestorePlan, plan_restore
+from raxx_bcp.vault.restore_plan import (
+    Action,
+    ProjectPlan,
+    RestorePlan,
+    TargetNotEmptyError,
+    action_for,
+    plan_restore,
+    told_of,
+)
 from raxx_bcp.vault.restore_write import Progress, Written, write_project
 from raxx_bcp.vault.target import TargetProject, projects_of
 
@@ -70,6 +78,7 @@ def restore(
     projects: Sequence[str] | None = None,
     overwrite: Sequence[str] = (),
     into_source: str = "",
+    undelete: bool = False,
     progress: Progress = _silent,
     created: Callable[[Project], None] = _nobody,
 ) -> Restored:
@@ -79,7 +88,13 @@ def restore(
     ``carry_out`` raise.
     """
     plan = plan_restore(
-        document, writer, slug_of=slug_of, projects=projects, overwrite=overwrite, into_source=into_source
+        document,
+        writer,
+        slug_of=slug_of,
+        projects=projects,
+        overwrite=overwrite,
+        into_source=into_source,
+        undelete=undelete,
     )
     return carry_out(plan, writer, progress=progress, created=created)
 
@@ -100,7 +115,8 @@ def carry_out(
     written = Written()
     finished: list[str] = []
     with _told(plan, written, finished, progress):
-        for project in plan.projects:
+        for planned in plan.projects:
+            project = _undeleted(writer, planned, written, progress) if planned.held else planned
             target = project.existing or _create(writer, project, written, created)
             if project.action is not Action.NOTHING:
                 write_project(writer, project, target, written, progress)
@@ -112,6 +128,31 @@ def carry_out(
             progress(f"read {project.slug} back")
     done = tuple(there[project.slug].as_project() for project in plan.projects if project.slug in there)
     return Restored(done, compared, written)
+
+
+def _undeleted(writer: InfisicalWriter, plan: ProjectPlan, written: Written, progress: Progress) -> ProjectPlan:
+    """Bring its deleted environments back, then look again: what they hold was not to be seen before."""
+    for one in plan.held:
+        if plan.existing is not None:
+            writer.undelete_environment(plan.existing.id, one.id)
+            written.count("environment")
+            progress(f"brought {plan.slug}/{one.slug} back, which was deleted")
+    target = projects_of(writer).get(plan.slug)
+    if target is None:
+        raise PermanentError(
+            f"The project {plan.slug} went away while its environments were brought back.",
+            "Somebody else is at work in that vault: ask, then run it again.",
+        )
+    compared = compare_with(writer, plan.expected, target)
+    action = action_for(compared, overwrite=plan.overwrite)
+    if action is None:
+        back = ", ".join(one.slug for one in plan.held)
+        raise TargetNotEmptyError(
+            f"What was brought back ({back}) is not as in the export: {told_of(plan.slug, compared)}.",
+            f"Look at them in the vault; --overwrite {plan.slug} gives the export's values to them, and keeps what the "
+            "export does not have.",
+        )
+    return replace(plan, action=action, existing=target, already=compared.equal_count, held=())
 
 
 def _create(

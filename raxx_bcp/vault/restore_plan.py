@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from raxx_bcp.clients.infisical import Secret, SecretImport
-from raxx_bcp.clients.infisical_writer import InfisicalWriter
+from raxx_bcp.clients.infisical_writer import DeletedEnvironment, InfisicalWriter
 from raxx_bcp.errors import PermanentError, UsageError
 from raxx_bcp.vault.compare import (
     EXTRA,
@@ -35,7 +35,8 @@ from raxx_bcp.vault.opening import (
     secret_of,
 )
 from raxx_bcp.vault.read_back import compare_with
-from raxx_bcp.vault.rows import LARGEST_ROW_BYTES, row_of
+from raxx_bcp.vault.restore_held import held_by, refuse_held, without
+from raxx_bcp.vault.rows import LARGEST_ROW_BYTES, has_reminder, row_of
 from raxx_bcp.vault.target import TargetProject, projects_of
 
 NOT_IN_AN_EXPORT: Final = (
@@ -44,6 +45,7 @@ NOT_IN_AN_EXPORT: Final = (
     "earlier versions of a secret: each starts anew at version 1",
     "ids and times of creation: the vault gives new ones",
 )
+"""Beside these: rotations, and the next dates of reminders, where there are any."""
 _SLUG: Final = re.compile(r"(?=.{5,36}$)[a-z0-9]+(?:[_-][a-z0-9]+)*")  # the vendor's rule (POST /api/v1/projects)
 _MOST_NAMED: Final = 5
 
@@ -58,6 +60,7 @@ class Action(enum.StrEnum):
     CREATE = "create"
     COMPLETE = "complete"
     OVERWRITE = "overwrite"
+    REORDER = "put its environments in order"
     NOTHING = "nothing: it is equal"
 
 
@@ -72,6 +75,10 @@ class ProjectPlan:
     existing: TargetProject | None
     already: int
     """Items of it that are there and equal."""
+    overwrite: bool = False
+    """Was it named to be overwritten?"""
+    held: tuple[DeletedEnvironment, ...] = ()
+    """Its environments that are marked as deleted there: they are brought back before anything else."""
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
@@ -89,7 +96,9 @@ class ProjectPlan:
         names = ("environments", "folders", "secrets", "imports")
         counts = dict(zip(names, self.counts, strict=True))
         source = self.expected.project.slug
-        return {"project": source, "slug": self.slug, "action": self.action.value, **counts, "already": self.already}
+        undelete = [one.slug for one in self.held]
+        known = {"project": source, "slug": self.slug, "action": self.action.value, "undelete": undelete}
+        return {**known, **counts, "already": self.already}
 
 
 @dataclass(frozen=True)
@@ -100,6 +109,8 @@ class RestorePlan:
     projects: tuple[ProjectPlan, ...]
     others: tuple[str, ...]
     """Projects of the target that the export does not have: they are left alone."""
+    not_chosen: tuple[str, ...]
+    """Projects of the export that were not asked for."""
     left_out: tuple[Difference, ...]
     """Items of the export that no API call can bring back."""
     notes: tuple[str, ...]
@@ -128,6 +139,7 @@ class RestorePlan:
             **self.kinship.as_dict(),
             "projects": [project.as_dict() for project in self.projects],
             "left_alone": list(self.others),
+            "not_chosen": list(self.not_chosen),
             "cannot_be_restored": [one._asdict() for one in self.left_out],
             "not_in_an_export": list(self.notes),
         }
@@ -141,19 +153,22 @@ def plan_restore(
     projects: Sequence[str] | None = None,
     overwrite: Sequence[str] = (),
     into_source: str = "",
+    undelete: bool = False,
 ) -> RestorePlan:
     """Look at the target and decide. ``projects`` and ``overwrite`` are slugs of the export; None: all.
 
-    ``into_source`` names the export's own vault, where that is meant.
+    ``into_source`` names the export's own vault, where that is meant; ``undelete``: environments that are marked as
+    deleted in the target are brought back, instead of being in the way.
 
     Reads only. Raises ``UsageError`` for a slug that the export does not have, ``TargetNotEmptyError``
-    where a project is in the way, and whatever the client raises.
+    where a project is in the way, ``HeldEnvironmentError`` where a deleted environment is, and whatever the
+    client raises.
     """
     chosen = _chosen(document, projects, overwrite)
     writer.require_v4()
     there = projects_of(writer)
     kin = _kinship(document, writer, there, into_source)
-    planned, in_the_way = [], []
+    planned, in_the_way, held_there = [], [], []
     left = LeftOut()
     for whole in chosen:
         expected = restorable(whole, left)
@@ -163,17 +178,29 @@ def plan_restore(
             _refuse_if_taken(writer, slug)
             planned.append(ProjectPlan(expected, slug, Action.CREATE, None, 0))
             continue
-        compared = compare_with(writer, expected, existing)
-        action = _action(compared, whole.project.slug in overwrite)
+        held = held_by(writer, expected, existing)
+        if held and not undelete:
+            held_there.append((slug, held))
+            continue
+        named = whole.project.slug in overwrite
+        compared = compare_with(writer, without(expected, held), existing)
+        action = action_for(compared, overwrite=named)
         if action is None:
             in_the_way.append((slug, compared))
             continue
-        planned.append(ProjectPlan(expected, slug, action, existing, compared.equal_count))
+        if held and action is not Action.OVERWRITE:
+            action = Action.COMPLETE
+        planned.append(ProjectPlan(expected, slug, action, existing, compared.equal_count, named, held))
+    if held_there:
+        raise refuse_held(held_there)
     if in_the_way:
         raise _not_empty(in_the_way)
-    slugs = {project.slug for project in planned}
+    slugs = {slug_of(project.project.slug) for project in document.projects}
     others = tuple(sorted(slug for slug in there if slug not in slugs))
-    return RestorePlan(writer.url, tuple(planned), others, tuple(left.items), _notes(left.rotated), kin, into_source)
+    not_chosen = tuple(sorted(slugs - {project.slug for project in planned}))
+    return RestorePlan(
+        writer.url, tuple(planned), others, not_chosen, tuple(left.items), _notes(left), kin, into_source
+    )
 
 
 def _kinship(
@@ -194,10 +221,11 @@ def _kinship(
 
 @dataclass
 class LeftOut:
-    """What no API call can bring back: whole items, and the rotation of secrets."""
+    """What no API call can bring back: whole items, the rotation of secrets, the next dates of reminders."""
 
     items: list[Difference] = field(default_factory=list)
     rotated: int = 0
+    reminders: int = 0
 
 
 def restorable(project: OpenedProject, left: LeftOut) -> OpenedProject:
@@ -215,6 +243,7 @@ def _restorable(where: str, folder: OpenedFolder, project_id: str, left: LeftOut
     for raw in folder.secrets:
         secret = secret_of(raw)
         left.rotated += secret.is_rotated_secret
+        left.reminders += has_reminder(secret)
         if why := _impossible_secret(secret, len(memoryview(raw))):
             left.items.append(Difference("secret", secret_place(where, folder.path, secret.secret_key), why))
         else:
@@ -273,34 +302,39 @@ def _refuse_if_taken(writer: InfisicalWriter, slug: str) -> None:
         )
 
 
-def _action(compared: Compared, overwrite: bool) -> Action | None:  # noqa: FBT001 - one private caller
-    """None: somebody's work is in the way."""
+def action_for(compared: Compared, *, overwrite: bool) -> Action | None:
+    """What is to be done with a project that is there already. None: somebody's work is in the way."""
     if not compared.different:
-        return Action.NOTHING
+        return Action.REORDER if compared.order else Action.NOTHING
     if all(one.why in (MISSING, REMINDER_UNSET) for one in compared.different):
         return Action.COMPLETE
     return Action.OVERWRITE if overwrite else None
 
 
+def told_of(slug: str, compared: Compared) -> str:
+    """What is in the way in a project: how much, and the first names."""
+    extra = sum(one.why == EXTRA for one in compared.different)
+    changed = sum(one.why not in (MISSING, EXTRA, REMINDER_UNSET) for one in compared.different)
+    names = [one.where for one in compared.different if one.why not in (MISSING, REMINDER_UNSET)]
+    shown = ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
+    return f"{slug} is there with {extra} items that the export does not have and {changed} that differ ({shown})"
+
+
 def _not_empty(in_the_way: Sequence[tuple[str, Compared]]) -> TargetNotEmptyError:
-    told = []
-    for slug, compared in in_the_way:
-        extra = sum(one.why == EXTRA for one in compared.different)
-        changed = sum(one.why not in (MISSING, EXTRA, REMINDER_UNSET) for one in compared.different)
-        names = ", ".join(one.where for one in compared.different if one.why not in (MISSING, REMINDER_UNSET))
-        shown = names if extra + changed <= _MOST_NAMED else ", ".join(names.split(", ")[:_MOST_NAMED]) + ", …"
-        told.append(f"{slug} is there with {extra} items that the export does not have and {changed} that differ")
-        told[-1] += f" ({shown})"
+    told = "; ".join(told_of(slug, compared) for slug, compared in in_the_way)
     named = " ".join(f"--overwrite {slug}" for slug, _compared in in_the_way)
     return TargetNotEmptyError(
-        f"The target is not empty: {'; '.join(told)}. Nothing was written.",
+        f"The target is not empty: {told}. Nothing was written.",
         f"Restore into an empty vault, leave these out by --project, or give the export's values to them: {named}. "
         "Items that the export does not have are kept then.",
     )
 
 
-def _notes(rotated: int) -> tuple[str, ...]:
-    if not rotated:
-        return NOT_IN_AN_EXPORT
-    note = f"the rotation of {rotated} secrets: their values come back as they were, and may have been rotated since"
-    return (*NOT_IN_AN_EXPORT, note)
+def _notes(left: LeftOut) -> tuple[str, ...]:
+    notes = list(NOT_IN_AN_EXPORT)
+    if left.reminders:
+        notes.append(f"the next dates of {left.reminders} reminders: each starts anew on the day of the restore")
+    if left.rotated:
+        came_back = "their values come back as they were, and may have been rotated since"
+        notes.append(f"the rotation of {left.rotated} secrets: {came_back}")
+    return tuple(notes)

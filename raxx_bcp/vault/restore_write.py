@@ -13,11 +13,20 @@ from dataclasses import dataclass, field
 
 from raxx_bcp.clients.infisical import Environment, SecretImport
 from raxx_bcp.clients.infisical_writer import InfisicalWriter, NewTag
-from raxx_bcp.vault.compare import REMINDER_UNSET, by_key, import_source, in_order, respects, secret_place
+from raxx_bcp.errors import CouldNotVerifyError, PermanentError
+from raxx_bcp.vault.compare import (
+    REMINDER_UNSET,
+    by_key,
+    compare_order,
+    import_source,
+    in_order,
+    respects,
+    secret_place,
+)
 from raxx_bcp.vault.opening import ROOT, OpenedEnvironment, OpenedFolder, secret_of
 from raxx_bcp.vault.restore_plan import Action, ProjectPlan
 from raxx_bcp.vault.rows import Row, batches, has_reminder, row_of
-from raxx_bcp.vault.target import TargetProject, read_environment, read_head
+from raxx_bcp.vault.target import TargetProject, projects_of, read_environment, read_head
 
 Progress = Callable[[str], None]
 
@@ -55,9 +64,16 @@ class _Project:
         self._expected = plan.expected
         self._overwrite = plan.action is Action.OVERWRITE
         self._is_new = plan.action is Action.CREATE
+        self._only_order = plan.action is Action.REORDER
         self._there = {environment.slug: environment for environment in target.environments}
 
     def write(self, progress: Progress) -> None:
+        if not self._only_order:
+            self._contents(progress)
+        if not self._is_new:
+            self._order(progress)
+
+    def _contents(self, progress: Progress) -> None:
         slug = self._expected.project.slug
         tag_ids = self._tags()
         self._environments()
@@ -94,6 +110,23 @@ class _Project:
             if wanted.slug not in self._there:
                 self._writer.create_environment(self._target.id, wanted.name, wanted.slug, position)
                 self._written.count("environment")
+
+    def _order(self, progress: Progress) -> None:
+        """Put the environments in the export's order. One after the other to its place: the rest moves along.
+
+        A vault that refuses leaves the order as it is: it is told, and nothing depends on it.
+        """
+        there = projects_of(self._writer).get(self._target.slug)
+        if there is None or not compare_order(self._expected, [one.slug for one in there.environments]):
+            return
+        ids = {environment.slug: environment.id for environment in there.environments}
+        wanted = [one.environment.slug for one in self._expected.environments if one.environment.slug in ids]
+        try:
+            for position, slug in enumerate(wanted, start=1):
+                self._writer.move_environment(self._target.id, ids[slug], position)
+                self._written.count("environment", 0)
+        except (CouldNotVerifyError, PermanentError) as error:
+            progress(f"{self._target.slug}: the order of its environments stays as it is. {error.what}")
 
     def _folders(self, expected: OpenedEnvironment, actual: OpenedEnvironment) -> None:
         there = {folder.path for folder in actual.folders}

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
+from raxx_bcp.clients.http import Answer
 from raxx_bcp.clients.infisical_errors import DeniedError
 from raxx_bcp.clients.infisical_writer import InfisicalWriter, NewSecret, NewTag, TooOldError
 from raxx_bcp.errors import PermanentError, TransientError, UnreadableAnswerError
 from raxx_bcp_tests.clients.leaks import everything_shown
 from raxx_bcp_tests.clients.servers import Reply, scripted
-from raxx_bcp_tests.sandbox.infisical.support import CREDENTIALS
+from raxx_bcp_tests.sandbox.infisical.support import CREDENTIALS, FakeClock
 from raxx_bcp_tests.vault.restoring import Target, small_world, target
 
 THROWAWAY = "raxx-drill-"
@@ -154,6 +155,36 @@ def test_a_throwaway_is_deleted_and_one_that_is_gone_is_fine(there: Target) -> N
             writer.delete_project(kept)
     assert list(there.world.projects) == [kept]
     assert [call for call in there.wire.writes if call.startswith("DELETE")] == [f"DELETE /api/v1/projects/{project}"]
+
+
+def _asked(writer: InfisicalWriter, method: str, route: str) -> Answer:
+    def send(headers: dict[str, str]) -> Answer:
+        return writer._door.send(method, f"/api/v1/{route}", headers=headers)
+
+    return writer._authorized(send)
+
+
+def test_a_deletion_is_a_mark_that_frees_the_slug_and_keeps_the_rows_for_minutes(there: Target) -> None:
+    with there.writer(prefix=THROWAWAY) as writer:
+        project = _made(writer)
+        writer.create_environment(project, "Dev", "dev", 1)
+        assert writer.create_secrets(project, "dev", "/", [ROW])
+        (secret,) = there.world.secrets
+        answer = _asked(writer, "DELETE", f"projects/{project}")
+        assert answer.status == 200
+        marked = msgspec.json.decode(answer.body)["project"]
+        assert (marked["id"], marked["slug"][:4], len(marked["slug"])) == (project, "del-", 36)
+        assert [one["slug"] for one in marked["environments"]] == ["dev"]
+        for route in (f"projects/{project}", "projects/slug/raxx-drill-one", f"projects/slug/{marked['slug']}"):
+            assert _asked(writer, "GET", route).status == 404
+        assert writer.projects() == []
+        assert not writer.slug_is_taken("raxx-drill-one")
+        assert secret not in there.world.secrets
+        assert there.world.secret_rows() == 1
+        assert isinstance(there.world.clock, FakeClock)
+        there.world.clock.advance(300)
+        assert there.world.secret_rows() == 0
+        _made(writer)
 
 
 def test_without_a_prefix_nothing_is_deleted(there: Target) -> None:

@@ -41,7 +41,7 @@ from raxx_bcp.drills.vault_export import (
     vault_export,
 )
 from raxx_bcp.drills.vault_leftovers import VaultLeftovers
-from raxx_bcp.drills.vault_projects import expiry_of, project_slug
+from raxx_bcp.drills.vault_projects import REMAINS, expiry_of, project_slug
 from raxx_bcp.errors import BcpError, PermanentError, TransientError
 from raxx_bcp.evidence.row import CheckStatus, Verdict
 from raxx_bcp.policy import Policy
@@ -182,6 +182,11 @@ def test_a_healthy_export_passes_every_check_and_leaves_nothing(stage: Stage) ->
     assert drill.newest_record_utc is not None
     assert stage.projects() == []
     assert len(drill.leases.returned) == 3
+    assert drill.findings == [f"infisical project (3): {REMAINS}."], "a deletion is a mark, and the row says so"
+    assert sum(line.endswith(f": {REMAINS}") for line in stage.told) == 3
+    assert stage.vault.world.secret_rows() == 335
+    stage.vault.clock.advance(300)
+    assert stage.vault.world.secret_rows() == 0
     (isolation,) = drill.isolation
     assert isolation.startswith("not the vault that the export was read from: ")
     assert stage.vault.world.org_id in isolation
@@ -615,6 +620,31 @@ def test_nothing_but_throwaway_projects_is_a_leftover(stage: Stage) -> None:
         for slug in ("raxx-platform", "raxx-drill-mine", "raxx-drill-2613242045-1-a1b2c3"):
             vault.create_project(slug, slug, "", "secret-manager")
     assert list(VaultLeftovers(stage.open_vault, stage.policy.vault_drill).leftovers()) == []
+
+
+def test_what_is_marked_as_deleted_is_no_leftover(stage: Stage) -> None:
+    slug = project_slug("raxx-drill-", NOW, 1, "a1b2c3")
+    with stage.open_vault() as vault:
+        vault.create_project(slug, slug, "", "secret-manager")
+        vault.create_project("still listed", f"del-{'0' * 32}", "", "secret-manager")
+    places = VaultLeftovers(stage.open_vault, stage.policy.vault_drill)
+    (left,) = places.leftovers()
+    left.lease.release()
+    assert left.lease.gone()
+    assert left.lease.remains() == REMAINS
+    left.lease.release()
+    assert list(places.leftovers()) == []
+    assert stage.projects() == [f"del-{'0' * 32}"]
+
+
+def test_a_project_that_was_never_made_is_not_said_to_be_deleted(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_arguments: object, **_named: object) -> None:
+        raise PermanentError("The vault refused.", "Ask.")
+
+    monkeypatch.setattr(InfisicalWriter, "create_project", refused)
+    done = stage.drill()
+    assert len(done.drill.leases.returned) == 3
+    assert REMAINS not in said(done)
 
 
 def test_a_vault_that_is_away_is_said_by_the_sweeper(stage: Stage) -> None:

@@ -119,7 +119,9 @@ def test_a_drill_that_verified_nothing_could_not_be_verified(
 ) -> None:
     monkeypatch.setenv("RAXX_BCP_EVIDENCE__PREFIX", ledger.prefix)
     ledger.append(drill(ended=utc_now(), verdict=Verdict.COULD_NOT_VERIFY))
-    assert as_json(run("gate", "--card", "heroku-postgres", "--json", code=3))["status"] == "COULD_NOT_VERIFY"
+    told = as_json(run("gate", "--card", "heroku-postgres", "--json", code=3))
+    assert (told["status"], told["worst"]) == ("could_not_verify", "COULD_NOT_VERIFY")
+    assert told["error"].startswith("gate_heroku_postgres: heroku-postgres is shut")
 
 
 def test_the_policy_decides_on_age_and_reviewer(filled: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

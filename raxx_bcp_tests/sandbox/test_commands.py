@@ -16,6 +16,7 @@ from raxx_bcp.sandbox import processes
 from raxx_bcp.sandbox.supervisor import Sandbox
 
 ROOT = Path(__file__).parents[2]
+START = "Run raxx-bcp sandbox up to have one here."
 RUN = "from raxx_bcp.commands.sandbox import sandbox; sandbox(prog_name='raxx-bcp sandbox')"
 
 
@@ -87,7 +88,9 @@ class TestTheSharedSandbox:
 class TestWithoutASandbox:
     @pytest.fixture(autouse=True)
     def nowhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A folder that the variable names, where no sandbox is. The machine may run others: here it runs none."""
         monkeypatch.setenv("RAXX_BCP_SANDBOX_DIR", str(tmp_path / "none"))
+        monkeypatch.setattr(processes, "directories", list)
         return tmp_path / "none"
 
     @pytest.mark.parametrize("arguments", [("env",), ("break", "s3-down"), ("mend", "--all")])
@@ -96,15 +99,45 @@ class TestWithoutASandbox:
         assert result.exit_code == 2
         assert json.loads(result.stdout) == {
             "ok": False,
-            "error": f"No sandbox is up in {nowhere}.",
-            "remedy": "Run raxx-bcp sandbox up first.",
+            "status": "usage",
+            "error": f"No sandbox is up in {nowhere} (RAXX_BCP_SANDBOX_DIR says so).",
+            "remedy": f"{START} If yours is in another folder, run the command there, or set RAXX_BCP_SANDBOX_DIR to "
+            "its .sandbox.",
         }
 
-    def test_status_fails_and_down_does_nothing(self, nowhere: Path) -> None:
-        assert run("status").exit_code == 1
-        result = run("down")
-        assert (result.exit_code, result.stdout) == (0, "Nothing was running.\n")
+    def test_status_and_down_say_where_they_looked_and_what_to_do(self, nowhere: Path) -> None:
+        status, down, purge = run("status"), run("down"), run("down", "--purge")
+        assert [each.exit_code for each in (status, down, purge)] == [1, 0, 0]
+        assert status.stdout.startswith(f"No sandbox in {nowhere} (RAXX_BCP_SANDBOX_DIR says so). {START} If yours")
+        assert down.stdout == purge.stdout == f"Nothing was running. {status.stdout}"
         assert not nowhere.exists()
+        assert json.loads(run("status", "--json").stdout)["missing"] == status.stdout.strip()
+        assert json.loads(run("down", "--purge", "--json").stdout)["purged"] is False
+
+    def test_without_the_variable_it_is_the_folder_of_the_command(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("RAXX_BCP_SANDBOX_DIR")
+        monkeypatch.chdir(tmp_path)
+        where = f"{tmp_path / '.sandbox'} (the folder where this command was run; RAXX_BCP_SANDBOX_DIR is not set)"
+        assert f"No sandbox in {where}. {START}" in run("status").stdout
+        assert f"No sandbox is up in {where}." in run("env").stderr
+
+
+def test_one_that_is_up_elsewhere_is_named(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = processes.directories()
+    assert sandbox.directory in found
+    monkeypatch.setattr(processes, "directories", lambda: [sandbox.directory, tmp_path / "gone"])
+    monkeypatch.delenv("RAXX_BCP_SANDBOX_DIR", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert run("env").stderr.endswith(
+        f"{START} For one that is up elsewhere ({sandbox.directory}): export RAXX_BCP_SANDBOX_DIR={sandbox.directory}\n"
+    )
+
+
+def test_a_sandbox_that_is_there_is_not_called_missing(here: Sandbox) -> None:
+    assert json.loads(run("status", "--json").stdout)["missing"] == ""
+    assert run("status").stdout.startswith(f"Sandbox in {here.directory}\n")
 
 
 def test_a_day_in_a_process_of_its_own(home: Path) -> None:

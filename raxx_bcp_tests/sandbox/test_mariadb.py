@@ -167,7 +167,9 @@ class TestTheServer:
     def test_it_does_not_start_on_broken_data(self, directory: Path, programs: MariadbBinaries) -> None:
         mariadb.prepare(directory, binaries=programs)
         (directory / "data" / "ibdata1").write_bytes(b"broken")
-        with pytest.raises(TransientError, match="MariaDB stopped right after its start"):
+        with pytest.raises(
+            TransientError, match=r"MariaDB stopped right after its start.*last words: \[ERROR\] .*ibdata1"
+        ):
             MariadbServer(directory, binaries=programs).start()
         assert not running(directory)
 

@@ -10,7 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -252,16 +252,47 @@ class TestUp:
             make().up()
         assert [each.name for each in home.iterdir()] == ["thesis.tex"]
 
-    def test_a_part_that_dies_at_once_is_named_with_its_log(self, make: MakeSandbox, home: Path) -> None:
-        part = Part("brief", "Brief", launch=_python("raise SystemExit('no such database')"), answers=_never)
-        with pytest.raises(PermanentError, match="brief stopped right after its start") as caught:
-            make([part]).up()
-        assert "no such database" in (home / "logs" / "brief.log").read_text()
+    def test_a_part_that_dies_at_once_is_named_with_its_own_words(self, make: MakeSandbox, home: Path) -> None:
+        with pytest.raises(PermanentError) as caught:
+            make([_brief("no such database")]).up()
+        assert caught.value.what == "brief stopped right after its start. Its last words: no such database."
         assert str(home / "logs" / "brief.log") in caught.value.remedy
 
+    def test_words_of_an_earlier_start_are_not_its_last_ones(self, make: MakeSandbox) -> None:
+        for words in ("no such database", ""):
+            with pytest.raises(PermanentError) as caught:
+                make([_brief(words)]).up()
+        assert caught.value.what == "brief stopped right after its start."
+
+    def test_no_credential_is_among_its_words(self, make: MakeSandbox) -> None:
+        secret = {"BRIEF_KEY": lambda: "s3cr3t-of-brief"}
+        with pytest.raises(PermanentError) as caught:
+            make([_brief("wrong key: s3cr3t-of-brief", secret)]).up()
+        assert caught.value.what.endswith("Its last words: wrong key: …")
+        assert "s3cr3t" not in str(caught.value)
+
+    def test_what_a_part_said_that_died_later_is_told_by_status_and_env(
+        self, make: MakeSandbox, home: Path, said: list[str]
+    ) -> None:
+        dies = "import sys, time; time.sleep(0.5); sys.exit('the disk is full')"
+        part = Part("later", "Later", launch=_python(dies), environment=lambda _place: {})
+        make([part]).up()
+        psutil.wait_procs([psutil.Process(pid) for pid in marked(home)], timeout=10)
+        (seen,) = make([part]).status().parts
+        assert (seen.state, seen.last_words) == (Condition.STOPPED, "the disk is full")
+        assert "its last words: the disk is full" in make([part]).status().text()
+        with pytest.raises(UsageError, match=r"later has stopped\. Its last words: the disk is full\. Run"):
+            make([part]).environment()
+        make([part]).up()
+        assert any(each.endswith("started again. Its last words: the disk is full.") for each in said)
+        make([part]).down()
+        assert make([part]).status().parts[0].last_words == ""
+
     def test_a_part_that_never_answers_is_given_up_and_said(self, make: MakeSandbox, said: list[str]) -> None:
-        part = Part("mute", "Mute", launch=_python("import time; time.sleep(60)"), answers=_never)
-        with pytest.raises(TransientError, match="does not answer 60 seconds after its start"):
+        part = Part(
+            "mute", "Mute", launch=_python("import time; print('hm', flush=True); time.sleep(60)"), answers=_never
+        )
+        with pytest.raises(TransientError, match=r"does not answer 60 seconds after its start\. Its last words: hm\."):
             make([part], clock=faster(60)).up()
         assert any(each.startswith("Waiting for mute") for each in said)
 
@@ -367,6 +398,12 @@ class TestFaults:
 
 def _never(_place: Place) -> bool:
     return False
+
+
+def _brief(words: str, credentials: Mapping[str, Callable[[], str]] | None = None) -> Part:
+    """A part that says ``words`` and ends."""
+    launch = _python(f"import sys; sys.exit({words!r} or 1)")
+    return Part("brief", "Brief", credentials=credentials or {}, launch=launch, answers=_never)
 
 
 def _python(code: str) -> Callable[[Place], Launch]:

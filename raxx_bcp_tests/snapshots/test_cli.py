@@ -85,7 +85,9 @@ def test_a_missing_freescout_backup_fails_the_list(environ: dict[str, str], lab:
     _json(environ, "take")
     lab.fault("freescout-backup-missing")
     try:
-        assert _json(environ, "list", code=1)["status"] == "FAIL"
+        listed = _json(environ, "list", code=1)
+        assert (listed["status"], listed["worst"]) == ("fail", "FAIL")
+        assert listed["error"].startswith("freescout_backup: ")
     finally:
         lab.fault("freescout-backup-missing", on=False)
 

@@ -31,7 +31,7 @@ def test_a_healthy_bucket_ends_with_exit_code_0() -> None:
     assert "3 prior versions" in result.stdout
     assert "3 of 7 lines are open" in result.stdout
     said = json.loads(call("check", "--json").stdout)
-    assert (said["ok"], said["status"], len(said["checks"])) == (True, "WARN", 7)
+    assert (said["ok"], said["status"], said["worst"], len(said["checks"])) == (True, "pass", "WARN", 7)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,9 @@ def test_versioning_is_switched_on_once(breakable_sandbox: Sandbox, settings: Bu
     assert first.exit_code == 0
     assert json.loads(first.stdout) == {
         "ok": True,
+        "status": "pass",
+        "error": None,
+        "remedy": None,
         "bucket": BUCKET,
         "versioning": "Enabled",
         "before": "Suspended",

@@ -256,11 +256,6 @@ def _environment_name(world: World) -> None:
     world.projects[_id(world)].environments["dev"].name = "Another"
 
 
-def _environment_order(world: World) -> None:
-    environments = world.projects[_id(world)].environments
-    environments["dev"].position, environments["prod"].position = 2, 1
-
-
 def _folder_description(world: World) -> None:
     world.projects[_id(world)].environments["dev"].folders["/a/b"].description = "another"
 
@@ -284,7 +279,6 @@ DIFFERENCES: list[tuple[Callable[[World], None], str, str, str]] = [
     (_project_description, "project", "raxx-small", "description"),
     (_tag_color, "tag", "raxx-small#critical", "color"),
     (_environment_name, "environment", "raxx-small/dev", "name"),
-    (_environment_order, "environment", "raxx-small/dev", "position"),
     (_folder_description, "folder", "raxx-small/dev/a/b", "description"),
 ]
 
@@ -320,10 +314,36 @@ def test_a_project_that_is_equal_is_left_alone(small: bytes) -> None:
 
 
 def test_what_is_no_ones_business_is_named_and_left_alone(small: bytes) -> None:
-    with target(_changed(lambda _world: None)) as there, there.writer() as writer:
+    def change(world: World) -> None:
+        identity = next(actor for actor in world.actors.values() if actor.name == "raxx-bcp-restore")
+        world.add_project("Ours", "raxx-ours", creator=identity)
+
+    with target(_changed(change)) as there, there.writer() as writer:
         plan = plan_restore(open_document(small), writer, projects=["raxx-other"])
-    assert plan.others == ("raxx-small",)
+    assert plan.others == ("raxx-ours",)
+    assert plan.not_chosen == ("raxx-small",), "the export has it: it was not asked for"
     assert [project.slug for project in plan.projects] == ["raxx-other"]
+
+
+def test_what_starts_anew_is_named_reminders_too(small: bytes, raxx: bytes) -> None:
+    with target() as there, there.writer() as writer:
+        notes = "\n".join(plan_restore(open_document(small), writer).notes)
+        assert "the next dates of 4 reminders: each starts anew on the day of the restore" in notes
+        assert "rotation" not in notes
+        plan = plan_restore(open_document(raxx), writer)
+        assert [note.split(":")[0] for note in plan.notes[-2:]] == [
+            "the next dates of 3 reminders",
+            "the rotation of 3 secrets",
+        ]
+
+    def forgotten(document: dict[str, Any]) -> None:
+        for secret in (
+            s for p in document["projects"] for e in p["environments"] for f in e["folders"] for s in f["secrets"]
+        ):
+            secret.update(secretReminderNote=None, secretReminderRepeatDays=None)
+
+    with target() as there, there.writer() as writer:
+        assert "reminder" not in "\n".join(plan_restore(_altered(small, forgotten), writer).notes)
 
 
 def test_a_slug_that_somebody_else_has_is_found_before_anything_is_written(small: bytes) -> None:

@@ -161,7 +161,9 @@ def test_one_project_only_and_a_second_one_left_alone(laptop: Laptop) -> None:
         assert laptop.with_key(*asked, "--project", "raxx-small").returncode == 0
         assert [one.slug for one in there.world.projects.values()] == ["raxx-small"]
         done = laptop.with_key(*asked, "--project", "raxx-other")
-        assert "left alone, since the export does not have them: raxx-small" in done.stderr
+        assert "  not chosen: raxx-small\n" in done.stderr
+        assert "left alone" not in done.stderr
+        assert "  the next dates of 2 reminders: each starts anew on the day of the restore\n" in done.stderr
         unknown = laptop.with_key(*asked, "--project", "raxx-none")
         assert unknown.returncode == 2
         assert "no project raxx-none" in unknown.stderr
@@ -207,6 +209,42 @@ def test_the_vault_that_the_export_came_from_is_written_to_only_when_it_is_named
         done = laptop.with_key(*asked, "--yes", "--into-source", world.org_id)
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == "the vault holds what the export holds"
+
+
+def test_a_deleted_environment_is_brought_back_when_that_is_asked_for(laptop: Laptop) -> None:
+    with target() as there:
+        asked = ("restore", "--from", str(laptop.export), "--to", there.address, "--yes")
+        assert laptop.with_key(*asked).returncode == 0
+        project = there.world.project_by_slug("raxx-small")
+        assert project is not None
+        there.world.delete_environment(project.environments["dev"])
+        refused = laptop.with_key(*asked)
+        assert refused.returncode == 1
+        assert "raxx-small/dev (kept until " in refused.stderr
+        assert "Add --undelete-environments" in refused.stderr
+        dry = laptop.with_key(*asked, "--undelete-environments", "--dry-run")
+        assert "raxx-small: complete, after bringing back dev, which is deleted there (" in dry.stdout
+        done = laptop.with_key(*asked, "--undelete-environments")
+        assert done.returncode == 0, done.stderr
+        assert "environment        4        0" in done.stdout
+        assert done.stdout.splitlines()[-1] == "the vault holds what the export holds"
+        assert [one.slug for one in project.ordered_environments()] == ["dev", "prod"]
+
+
+def test_an_order_that_the_vault_keeps_is_told_and_is_no_missing_content(laptop: Laptop) -> None:
+    with target() as there:
+        asked = ("restore", "--from", str(laptop.export), "--to", there.address, "--yes")
+        assert laptop.with_key(*asked).returncode == 0
+        project = there.world.project_by_slug("raxx-small")
+        assert project is not None
+        project.environments["dev"].position = 9
+        there.wire.fail_at, there.wire.status = len(there.wire.writes), 403
+        done = laptop.with_key(*asked)
+        assert done.returncode == 0, done.stderr
+        assert "raxx-small: put its environments in order (" in done.stderr
+        assert "environment        4        0" in done.stdout
+        assert "  order differs in raxx-small: environments are prod, dev; wanted dev, prod" in done.stdout
+        assert "NOT" not in done.stdout
 
 
 def test_differences_are_told_with_their_reason(laptop: Laptop) -> None:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from raxx_bcp.sandbox.infisical import reads, secret_reads, secret_writes, writes
+from raxx_bcp.sandbox.infisical import environments, reads, secret_reads, secret_writes, writes
 from raxx_bcp.sandbox.infisical.auth import Authority
 from raxx_bcp.sandbox.infisical.call import Call, Reply
 from raxx_bcp.sandbox.infisical.errors import ApiError, internal
@@ -49,6 +49,7 @@ class Endpoint:
 
 
 PROJECT = "/api/v1/projects/{project}"
+ENVIRONMENT = PROJECT + "/environments/{environment}"
 MEMBER = PROJECT + "/memberships/identities/{identity}"
 CLIENT_SECRET = "/api/v1/auth/universal-auth/identities/{identity}/client-secrets/{secret}"  # noqa: S105
 SECRET = "/api/v4/secrets/{name:path}"  # noqa: S105
@@ -64,7 +65,10 @@ ENDPOINTS = (
     Endpoint("GET", "/api/v1/projects/slug/{slug}", reads.get_project_by_slug),
     Endpoint("GET", PROJECT, reads.get_project),
     Endpoint("DELETE", PROJECT, writes.delete_project, limit="write"),
-    Endpoint("POST", PROJECT + "/environments", writes.create_environment, limit="write"),
+    Endpoint("POST", PROJECT + "/environments", environments.create, limit="write"),
+    Endpoint("PATCH", ENVIRONMENT, environments.update, limit="write"),
+    Endpoint("DELETE", ENVIRONMENT, environments.delete, limit="write"),
+    Endpoint("POST", ENVIRONMENT + "/restore", environments.restore, limit="write"),
     Endpoint("GET", PROJECT + "/tags", reads.list_tags),
     Endpoint("POST", PROJECT + "/tags", writes.create_tag, limit="write"),
     Endpoint("GET", PROJECT + "/roles", reads.list_roles),

@@ -129,7 +129,8 @@ def list_imports(call: Call) -> Json:
     project, permission = call.project(project_id)
     permission.require("read", "secret-imports", environment=slug, secretPath=path)
     folder = folder_of(project, slug, path, "Get imports")
-    rows = sorted(folder.imports, key=lambda link: link.position)
+    shown = [link for link in folder.imports if link.source.deleted is None]  # seen: they vanish with their source
+    rows = sorted(shown, key=lambda link: link.position)
     return {
         "message": "Successfully fetched secret imports",
         "secretImports": [shapes.import_full(link, listed=True) for link in rows],

@@ -123,7 +123,9 @@ def _project(project: Project) -> Json:
             for tag in project.tags.values()
         ],
         "members": [_membership(member) for member in project.members.values()],
-        "environments": [_environment(environment) for environment in project.environments.values()],
+        "environments": [
+            _environment(one) for one in (*project.environments.values(), *project.deleted_environments.values())
+        ],
     }
 
 
@@ -137,7 +139,7 @@ def _membership(member: Membership) -> Json:
 
 def _environment(environment: Environment) -> Json:
     return {
-        **_fields(environment, "id", "name", "slug", "position", "created_at"),
+        **_fields(environment, "id", "name", "slug", "position", "created_at", "deleted"),
         "folders": [_folder(folder) for folder in environment.folders.values()],
     }
 
@@ -186,6 +188,7 @@ class _Loader:
         world.secrets = {
             secret.id: secret
             for environment in self._environments.values()
+            if environment.deleted is None
             for folder in environment.folders.values()
             for secret in folder.secrets.values()
         }
@@ -205,7 +208,9 @@ class _Loader:
         project = Project(**saved)
         project.tags = {one["slug"]: Tag(**one) for one in tags}
         project.members = {one["actor"]: self._membership(one) for one in members}
-        project.environments = {one["slug"]: self._environment(one, project) for one in environments}
+        loaded = [self._environment(one, project) for one in environments]
+        project.environments = {one.slug: one for one in loaded if one.deleted is None}
+        project.deleted_environments = {one.slug: one for one in loaded if one.deleted is not None}
         return project
 
     def _membership(self, saved: Json) -> Membership:

@@ -207,7 +207,7 @@ def _imports(call: Call, permission: Permission, folders: Iterable[Folder], want
     for folder in folders:
         for link in folder.imports:
             source = link.source.folders.get(link.path)
-            if source is not None:
+            if source is not None and link.source.deleted is None:
                 sources.setdefault(source.id, (source, link.source))
     return [
         {

@@ -19,8 +19,9 @@ from raxx_bcp.sandbox.infisical.state import (
     Tag,
     UniversalAuth,
     Version,
+    iso,
 )
-from raxx_bcp.sandbox.infisical.world import World
+from raxx_bcp.sandbox.infisical.world import KEPT_S, World
 
 HIDDEN = "<hidden-by-infisical>"
 Json = dict[str, Any]
@@ -58,7 +59,8 @@ def project_full(project: Project, world: World, *, legacy: bool = False) -> Jso
     full["_id"] = project.id
     full["environments"] = [environment_short(one) for one in project.ordered_environments()]
     if not legacy:
-        full["deletedEnvironments"] = []
+        deleted = world.deleted_environments(project).values()
+        full["deletedEnvironments"] = [{**environment_short(one), **_deletion(one)} for one in deleted]
     return full
 
 
@@ -77,11 +79,16 @@ def environment_full(environment: Environment) -> Json:
         "projectId": environment.project.id,
         "createdAt": environment.created_at,
         "updatedAt": environment.created_at,
-        "deleteAfter": None,
-        "softDeletedAt": None,
+        **_deletion(environment),
         "deletedByUserId": None,
         "deletedByIdentityId": None,
     }
+
+
+def _deletion(environment: Environment) -> Json:
+    """Until when a deleted environment can be brought back, and since when it is deleted."""
+    at = environment.deleted
+    return {"deleteAfter": at and iso(at + KEPT_S), "softDeletedAt": at and iso(at)}
 
 
 def tag_full(tag: Tag, project: Project) -> Json:

@@ -158,6 +158,8 @@ class Environment:
     project: Project = field(repr=False)
     created_at: str
     folders: dict[str, Folder] = field(default_factory=dict, repr=False)
+    deleted: float | None = None
+    """When it was marked as deleted; None: it was not."""
 
 
 @dataclass(slots=True)
@@ -194,6 +196,7 @@ class Project:
     updated_at: str
     order: int
     environments: dict[str, Environment] = field(default_factory=dict, repr=False)
+    deleted_environments: dict[str, Environment] = field(default_factory=dict, repr=False)
     tags: dict[str, Tag] = field(default_factory=dict, repr=False)
     members: dict[str, Membership] = field(default_factory=dict, repr=False)
 

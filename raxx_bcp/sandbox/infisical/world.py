@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from raxx_bcp.sandbox.infisical.errors import internal
 from raxx_bcp.sandbox.infisical.state import (
@@ -34,6 +34,10 @@ from raxx_bcp.sandbox.infisical.state import (
 
 NAMESPACE = uuid.UUID("6f1f0b56-3f5f-5d0c-9d0a-7a1e6f7f5a11")
 DEEPEST_FOLDER = 20
+KEPT_S = 14 * 86_400.0
+"""How long a deleted environment can be brought back, and holds its slug."""
+PURGE_EVERY_S = 300.0
+"""The server's job that purges deleted projects runs every five minutes."""
 DEFAULT_ENVIRONMENTS = (("Development", "dev"), ("Staging", "staging"), ("Production", "prod"))
 
 
@@ -50,6 +54,7 @@ class World:
         self.projects: dict[str, Project] = {}
         self.secrets: dict[str, Secret] = {}
         self.exporter_id: str | None = None
+        self._deleted: list[tuple[float, Project]] = []
         self._namespace = uuid.uuid5(NAMESPACE, org_slug)
         self.org_id = org_id or self.new_id("organization", org_slug)
 
@@ -136,13 +141,20 @@ class World:
         return project
 
     def remove_project(self, project: Project) -> None:
-        """Remove a project with all that it holds."""
+        """Mark a project as deleted: no call finds it from now on, and its rows stay until the job purges them."""
         self.revision += 1
         del self.projects[project.id]
-        for environment in project.environments.values():
-            for folder in environment.folders.values():
-                for secret in folder.secrets.values():
-                    del self.secrets[secret.id]
+        for secret in _secrets_of(project):
+            self.secrets.pop(secret.id, None)
+        project.slug = f"del-{project.id.replace('-', '')}"
+        self._deleted.append((self.clock(), project))
+
+    def secret_rows(self) -> int:
+        """How many secrets the database holds, those of deleted projects that are not purged yet included."""
+        last_purge = self.clock() // PURGE_EVERY_S * PURGE_EVERY_S
+        self._deleted = [(at, project) for at, project in self._deleted if at >= last_purge]
+        projects = [*self.projects.values(), *(project for _at, project in self._deleted)]
+        return sum(1 for project in projects for _secret in _secrets_of(project))
 
     def add_member(self, project: Project, actor: Actor, *roles: str) -> Membership:
         """Make an actor a member of a project, with these roles, in place of its former ones."""
@@ -167,6 +179,48 @@ class World:
         project.environments[slug] = environment
         self._add_one_folder(environment, "root", "/", None)
         return environment
+
+    def move_environment(self, environment: Environment, position: int) -> None:
+        """Put it at ``position``; those between its old place and the new one move by one, if that one is taken."""
+        others = [one for one in environment.project.environments.values() if one is not environment]
+        old = environment.position
+        if any(other.position == position for other in others):
+            for other in others:
+                if old < other.position <= position:
+                    other.position -= 1
+                elif position <= other.position < old:
+                    other.position += 1
+        environment.position = position
+        self.revision += 1
+
+    def delete_environment(self, environment: Environment) -> None:
+        """Mark it as deleted: no list shows it nor an import from it, and it holds its slug for 14 days."""
+        project = environment.project
+        del project.environments[environment.slug]
+        for other in project.environments.values():
+            other.position -= other.position > environment.position
+        environment.deleted = self.clock()
+        project.deleted_environments[environment.slug] = environment
+        for secret in _secrets_in(environment):
+            del self.secrets[secret.id]
+        self.revision += 1
+
+    def deleted_environments(self, project: Project) -> dict[str, Environment]:
+        """Those that can still be brought back, by slug; older ones are purged."""
+        kept = project.deleted_environments
+        for slug in [slug for slug, one in kept.items() if self.clock() >= (one.deleted or 0.0) + KEPT_S]:
+            del kept[slug]
+        return kept
+
+    def restore_environment(self, environment: Environment) -> None:
+        """Bring a deleted one back with all that it held: it is the last in order."""
+        project = environment.project
+        del project.deleted_environments[environment.slug]
+        environment.deleted = None
+        environment.position = max((other.position for other in project.environments.values()), default=0) + 1
+        project.environments[environment.slug] = environment
+        self.secrets |= {secret.id: secret for secret in _secrets_in(environment)}
+        self.revision += 1
 
     def add_tag(self, project: Project, slug: str, color: str, creator: Actor) -> Tag:
         """Add a tag to a project."""
@@ -236,3 +290,13 @@ class World:
     def projects_in_order(self) -> Sequence[Project]:
         """By name, byte by byte; of two with one name the newer first (captures 23b and 23h)."""
         return sorted(self.projects.values(), key=lambda project: (project.name, -project.order))
+
+
+def _secrets_of(project: Project) -> Iterator[Secret]:
+    for environment in (*project.environments.values(), *project.deleted_environments.values()):
+        yield from _secrets_in(environment)
+
+
+def _secrets_in(environment: Environment) -> Iterator[Secret]:
+    for folder in environment.folders.values():
+        yield from folder.secrets.values()

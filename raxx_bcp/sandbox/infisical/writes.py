@@ -1,4 +1,4 @@
-"""Writing everything but secrets: projects, environments, tags, folders, imports, memberships, privileges."""
+"""Writing everything but secrets and environments: projects, tags, folders, imports, memberships, privileges."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from raxx_bcp.sandbox.infisical import shapes
 from raxx_bcp.sandbox.infisical.call import Call, folder_of
-from raxx_bcp.sandbox.infisical.errors import ApiError, bad_request, denied, forbidden, not_found
+from raxx_bcp.sandbox.infisical.errors import bad_request, denied, forbidden, not_found
 from raxx_bcp.sandbox.infisical.state import ClientSecret, Project, clean_path
 from raxx_bcp.sandbox.infisical.world import DEFAULT_ENVIRONMENTS
 
@@ -56,12 +56,11 @@ def create_project(call: Call) -> Json:
 
 
 def delete_project(call: Call) -> Json:
-    """``DELETE /api/v1/projects/{id}``: with all that it holds; the vendor's documentation shows no more [model]."""
+    """``DELETE /api/v1/projects/{id}``: a mark; the answer is the whole project, whose slug is now ``del-…`` [run]."""
     project, permission = call.project(call.path["project"])
     permission.require("delete", "workspace")
-    answer = {"project": shapes.project_full(project, call.world)}
     call.world.remove_project(project)
-    return answer
+    return {"project": shapes.project_full(project, call.world)}
 
 
 def _made_up_slug(name: str, number: int) -> str:
@@ -69,25 +68,6 @@ def _made_up_slug(name: str, number: int) -> str:
     letters = hashlib.sha256(f"{name}\0{number}".encode()).hexdigest()
     stem = "-".join(re.findall(r"[a-z0-9]+", name.lower()))
     return f"{stem}-{letters[:2]}-{letters[2:4]}"
-
-
-def create_environment(call: Call) -> Json:
-    """``POST /api/v1/projects/{id}/environments`` (11, 11b, 63)."""
-    fields = call.body_fields()
-    name = fields.text("name", least=1, most=64)
-    slug = fields.text("slug", least=1, most=64)
-    position = fields.number("position")
-    fields.done()
-    project, permission = call.project(call.path["project"])
-    permission.require("create", "environments")
-    if slug in project.environments:
-        raise ApiError(400, "Environment with slug already exists", "CreateEnvironment")
-    environment = call.world.add_environment(project, name, slug, position)
-    return {
-        "message": "Successfully created new environment",
-        "projectId": project.id,
-        "environment": shapes.environment_full(environment),
-    }
 
 
 def create_tag(call: Call) -> Json:

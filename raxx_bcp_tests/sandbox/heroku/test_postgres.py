@@ -150,7 +150,9 @@ class TestRefusing:
 
     def test_a_port_that_is_taken(self, server: PostgresServer, tmp_path: Path) -> None:
         other = PostgresServer(tmp_path / "other", server.port)
-        with pytest.raises(TransientError, match=rf"port {server.port}.*server\.log"):
+        with pytest.raises(
+            TransientError, match=rf"port {server.port}\. Its last words: FATAL: could not .*server\.log"
+        ):
             other.start()
 
     def test_no_installation(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
