@@ -105,9 +105,10 @@ def problem_of(checks: Sequence[Check], code: int) -> Problem:
         if found:
             more = f" ({len(found) - 1} more below.)" if len(found) > 1 else ""
             return Problem(f"{found[0].name}: {found[0].detail}{more}", found[0].remedy or _LOOK)
-    return Problem("What was looked at is not as it should be.", _LOOK)
+    return Problem(UNEXPLAINED, _LOOK)
 
 
+UNEXPLAINED: Final = "What was looked at is not as it should be."
 _LOOK: Final = "Look at the rest of this object, or run the command without --json."
 
 

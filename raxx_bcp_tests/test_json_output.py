@@ -69,6 +69,7 @@ def the_object(result: Result) -> dict[str, Any]:
     for key in ("error", "remedy"):
         assert isinstance(told[key], str if result.exit_code else type(None)), (key, told[key])
         assert told[key] != ""
+    assert told["error"] != json_output.UNEXPLAINED, "give emit the checks that explain such an ending"
     assert "Traceback" not in result.output
     assert "itself made a mistake" not in result.output, result.output
     return told
@@ -314,6 +315,7 @@ SUCCESS: dict[Path_, Succeeds] = {
     ("evidence", "report"): _with_a_row(),
     ("evidence", "review"): _with_a_row("ROW", "--reviewer", "bob", "--decision", "accepted"),
     ("evidence", "verify"): _with_a_row(),
+    ("freescout", "list"): _plain(),
     ("sandbox", "break"): _plain("slack-down"),
     ("sandbox", "down"): _elsewhere,
     ("sandbox", "env"): _plain(),

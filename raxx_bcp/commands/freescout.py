@@ -36,7 +36,7 @@ def list_command(*, as_json: bool) -> int:
         "recipients": list(inventory.recipients),
         "growth_ratio": inventory.growth_ratio,
     }
-    emit(told, "\n".join([*_rows(inventory), *check_lines(checks)]), as_json=as_json)
+    emit(told, "\n".join([*_rows(inventory), *check_lines(checks)]), as_json=as_json, checks=checks)
     return exit_code(status)
 
 
