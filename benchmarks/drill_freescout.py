@@ -36,7 +36,7 @@ from pathlib import Path
 from raxx_bcp.drills.freescout import facts, sending
 from raxx_bcp.drills.freescout.compare import compare
 from raxx_bcp.drills.freescout.expected import NOTHING_KNOWN
-from raxx_bcp.drills.freescout.host_side import loader, splitter, wire
+from raxx_bcp.drills.freescout.host_side import loader, splitter, unpacking, wire
 from raxx_bcp.sandbox import freescout
 from raxx_bcp.sandbox.freescout import dumps
 from raxx_bcp.sandbox.mariadb import MariadbServer
@@ -165,7 +165,7 @@ def bare(bench: Bench, dump: Path) -> float:
 def restore(bench: Bench, dump: Path, connections: int) -> tuple[float, float]:
     """Seconds of the drill's loader, and its peak of memory in MB."""
     bench.empty()
-    source = (sending.program(splitter, wire, loader, arguments=(TARGET, connections)) + PEAK).encode()
+    source = (sending.program(splitter, wire, unpacking, loader, arguments=(TARGET, connections)) + PEAK).encode()
     command = f"{shlex.join([sys.executable, '-I', '-c', BOOTSTRAP])}"
     feed = f"{{ cat program; cat {shlex.quote(str(dump))}; }} | {command}"
     (bench.home / "program").write_bytes(b"%d\n%b" % (len(source), source))

@@ -17,7 +17,7 @@ WORKERS: Final = "artisan (queue:work|schedule:run|freescout:fetch-emails)"
 _RELEASE: Final = "https://github.com/freescout-help-desk/freescout/archive/refs/tags/{version}.tar.gz"
 _PACKAGES: Final = (
     *("mariadb-server", "nginx", "php-fpm", "php-mysql", "php-mbstring", "php-xml", "php-imap"),
-    *("php-zip", "php-gd", "php-curl", "php-intl"),
+    *("php-zip", "php-gd", "php-curl", "php-intl", "zstd"),
 )
 _CLOSE_EGRESS: Final = """\
 for tables in iptables ip6tables; do

@@ -7,11 +7,14 @@ the broken files, so that a checksum alone catches nothing. Only ``other-checksu
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gzip
 import itertools
+import lzma
 import re
 import shutil
+import subprocess
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -159,6 +162,38 @@ def _short_attachments(healthy: HealthySet, directory: Path) -> DumpSet:
     return made
 
 
+def _packed_as(ending: str, pack: Callable[[bytes], bytes]) -> Build:
+    """The same text in another form, under its usual name."""
+
+    def build(healthy: HealthySet, directory: Path) -> DumpSet:
+        made = _copied(healthy, directory)
+        name = f"database.sql{ending}"
+        (directory / name).write_bytes(pack(gzip.decompress(made.files[dumps.DUMP].read_bytes())))
+        made.files[dumps.DUMP].unlink()
+        made = DumpSet(directory, (name, *(one for one in made.names if one != dumps.DUMP)))
+        dumps.describe_again(made)
+        return made
+
+    return build
+
+
+def _zstd(text: bytes) -> bytes:
+    return subprocess.run(["zstd", "-qc"], input=text, capture_output=True, check=True).stdout
+
+
+def _without_comments(change: Callable[[bytes], bytes]) -> Build:
+    """Dumped with ``--skip-comments``, which leaves the last line out too, and then changed."""
+
+    def build(healthy: HealthySet, directory: Path) -> DumpSet:
+        made = _by_sql("", "--skip-comments")(healthy, directory)
+        path = made.files[dumps.DUMP]
+        path.write_bytes(gzip.compress(change(gzip.decompress(path.read_bytes())), mtime=0))
+        dumps.describe_again(made)
+        return made
+
+    return build
+
+
 def _other_checksum(healthy: HealthySet, directory: Path) -> DumpSet:
     """The dump was written again after the manifest: the content is the same, the bytes are not."""
     made = _copied(healthy, directory)
@@ -270,6 +305,7 @@ BROKEN: Final[Mapping[str, Build]] = MappingProxyType(
         "truncated": _by_bytes(_truncated),
         "no-trailer": _by_text(_without_trailer),
         "cut-before-threads": _by_text(_cut_before_threads),
+        "without-comments-cut": _without_comments(lambda text: text[: len(text) * 6 // 10]),
         "other-database": _elsewhere,
         "no-conversations": _by_sql("DELETE FROM threads; DELETE FROM conversations"),
         **{
@@ -312,6 +348,7 @@ CAUGHT_BY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "truncated": ("crc",),
         "no-trailer": ("trailer",),
         "cut-before-threads": ("trailer", "schema"),
+        "without-comments-cut": ("trailer",),
         "other-database": ("schema",),
         "no-conversations": ("rows",),
         **{name: ("orphans",) for name in BROKEN if name.startswith("orphans-")},
@@ -368,6 +405,11 @@ HARD: Final[Mapping[str, Build]] = MappingProxyType(
         "with-column-names": _by_sql("", "--complete-insert"),
         "hex-blobs": _by_sql("", "--hex-blob"),
         "without-comments-but-the-last": _by_sql("", "--skip-dump-date"),
+        "without-comments": _by_sql("", "--skip-comments"),
+        "plain": _packed_as("", bytes),
+        "xz": _packed_as(".xz", lzma.compress),
+        "bzip2": _packed_as(".bz2", bz2.compress),
+        "zstd": _packed_as(".zst", _zstd),
         "no-manifest": _without(dumps.MANIFEST),
     }
 )

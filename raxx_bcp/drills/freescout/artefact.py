@@ -1,4 +1,4 @@
-"""What can be said of a dump set before any SQL is believed: its checksums, its gzip, its last line, its dialect.
+"""What can be said of a dump set before any SQL is believed: checksums, compression, last line, dialect.
 
 Members flow from S3 through gpg, where they are encrypted, to the host: never whole in memory, never in clear on the
 worker's disk. Their checksums are taken on the way.
@@ -19,12 +19,12 @@ from raxx_bcp.evidence.row import CheckStatus
 
 COMPLETE: Final = "set complete"
 CHECKSUMS: Final = "checksums"
-GZIP: Final = "gzip"
+COMPRESSION: Final = "compression"
 TRAILER: Final = "dump trailer"
 DIALECT: Final = "dump dialect"
 RESTORED: Final = "restore"
 DUMP_ROWS: Final = "rows of the dump"
-CHECKS: Final = (COMPLETE, CHECKSUMS, GZIP, TRAILER, DIALECT, RESTORED, DUMP_ROWS)
+CHECKS: Final = (COMPLETE, CHECKSUMS, COMPRESSION, TRAILER, DIALECT, RESTORED, DUMP_ROWS)
 _ERRORS: Final = {
     1049: "there is no such database",
     1062: "a key is there twice",
@@ -103,17 +103,38 @@ def _differs(one: Stored, told: Mapping[str, Any]) -> bool:
     return fact is not None and (fact.size_bytes, fact.sha256) != (one.size_bytes, one.sha256)
 
 
-def judge(report: Mapping[str, Any]) -> list[CheckResult]:
-    """The checks of what the loader reported, without the rows."""
-    zipped, error = report["gzip"], report["error"]
-    sizes = f"{zipped}, {report['bytes']} bytes of SQL"
-    trailer = "there" if report["trailer"] else "missing"
+def judge(report: Mapping[str, Any], told_rows: Mapping[str, int] | None = None) -> list[CheckResult]:
+    """The checks of what the loader reported, without the rows. ``told_rows`` are the manifest's, if there is one."""
+    packed, error = report["packed"], report["error"]
+    form = report["form"] or "no form"
+    sizes = f"{form}, {packed}, {report['bytes']} bytes of SQL"
     return [
-        _checked(GZIP, "whole, with the right CRC", sizes, ["" if zipped == "whole" else f"the file is {zipped}"]),
-        _checked(TRAILER, "there", trailer, ["" if report["trailer"] else "the last line is not '-- Dump completed'"]),
+        _checked(COMPRESSION, "whole to its end", sizes, ["" if packed == "whole" else f"the file is {packed}"]),
+        _trailer(report, told_rows),
         _dialect(report["foreign"], report["databases"], failed=error is not None),
         _restored(error, report["refused"]),
     ]
+
+
+def _trailer(report: Mapping[str, Any], told_rows: Mapping[str, int] | None) -> CheckResult:
+    """The last line vouches for the dump. One without any comment (``--skip-comments``) has none: its rows must then
+    be the manifest's, table by table.
+    """
+    expected = "'-- Dump completed' as the last line"
+    if report["trailer"]:
+        return _checked(TRAILER, expected, "there", [])
+    if report["commented"]:
+        return _checked(TRAILER, expected, "missing", ["the last line is not '-- Dump completed'"])
+    if told_rows is None:
+        reason = "it has no comments, so no last line that vouches for it, and no manifest that does"
+        return _checked(TRAILER, expected, "missing", [reason])
+    wanted = {table: count for table, count in told_rows.items() if count}
+    wrong = [table for table, count in sorted(wanted.items()) if report["rows"].get(table, 0) != count]
+    if wrong:
+        reason = f"it has no comments, so no last line, and not the manifest's rows: {listed(wrong)}"
+        return _checked(TRAILER, expected, "missing", [reason])
+    told = f"not needed: dumped without comments, and the rows of all {len(wanted)} tables are the manifest's"
+    return _checked(TRAILER, expected, told, [])
 
 
 def _dialect(foreign: list[str], databases: list[str], *, failed: bool) -> CheckResult:

@@ -35,7 +35,10 @@ ENCRYPTED: Final = ".gpg"
 NEWEST: Final = "newest"
 RANDOM_OLDER: Final = "random-older"
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
-_PARTS: Final = {name: part for part, name in FILES.items()}
+_PARTS: Final = {
+    **{name: part for part, name in FILES.items()},
+    **{f"database.sql{packed}": DATABASE for packed in ("", ".xz", ".bz2", ".zst")},
+}
 
 Count = Annotated[int, Meta(ge=0)]
 Utc = Annotated[datetime, Meta(tz=True)]

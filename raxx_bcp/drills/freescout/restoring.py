@@ -13,7 +13,7 @@ from raxx_bcp.drills.drill import Drill
 from raxx_bcp.drills.freescout import archive, artefact, dump_set, examine, sending
 from raxx_bcp.drills.freescout.artefact import Stored
 from raxx_bcp.drills.freescout.dump_set import DumpSet
-from raxx_bcp.drills.freescout.host_side import arrange, loader, site_files, splitter, wire
+from raxx_bcp.drills.freescout.host_side import arrange, loader, site_files, splitter, unpacking, wire
 from raxx_bcp.drills.freescout.hosting import Host
 from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError
 from raxx_bcp.policy import FreeScout
@@ -56,7 +56,7 @@ def restore(
         )
     streams = {part: Stored(bucket, member) for part, member in dumped.members.items()}
     report = load_database(target, streams[dump_set.DATABASE].plaintext(private_key))
-    for one in artefact.judge(report):
+    for one in artefact.judge(report, dumped.manifest.expectation.rows if dumped.manifest else None):
         drill.add(one)
     if report["refused"]:
         raise CouldNotVerifyError(
@@ -74,13 +74,13 @@ def restore(
 
 
 def load_database(target: Target, dump: Iterator[bytes]) -> Mapping[str, Any]:
-    """Stream the gzipped ``dump`` into the policy's database, which is made where it is missing.
+    """Stream the packed ``dump`` into the policy's database, which is made where it is missing.
 
     What ``host_side.loader.restore`` reports. Raises what iterating ``dump`` raises.
     """
     database = target.policy.database
     target.host.sql(f"CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;\n")
-    source = sending.program(splitter, wire, loader, arguments=(database, target.policy.connections))
+    source = sending.program(splitter, wire, unpacking, loader, arguments=(database, target.policy.connections))
     printed = target.host.python(source, stdin=dump, timeout_seconds=target.timeout_seconds)
     report: Mapping[str, Any] = json.loads(printed)
     return report

@@ -3,10 +3,13 @@
 # ruff: noqa: S608 - the statements are these tests' own
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import os
 import pwd
+import subprocess
 import threading
 import zlib
 from collections.abc import Iterator
@@ -16,7 +19,7 @@ from typing import Any
 import pytest
 
 from raxx_bcp.drills.freescout import artefact, sending
-from raxx_bcp.drills.freescout.host_side import loader, splitter, wire
+from raxx_bcp.drills.freescout.host_side import loader, splitter, unpacking, wire
 from raxx_bcp.sandbox.freescout import dumps
 from raxx_bcp.sandbox.mariadb import MariadbServer
 from raxx_bcp_tests.drills.freescout.local_host import LocalHost
@@ -61,7 +64,7 @@ def test_content_is_that_of_the_source(
     host: LocalHost, server: MariadbServer, healthy: HealthySet, connections: int
 ) -> None:
     told = load(host, healthy.dump_set.files[dumps.DUMP].read_bytes(), connections)
-    assert (told["gzip"], told["trailer"], told["error"], told["refused"]) == ("whole", True, None, 0)
+    assert (told["packed"], told["trailer"], told["error"], told["refused"]) == ("whole", True, None, 0)
     assert told["rows"] == {name: count for name, count in healthy.dump_set.manifest["rows"].items() if count}
     assert checksums(server, "loaded") == checksums(healthy.server, "freescout")
 
@@ -209,6 +212,16 @@ def test_the_login_of_a_debian_or_ubuntu_host(host: LocalHost, server: MariadbSe
 PLAIN = b"CREATE TABLE a (id int);\nINSERT INTO a VALUES (1);\n-- Dump completed on 2031-03-14\n"
 
 
+def zstd(text: bytes) -> bytes:
+    return subprocess.run(["zstd", "-qc", "--check"], input=text, capture_output=True, check=True).stdout
+
+
+def flipped(packed: bytes) -> bytes:
+    """One bit of its middle changed."""
+    middle = len(packed) // 2
+    return packed[:middle] + bytes([packed[middle] ^ 4]) + packed[middle + 1 :]
+
+
 @pytest.mark.parametrize(
     ("packed", "state"),
     [
@@ -218,18 +231,33 @@ PLAIN = b"CREATE TABLE a (id int);\nINSERT INTO a VALUES (1);\n-- Dump completed
         (gzip.compress(PLAIN)[:10], "truncated"),
         (gzip.compress(PLAIN) + b"more", "followed by something else"),
         (gzip.compress(PLAIN)[:-8] + zlib.crc32(b"else").to_bytes(4, "little") + gzip.compress(PLAIN)[-4:], "corrupt"),
-        (PLAIN, "not gzip"),
+        (PLAIN, "whole"),
+        (b"\0\1\2" + PLAIN, unpacking.UNKNOWN),
         (b"", "empty"),
+        (lzma.compress(PLAIN), "whole"),
+        (lzma.compress(PLAIN)[:-9], "truncated"),
+        (lzma.compress(PLAIN[:20]) + lzma.compress(PLAIN[20:]), "whole"),
+        (flipped(lzma.compress(PLAIN)), "corrupt"),
+        (bz2.compress(PLAIN), "whole"),
+        (bz2.compress(PLAIN)[:-9], "truncated"),
+        (flipped(bz2.compress(PLAIN)), "corrupt"),
+        (zstd(PLAIN), "whole"),
+        (zstd(PLAIN)[:-9], "truncated or corrupt"),
+        (flipped(zstd(PLAIN)), "truncated or corrupt"),
     ],
     # Named by words: gzip writes the second into its header, and two test workers may start in different seconds.
-    ids=["whole", "two-members", "no-trailer", "header-only", "more-behind", "wrong-checksum", "plain-text", "nothing"],
+    ids=[
+        *("whole", "two-members", "no-trailer", "header-only", "more-behind", "wrong-checksum", "plain", "rubbish"),
+        *("nothing", "xz", "xz-cut", "xz-twice", "xz-flipped", "bzip2", "bzip2-cut", "bzip2-flipped"),
+        *("zstd", "zstd-cut", "zstd-flipped"),
+    ],
 )
-def test_what_became_of_the_gzip(host: LocalHost, server: MariadbServer, packed: bytes, state: str) -> None:
+def test_what_became_of_the_packed_dump(host: LocalHost, server: MariadbServer, packed: bytes, state: str) -> None:
     told = load(host, packed)
-    assert told["gzip"] == state
+    assert told["packed"] == state
     assert server.alive()
     named = {one.name: one.status.value for one in artefact.judge(told)}
-    assert named[artefact.GZIP] == ("PASS" if state == "whole" else "FAIL")
+    assert named[artefact.COMPRESSION] == ("PASS" if state == "whole" else "FAIL")
 
 
 def test_two_databases_in_one_dump_are_told(host: LocalHost, server: MariadbServer) -> None:
@@ -250,23 +278,39 @@ def test_the_commands_of_a_client_in_a_dump_are_not_run(host: LocalHost, server:
 
 
 def test_a_program_for_a_bare_python_does_the_same(host: LocalHost, server: MariadbServer) -> None:
-    source = sending.program(splitter, wire, loader, arguments=("loaded", 2))
+    source = sending.program(splitter, wire, unpacking, loader, arguments=("loaded", 2))
     printed = host.python(source, stdin=[gzip.compress(PLAIN)])
     assert b'"rows": {"a": 1}' in printed
     assert server.sql("SELECT id FROM a", "loaded") == [["1"]]
 
 
-def test_memory_stays_flat(host: LocalHost, server: MariadbServer, tmp_path: Path) -> None:
+def test_without_the_program_zstd_the_host_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.BytesIO(zstd(PLAIN))
+    monkeypatch.setenv("PATH", "/nowhere")
+    packed = unpacking.Packed()
+    assert list(packed.blocks(stream)) == []
+    assert packed.state == unpacking.NO_ZSTD
+
+
+def opened(path: Path, form: str) -> gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile:
+    """A file that packs quickly what is written to it."""
+    if form == "gzip":
+        return gzip.GzipFile(path, "wb", compresslevel=1)
+    return bz2.BZ2File(path, "wb", compresslevel=1) if form == "bzip2" else lzma.LZMAFile(path, "wb", preset=0)
+
+
+@pytest.mark.parametrize("form", ["gzip", "xz", "bzip2"])
+def test_memory_stays_flat(host: LocalHost, server: MariadbServer, tmp_path: Path, form: str) -> None:
     """200 MB of SQL, in a process of its own: its peak is a small part of that."""
-    path = tmp_path / "big.sql.gz"
-    with gzip.open(path, "wb", compresslevel=1) as packed:
+    path = tmp_path / "big.sql"
+    with opened(path, form) as packed:
         packed.write(b"-- MariaDB dump 10.19\nCREATE TABLE a (id int, v longtext);\n")
         value = b"x" * 2000
         for first in range(0, 100_000, 500):
             rows = b",\n".join(b"(%d,'%b')" % (number, value) for number in range(first, first + 500))
             packed.write(b"INSERT INTO `a` VALUES\n" + rows + b";\n")
         packed.write(b"-- Dump completed\n")
-    source = sending.program(splitter, wire, loader, arguments=("loaded", 2))
+    source = sending.program(splitter, wire, unpacking, loader, arguments=("loaded", 2))
     source += "\nprint(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))\n"
     told, peak_kb = host.python(source, stdin=[path.read_bytes()]).decode().splitlines()
     assert '"rows": {"a": 100000}' in told

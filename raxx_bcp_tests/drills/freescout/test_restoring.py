@@ -6,12 +6,13 @@ import pytest
 
 from raxx_bcp.drills.freescout import artefact, compare, site
 from raxx_bcp.sandbox import freescout
-from raxx_bcp_tests.drills.freescout.stage import CHECKS, Stage, check, failed, passed, said
+from raxx_bcp.sandbox.freescout import dumps
+from raxx_bcp_tests.drills.freescout.stage import CHECKS, TODAY, Stage, check, failed, passed, said
 from raxx_bcp_tests.faults.freescout_dumps import BROKEN, CAUGHT_BY, HARD, HealthySet
 from raxx_bcp_tests.faults.scanning import found_in_bytes
 
 NAMED = {
-    "crc": artefact.GZIP,
+    "crc": artefact.COMPRESSION,
     "trailer": artefact.TRAILER,
     "schema": compare.SCHEMA,
     "rows": compare.ROWS,
@@ -59,6 +60,20 @@ def test_a_set_without_a_manifest_can_be_restored_and_says_what_it_was_compared_
     assert passed(drill) == set(CHECKS) - {compare.DATA_AGE}, said(drill)
     assert "no manifest" in check(drill, artefact.CHECKSUMS).expected
     assert "nothing to compare with" in check(drill, compare.ROWS).expected
+
+
+def test_a_dump_without_comments_and_without_a_manifest_has_nothing_that_vouches_for_it(stage: Stage) -> None:
+    made = stage.build(HARD["without-comments"])
+    stage.shelf.client.delete_object(Bucket=stage.shelf.bucket.name, Key=f"{stage.prefix}{TODAY}/{dumps.MANIFEST}")
+    assert dumps.MANIFEST in made.names
+    drill = stage.restore()
+    assert artefact.TRAILER in failed(drill)
+    assert "no manifest that does" in check(drill, artefact.TRAILER).reason
+
+
+def test_a_dump_without_comments_says_why_its_last_line_is_not_needed(stage: Stage) -> None:
+    stage.build(HARD["without-comments"])
+    assert "not needed: dumped without comments" in check(stage.restore(), artefact.TRAILER).actual
 
 
 @pytest.mark.parametrize("name", sorted(BROKEN))

@@ -1,4 +1,4 @@
-"""Restores one gzipped SQL dump over several connections at once. Only the compressed stream crosses SSH.
+"""Restores one packed SQL dump over several connections at once. Only the compressed stream crosses SSH.
 
 An ordinary dump restores at the pace of one connection's CPU. Its INSERT statements do not depend on each other, so
 they go to whichever connection is free, all but the first of each table. Everything else waits until all of them are
@@ -17,20 +17,19 @@ import subprocess
 import sys
 import threading
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 from raxx_bcp.drills.freescout.host_side.splitter import LEAD, Splitter, count_rows
+from raxx_bcp.drills.freescout.host_side.unpacking import Packed
 from raxx_bcp.drills.freescout.host_side.wire import PACKET_BYTES, Connection, SqlError
 
 BLOCK_BYTES = 1 << 20
 QUEUE_BYTES = 8 << 20
 MOST_MEMORY_BYTES = 1 << 30
-_MAGIC = b"\x1f\x8b"
-"""How gzip begins (RFC 1952)."""
 _TAIL_BYTES = 512
+_COMMENT = re.compile(rb"^-- \S", re.MULTILINE)
 CLIENT = ("mariadb", "--batch", "--raw", "--skip-column-names", "--loose-skip-print-query-on-error")
 
 _NAME = rb"(?:`([^`]+)`|([\w$]+))"
@@ -131,7 +130,9 @@ class Dump:
     """What was seen of a dump on its way: kept also where a statement failed."""
 
     def __init__(self) -> None:
-        self.gzip = "empty"
+        self.packed = Packed()
+        self.commented = False
+        """Does it begin with comments, as every dump does that ends with one?"""
         self.bytes = 0
         self.tail = b""
         self.rows: dict[str, int] = {}
@@ -139,32 +140,13 @@ class Dump:
         self.databases: set[str] = set()
 
     def blocks(self, stream: BinaryIO) -> Iterator[bytes]:
-        """The text, block by block; ``gzip`` says afterwards what became of the file."""
-        engine = zlib.decompressobj(31)
-        self.gzip = "empty"
-        raw = stream.read(BLOCK_BYTES // 4)
-        if raw and not raw.startswith(_MAGIC):
-            self.gzip = "not gzip"
-            return
-        while raw:
-            try:
-                block = engine.decompress(raw, BLOCK_BYTES)
-            except zlib.error:
-                self.gzip = "corrupt"
-                return
-            self.gzip = "truncated"
+        """The text, block by block; ``packed`` says afterwards what became of the file."""
+        for block in self.packed.blocks(stream):
+            if not self.bytes:
+                self.commented = bool(_COMMENT.search(block[:_TAIL_BYTES]))
             self.bytes += len(block)
             self.tail = (self.tail + block[-_TAIL_BYTES:])[-_TAIL_BYTES:]
             yield block
-            raw = engine.unconsumed_tail
-            if engine.eof:
-                self.gzip = "whole"
-                raw = engine.unused_data or stream.read(BLOCK_BYTES // 4)
-                if raw and not raw.startswith(_MAGIC):
-                    self.gzip = "followed by something else"
-                    return
-                engine = zlib.decompressobj(31)
-            raw = raw or stream.read(BLOCK_BYTES // 4)
 
     @property
     def trailer(self) -> bool:
@@ -290,7 +272,7 @@ class Server:
 
 
 def restore(stream: BinaryIO, database: str, connections: int, client: Sequence[str] = CLIENT) -> dict[str, Any]:
-    """Restore the gzipped dump that ``stream`` gives into the empty ``database``, and report.
+    """Restore the packed dump that ``stream`` gives into the empty ``database``, and report.
 
     ``rows`` are counted in the dump. ``error`` is None or ``{code, objects}``; ``refused`` is the number of tables
     that were there already: then nothing was touched. Sizes are bytes.
@@ -311,7 +293,9 @@ def restore(stream: BinaryIO, database: str, connections: int, client: Sequence[
     while stream.read(BLOCK_BYTES):
         pass  # whoever sends it takes its checksum on the way
     return {
-        "gzip": dump.gzip,
+        "form": dump.packed.form,
+        "packed": dump.packed.state,
+        "commented": dump.commented,
         "bytes": dump.bytes,
         "trailer": dump.trailer,
         "rows": dump.rows,
