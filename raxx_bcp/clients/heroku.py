@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
@@ -232,8 +232,11 @@ class Heroku:
         path, action = f"/databases/{_segment(database_id)}/backups", f"back up database {database_id}"
         return self._write(self._data, path, RawTransfer, action).told()
 
-    def restore(self, database: Database, backup_url: SecretStr) -> Transfer:
+    def restore(self, database: Database, backup_url: SecretStr, extensions: Sequence[str] = ()) -> Transfer:
         """Begin to restore a backup **over** a database that belongs to a throwaway app.
+
+        Heroku makes ``extensions`` (``hstore``, or ``heroku_ext.hstore`` to name the schema) before it restores.
+        pg_restore's role cannot: what uses the types of one that is not there is left behind.
 
         Refused before the restore is sent when the app that owns the database is not a throwaway, or when
         Heroku says otherwise about whose it is. A lost answer is never followed by a second restore, which
@@ -248,7 +251,10 @@ class Heroku:
                 "Nothing was changed. Whatever asked for it is a mistake in the program: report it.",
             )
         before = {one.uuid for one in self.transfers(database.app_name)}
-        path, body = f"/databases/{_segment(database.id)}/restores", {"backup_url": backup_url.get_secret_value()}
+        path = f"/databases/{_segment(database.id)}/restores"
+        body: dict[str, Any] = {"backup_url": backup_url.get_secret_value()}
+        if extensions:
+            body["extensions"] = list(extensions)
 
         def begun() -> Transfer | None:
             new = [one for one in self.transfers(database.app_name) if one.is_restore and one.uuid not in before]

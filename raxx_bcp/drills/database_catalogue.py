@@ -16,8 +16,11 @@ from raxx_bcp.clients.postgres import Reader
 from raxx_bcp.drills import database_queries as queries
 
 ALEMBIC_TABLE: Final = "alembic_version"
-_EXTENSION_SCHEMA: Final = "heroku_ext."
-"""Where Heroku kept extensions in databases of 2022 and 2023; elsewhere they are in ``public``."""
+PUBLIC: Final = "public"
+HEROKU_EXT: Final = "heroku_ext"
+EXTENSION_SCHEMAS: Final = frozenset({PUBLIC, HEROKU_EXT})
+"""Where Heroku keeps extensions: in its own schema since 2022, in ``public`` before and again since 2023."""
+_EXTENSION_PREFIX: Final = f"{HEROKU_EXT}."
 _CAST: Final = re.compile(
     r"::(?:character varying|bit varying|double precision|(?:timestamp|time) with(?:out)? time zone"
     r'|(?:"[^"]+"|\w+)(?:\.(?:"[^"]+"|\w+))?)(?:\(\d+(?:,\d+)?\))?(?:\[\])*'
@@ -102,7 +105,10 @@ class Catalogue:
     constraints: Mapping[str, str]
     references: tuple[Reference, ...]
     counters: tuple[Counter, ...]
-    extensions: Mapping[str, str]
+    extensions: Mapping[str, tuple[str, str]]
+    """Name to version and schema."""
+    schemas: frozenset[str]
+    event_triggers: frozenset[str]
     routines: Mapping[str, str]
     revisions: tuple[str, ...] | None
 
@@ -128,6 +134,7 @@ def read_catalogue(reader: Reader) -> Catalogue:
     """Read it all. Raises what ``Reader.rows`` raises."""
     relations = tuple(Relation(*row) for row in reader.rows(queries.RELATIONS, "list the tables"))
     types, columns = _columns(reader, {relation.oid: relation.label for relation in relations})
+    surroundings = reader.rows(queries.SURROUNDINGS, "list schemas and event triggers")
     version = reader.rows("SELECT current_setting('server_version_num')::int", "tell its version")
     return Catalogue(
         server_version=version[0][0],
@@ -147,7 +154,12 @@ def read_catalogue(reader: Reader) -> Catalogue:
             for row in reader.rows(queries.FOREIGN_KEYS, "list the foreign keys")
         ),
         counters=_counters(reader),
-        extensions=dict(sorted(reader.rows(queries.EXTENSIONS, "list the extensions"))),
+        extensions={
+            name: (version, schema)
+            for name, version, schema in sorted(reader.rows(queries.EXTENSIONS, "list the extensions"))
+        },
+        schemas=frozenset(name for kind, name in surroundings if kind == "schema"),
+        event_triggers=frozenset(name for kind, name in surroundings if kind == "event trigger"),
         routines={
             f"{kind} {label(schema, name)}": essence(definition)
             for kind, schema, name, definition in reader.rows(queries.ROUTINES, "list functions, triggers and types")
@@ -167,7 +179,7 @@ def essence(definition: str | None) -> str:
     PostgreSQL writes ``status IN ('a', 'b')`` over a ``varchar`` with its casts in one way before a dump and in
     another after the restore; the two mean the same.
     """
-    bare = _CAST.sub("", (definition or "").replace(_EXTENSION_SCHEMA, "public."))
+    bare = _CAST.sub("", (definition or "").replace(_EXTENSION_PREFIX, "public."))
     return re.sub(r"[()\s]", "", bare)
 
 
@@ -178,7 +190,7 @@ def _columns(reader: Reader, labels: Mapping[int, str]) -> tuple[dict[int, dict[
         if oid not in labels:
             continue  # made between the two queries
         types.setdefault(oid, {})[name] = kind
-        parts = (kind.replace(_EXTENSION_SCHEMA, "public."), "not null" if not_null else "null", generated, identity)
+        parts = (kind.replace(_EXTENSION_PREFIX, "public."), "not null" if not_null else "null", generated, identity)
         described[f"{labels[oid]}.{name}"] = " ".join([*parts, essence(default)])
     return types, described
 

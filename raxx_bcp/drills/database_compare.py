@@ -11,6 +11,7 @@ from typing import Final
 from raxx_bcp.drills import database_content_compare as content
 from raxx_bcp.drills import database_protection as protection
 from raxx_bcp.drills.database_allowance import Allowance, whole
+from raxx_bcp.drills.database_catalogue import EXTENSION_SCHEMAS
 from raxx_bcp.drills.database_facts import Facts, Table
 from raxx_bcp.drills.database_history import RevisionHistory
 from raxx_bcp.drills.database_large_objects import LARGE_OBJECTS, compare_large_objects
@@ -148,13 +149,30 @@ def _sequences(expected: Facts, actual: Facts) -> CheckResult:
 
 
 def _extensions(expected: Facts, actual: Facts) -> CheckResult:
+    """Each is there in production's version, which pg_dump does not record, and where production has it."""
     missing = expected.extensions.keys() - actual.extensions.keys()
-    shared = expected.extensions.keys() & actual.extensions.keys()
-    return _checked("extensions", _joined(expected.extensions), _joined(shared), [_listed("missing", missing)])
+    shared = sorted(expected.extensions.keys() & actual.extensions.keys())
+    differing = [extension_difference(name, expected, actual) for name in shared]
+    reasons = [_listed("missing", missing), _few([one for one in differing if one])]
+    return _checked("extensions", _versions(expected, expected.extensions), _versions(actual, shared), reasons)
 
 
-def _joined(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "none"
+def extension_difference(name: str, expected: Facts, actual: Facts) -> str:
+    """What is different about an extension that both have: its version, or its schema; empty: nothing.
+
+    Heroku moves extensions between ``public`` and its own schema (changelogs 2446 and 2646): that is no difference.
+    """
+    there, here = expected.extensions[name], actual.extensions[name]
+    if there != here:
+        return f"{name} is {here} instead of {there} (in the older one: ALTER EXTENSION {name} UPDATE)"
+    there, here = (facts.extension_schemas.get(name, "") for facts in (expected, actual))
+    if there != here and not {there, here} <= EXTENSION_SCHEMAS:
+        return f"{name} is in schema {here} instead of {there}"
+    return ""
+
+
+def _versions(facts: Facts, names: Iterable[str]) -> str:
+    return ", ".join(f"{name} {facts.extensions[name]}" for name in sorted(names)) or "none"
 
 
 def _row_counts(expected: Facts, actual: Facts, tolerance_ratio: float, by_table: Mapping[str, float]) -> CheckResult:

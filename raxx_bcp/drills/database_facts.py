@@ -64,6 +64,11 @@ class Facts:
     """Functions, triggers and types."""
     extensions: Mapping[str, str] = field(default_factory=dict)
     """Extension to its version."""
+    extension_schemas: Mapping[str, str] = field(default_factory=dict)
+    """Extension to the schema that it is in."""
+    schemas: frozenset[str] = frozenset()
+    event_triggers: frozenset[str] = frozenset()
+    """Heroku's own: nobody else may make one."""
     foreign_keys: Mapping[str, ForeignKey] = field(repr=False, default_factory=dict)
     newest_utc: datetime | None = None
     """The newest row that is not younger than the backup; None: no column tells."""

@@ -82,7 +82,13 @@ FROM used u JOIN pg_sequence s ON s.seqrelid = u.sequence
 JOIN pg_attribute a ON a.attrelid = u.relation AND a.attnum = u.number
 WHERE a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype)""")
 
-EXTENSIONS: Final = "SELECT extname, extversion FROM pg_extension"
+EXTENSIONS: Final = """
+SELECT e.extname, e.extversion, n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"""
+
+SURROUNDINGS: Final = """
+SELECT 'schema', nspname FROM pg_namespace WHERE left(nspname, 3) <> 'pg_' AND nspname <> 'information_schema'
+UNION ALL
+SELECT 'event trigger', evtname FROM pg_event_trigger"""
 
 ROUTINES: Final = _sql("""
 SELECT 'function', n.nspname, p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', md5(p.prosrc)

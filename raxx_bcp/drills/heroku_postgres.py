@@ -17,10 +17,12 @@ from typing import Final
 from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.heroku_shapes import App, Database, DatabaseInfo, Transfer, TransferState, WaitState
 from raxx_bcp.clients.postgres import Limits
-from raxx_bcp.drills import database
+from raxx_bcp.drills import database, restore_warnings
+from raxx_bcp.drills.database_catalogue import PUBLIC
 from raxx_bcp.drills.drill import Drill, Order, Source
 from raxx_bcp.drills.leases import Lease
 from raxx_bcp.drills.record import REGION, RESOURCE
+from raxx_bcp.drills.restore_log import complaints
 from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError, UsageError
 from raxx_bcp.patience import Patience, Waiting
 from raxx_bcp.policy import HerokuPostgres
@@ -29,7 +31,7 @@ KIND: Final = "heroku_postgres"
 SYSTEM: Final = "heroku-postgres"
 BACKUP_AGE: Final = "backup age"
 TRANSFER: Final = "transfer"
-WARNINGS: Final = "transfer warnings"
+WARNINGS: Final = restore_warnings.NAME
 RESTORE_TIME: Final = "restore time"
 CHECKS: Final = (BACKUP_AGE, TRANSFER, WARNINGS, *database.CHECKS, RESTORE_TIME)
 NEWEST: Final = "newest"
@@ -115,9 +117,9 @@ def heroku_postgres(drill: Drill, heroku: Heroku, policy: HerokuPostgres, wanted
         expected = _production(heroku, policy, backup)
         _await_database(drill, heroku, policy, restored)
     with drill.phase("restore"):
-        _restore(drill, heroku, policy, backup, restored, deadline)
+        told = _restore(drill, heroku, policy, backup, restored, expected, deadline)
     with drill.phase("verify"):
-        _verify(drill, heroku, policy, wanted, backup, app, expected)
+        _verify(drill, heroku, policy, wanted, backup, app, expected, told)
     _restore_time(drill, policy)
 
 
@@ -275,11 +277,17 @@ def _await_database(drill: Drill, heroku: Heroku, policy: HerokuPostgres, made: 
 
 
 def _restore(
-    drill: Drill, heroku: Heroku, policy: HerokuPostgres, backup: Transfer, restored: Database, deadline: Patience
-) -> None:
-    """Begin, ask until it is over or the RTO is, then cancel."""
+    drill: Drill,
+    heroku: Heroku,
+    policy: HerokuPostgres,
+    backup: Transfer,
+    restored: Database,
+    expected: database.Facts,
+    deadline: Patience,
+) -> Transfer:
+    """Begin, ask until it is over or the RTO is, then cancel. Returns the transfer with its log."""
     url = heroku.signed_url(policy.app, backup.num).url
-    begun = heroku.restore(restored, url)
+    begun = heroku.restore(restored, url, extensions_to_make(expected))
 
     def look() -> Transfer | Waiting:
         transfer = heroku.transfer(restored.app_id, begun.uuid)
@@ -311,8 +319,17 @@ def _restore(
             f"The restore of backup {backup.label} ended as {ended}.",
             "The backup cannot be restored: make a new one now (heroku pg:backups:capture), and find out why.",
         )
-    went_on = f"pg_restore went on after {told.warnings} errors{why}: some of it may be missing"
-    drill.check(WARNINGS, expected=0, actual=told.warnings, reason=went_on)
+    return told
+
+
+def extensions_to_make(production: database.Facts) -> list[str]:
+    """Production's extensions as the restore takes them, ``hstore`` or ``heroku_ext.hstore``.
+
+    One in ``public`` is not qualified (``heroku pg:backups:restore --extensions``, the CLI's help). PostgreSQL's own
+    (``plpgsql``, in ``pg_catalog``) are in every database.
+    """
+    places = sorted(production.extension_schemas.items())
+    return [name if schema == PUBLIC else f"{schema}.{name}" for name, schema in places if not schema.startswith("pg_")]
 
 
 # -- verify ----------------------------------------------------------------------------------------------
@@ -326,6 +343,7 @@ def _verify(
     backup: Transfer,
     app: App,
     expected: database.Facts,
+    told: Transfer,
 ) -> None:
     """What was restored against production. Its address is read now: Heroku may have changed it."""
     actual = database.actual_from(
@@ -337,6 +355,7 @@ def _verify(
         like=expected,
     )
     drill.newest_record_utc = actual.newest_utc
+    drill.add(restore_warnings.judged(told.warnings, complaints(told.logs), expected, actual))
     tolerance = policy.row_tolerance_ratio if wanted.row_tolerance_ratio is None else wanted.row_tolerance_ratio
     revisions = tuple(sorted(wanted.revision.split(","))) if wanted.revision else None
     known = policy.revisions_directory

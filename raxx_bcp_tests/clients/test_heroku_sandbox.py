@@ -15,7 +15,7 @@ from raxx_bcp.errors import BcpError, PermanentError, TransientError
 from raxx_bcp.evidence.row import CheckStatus
 from raxx_bcp.sandbox.heroku.world import PRODUCTION
 from raxx_bcp_tests.clients.leaks import everything_shown
-from raxx_bcp_tests.sandbox.heroku.lab import KEY, Lab, heroku_lab
+from raxx_bcp_tests.sandbox.heroku.lab import EXTENSIONS, HEALTHY_WARNINGS, KEY, Lab, heroku_lab
 
 PREFIX = "raxx-drill-"
 DRILL = "raxx-drill-2611242045-a1b2c3"
@@ -67,7 +67,7 @@ def throwaway(lab: Lab, heroku: Heroku) -> Database:
 
 
 def restore(lab: Lab, heroku: Heroku, database: Database) -> Transfer:
-    begun = heroku.restore(database, heroku.signed_url(PRODUCTION, newest(heroku).num).url)
+    begun = heroku.restore(database, heroku.signed_url(PRODUCTION, newest(heroku).num).url, EXTENSIONS)
     lab.world.jobs.wait(begun.uuid)
     return heroku.transfer(database.app_id, begun.uuid, verbose=True)
 
@@ -79,7 +79,7 @@ def test_a_backup_is_restored_proved_and_cleared_away(lab: Lab) -> None:
         assert backup.finished_utc is not None
         database = throwaway(lab, heroku)
         transfer = restore(lab, heroku, database)
-        assert (transfer.state, transfer.warnings) == (TransferState.SUCCEEDED, 0)
+        assert (transfer.state, transfer.warnings) == (TransferState.SUCCEEDED, HEALTHY_WARNINGS)
         expected = expected_from(heroku.database_url(PRODUCTION), backup_created=backup.started_utc)
         actual = actual_from(heroku.database_url(DRILL), backup_finished=backup.finished_utc)
         results = compare(expected, actual, tolerance_ratio=0.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,8 @@ from raxx_bcp_tests.clients.herokus import (
     reply,
 )
 from raxx_bcp_tests.clients.servers import Reply, scripted
+
+CONTRACTS = Path(__file__).parents[1] / "contracts" / "heroku"
 
 
 @pytest.mark.parametrize(
@@ -159,6 +162,16 @@ def test_a_restore_is_asked_for_with_the_address_in_the_body_only() -> None:
         assert heroku.restore(RESTORED_INTO, BACKUP_URL).state is TransferState.RUNNING
     assert asked(served)[-1] == f"POST /client/v11/databases/{DATABASE_ID}/restores"
     assert json.loads(served.asked[-1].body) == {"backup_url": BACKUP_URL.get_secret_value()}
+
+
+def test_a_restore_names_the_extensions_as_the_cli_does() -> None:
+    begun = reply(a_transfer(**RESTORE, **RUNNING), 201)
+    with scripted(attachments("DATABASE"), reply([]), begun) as served, door(served) as heroku:
+        heroku.restore(RESTORED_INTO, BACKUP_URL, ["hstore", "pg_stat_statements"])
+    sent = json.loads(served.asked[-1].body)
+    recorded = json.loads((CONTRACTS / "pg_backups_restore-url.json").read_text())
+    (asked_by_cli,) = [one["body"] for one in recorded if one["path"].endswith("/restores")]
+    assert (sent.keys(), sent["extensions"]) == (asked_by_cli.keys(), asked_by_cli["extensions"])
 
 
 def test_a_restore_whose_answer_was_lost_is_found_and_not_begun_twice() -> None:

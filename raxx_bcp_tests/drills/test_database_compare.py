@@ -166,12 +166,37 @@ def test_what_is_broken_in_production_too_is_not_the_restores_fault() -> None:
     assert result("indexes", invalid, facts(indexes={"good": "CREATE"})).status is PASS
 
 
-def test_extensions_may_be_newer_or_more_but_not_missing() -> None:
-    there = facts(extensions={"hstore": "1.8", "plpgsql": "1.0"})
-    assert (
-        result("extensions", there, facts(extensions={"hstore": "1.9", "plpgsql": "1.0", "other": "1"})).status is PASS
-    )
-    assert result("extensions", there, facts(extensions={"plpgsql": "1.0"})).reason == "missing: hstore"
+@pytest.mark.parametrize(
+    ("here", "reason"),
+    [
+        ({"hstore": ("1.8", "public"), "plpgsql": ("1.0", "pg_catalog")}, ""),
+        ({"hstore": ("1.8", "heroku_ext"), "plpgsql": ("1.0", "pg_catalog"), "other": ("1", "public")}, ""),
+        ({"plpgsql": ("1.0", "pg_catalog")}, "missing: hstore"),
+        (
+            {"hstore": ("1.7", "public"), "plpgsql": ("1.0", "pg_catalog")},
+            "hstore is 1.7 instead of 1.8 (in the older one: ALTER EXTENSION hstore UPDATE)",
+        ),
+        (
+            {"hstore": ("1.9", "public"), "plpgsql": ("1.0", "pg_catalog")},
+            "hstore is 1.9 instead of 1.8 (in the older one: ALTER EXTENSION hstore UPDATE)",
+        ),
+        (
+            {"hstore": ("1.8", "audit"), "plpgsql": ("1.0", "pg_catalog")},
+            "hstore is in schema audit instead of public",
+        ),
+    ],
+)
+def test_extensions_may_be_more_but_not_missing_nor_others(here: dict[str, tuple[str, str]], reason: str) -> None:
+    there = {"hstore": ("1.8", "public"), "plpgsql": ("1.0", "pg_catalog")}
+    found = result("extensions", facts(**_extensions(there)), facts(**_extensions(here)))
+    assert (found.status, found.reason) == (FAIL if reason else PASS, reason)
+
+
+def _extensions(made: dict[str, tuple[str, str]]) -> dict[str, dict[str, str]]:
+    return {
+        "extensions": {name: version for name, (version, _schema) in made.items()},
+        "extension_schemas": {name: schema for name, (_version, schema) in made.items()},
+    }
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic import SecretStr
 
 from raxx_bcp.clients.heroku import Heroku
-from raxx_bcp.clients.heroku_shapes import Transfer
+from raxx_bcp.clients.heroku_shapes import Database, Transfer
 from raxx_bcp.drills.conduct import Conducted, conduct
 from raxx_bcp.drills.drill import Drill
 from raxx_bcp.drills.heroku_leftovers import HerokuLeftovers
@@ -30,7 +31,7 @@ from raxx_bcp.errors import PermanentError, TransientError
 from raxx_bcp.evidence.row import CheckStatus, Verdict
 from raxx_bcp.policy import HerokuPostgres
 from raxx_bcp_tests.drills.engine import Memory
-from raxx_bcp_tests.sandbox.heroku.lab import KEY, Lab, heroku_lab
+from raxx_bcp_tests.sandbox.heroku.lab import HEALTHY_WARNINGS, KEY, Lab, heroku_lab
 
 POLICY = HerokuPostgres(rto_minutes=30)
 POLL_REAL_SECONDS = 0.02
@@ -174,6 +175,7 @@ def test_kept_for_inspection_it_stands_until_its_lease_ends_and_closes_no_card(s
         ("heroku-backup-stale", Verdict.FAIL, {BACKUP_AGE}),
         ("heroku-restore-warns", Verdict.FAIL, {WARNINGS, "row counts"}),
         ("heroku-restore-fails", Verdict.FAIL, {TRANSFER}),
+        ("heroku-restore-lacks-extensions", Verdict.FAIL, {WARNINGS, "extensions", "tables"}),
         ("heroku-no-backups", Verdict.FAIL, {"completed"}),
     ],
 )
@@ -187,6 +189,109 @@ def test_each_broken_backup_is_caught_by_its_check_and_the_healthy_one_passes(
     assert stage.apps() == []
     stage.lab.fault(fault, on=False)
     assert stage.drill().verdict is Verdict.PASS
+
+
+# -- the warnings of a restore ---------------------------------------------------------------------------
+
+
+def test_a_healthy_restore_has_warnings_and_each_is_shown_to_be_harmless(stage: Stage) -> None:
+    done = stage.drill()
+    (found,) = [one for one in done.drill.results if one.name == WARNINGS]
+    assert (done.verdict, found.status) == (Verdict.PASS, CheckStatus.PASS)
+    assert found.actual.startswith(f"{HEALTHY_WARNINGS}, {HEALTHY_WARNINGS} of them known: ")
+    for one in (
+        "SCHEMA heroku_ext (is there)",
+        "COMMENT SCHEMA public (is there)",
+        "COMMENT EXTENSION hstore (1.8 is in heroku_ext)",
+        "EVENT TRIGGER log_create_ext (is there)",
+    ):
+        assert one in found.actual
+    assert stage.memory is not None
+    (row,) = stage.memory.rows
+    assert found in row.results
+
+
+@pytest.mark.parametrize(
+    ("fault", "check", "lost", "warned"),
+    [
+        (
+            "heroku-restore-lacks-type",
+            "functions, triggers and types",
+            "type invoice_status",
+            "TYPE public.invoice_status (permission denied), TABLE public.invoices (type public.invoice_status",
+        ),
+        ("heroku-restore-skips-table", "tables", "invoice_lines", "TABLE public.invoice_lines (permission denied)"),
+        (
+            "heroku-backup-index-fails",
+            "indexes",
+            "invoices_unpaid_idx",
+            "INDEX public.invoices_unpaid_idx (function folded does not exist)",
+        ),
+        (
+            "heroku-backup-constraint-fails",
+            "constraints",
+            "invoice_lines.invoice_lines_invoice_id_fkey",
+            "FK CONSTRAINT public.invoice_lines invoice_lines_invoice_id_fkey (violates foreign key constraint)",
+        ),
+        (
+            "heroku-restore-other-extension",
+            "extensions",
+            "pg_trgm is 1.5 instead of 1.6",
+            "COMMENT EXTENSION pg_trgm (must be owner), and pg_trgm is 1.5 instead of 1.6",
+        ),
+        (
+            "heroku-backup-function-refused",
+            "functions, triggers and types",
+            "function touch_updated_at()",
+            "FUNCTION public.touch_updated_at() (permission denied)",
+        ),
+    ],
+)
+def test_each_harmful_warning_fails_by_its_name_and_so_does_what_it_cost(
+    stage: Stage, fault: str, check: str, lost: str, warned: str
+) -> None:
+    stage.lab.fault(fault)
+    done = stage.drill()
+    reasons = {one.name: one.reason for one in done.drill.results if one.status is CheckStatus.FAIL}
+    assert done.verdict is Verdict.FAIL
+    assert lost in reasons[check]
+    assert reasons[WARNINGS].startswith(f"pg_restore went on after errors that are not harmless: {warned}")
+    stage.lab.fault(fault, on=False)
+    assert stage.drill().verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("logged", [0, HEALTHY_WARNINGS - 1])
+def test_warnings_that_the_log_does_not_name_are_no_pass_and_no_failure(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, logged: int
+) -> None:
+    heroku = stage.heroku()
+    look = heroku.transfer
+
+    def shortened(app: str, number_or_uuid: int | str, *, verbose: bool = False) -> Transfer:
+        told = look(app, number_or_uuid, verbose=verbose)
+        errors = [place for place, line in enumerate(told.logs) if line.startswith("pg_restore: error:")]
+        return replace(told, logs=told.logs[: errors[logged]]) if errors else told
+
+    monkeypatch.setattr(heroku, "transfer", shortened)
+    done = stage.drill(heroku=heroku)
+    assert (done.verdict, failed(done)) == (Verdict.COULD_NOT_VERIFY, set())
+    assert f"pg_restore went on after 7 errors, and its log names {logged} of them" in said(done)
+
+
+def test_a_restore_names_productions_extensions_where_production_has_them(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heroku = stage.heroku()
+    asked: list[list[str]] = []
+    begin = heroku.restore
+
+    def restore(database: Database, url: SecretStr, extensions: Sequence[str] = ()) -> Transfer:
+        asked.append(list(extensions))
+        return begin(database, url, extensions)
+
+    monkeypatch.setattr(heroku, "restore", restore)
+    assert stage.drill(heroku=heroku).verdict is Verdict.PASS
+    assert asked == [["heroku_ext.citext", "heroku_ext.hstore", "heroku_ext.pg_stat_statements", "heroku_ext.pg_trgm"]]
 
 
 # -- Heroku in trouble -----------------------------------------------------------------------------------

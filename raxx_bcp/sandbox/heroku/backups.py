@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
+from raxx_bcp.sandbox.heroku.administrator import HIDDEN
 from raxx_bcp.sandbox.heroku.databases import Databases
 from raxx_bcp.sandbox.heroku.records import Addon
 
@@ -20,7 +21,7 @@ PATH: Final = "/_backups"
 def make_dump(databases: Databases, addon: Addon, path: Path) -> str:
     """Back a database up to ``path`` in one step, as its owner; return what pg_dump said, which is "" for success."""
     unfinished = path.with_suffix(".part")
-    arguments = ("--format=custom", f"--file={unfinished}", addon.database)
+    arguments = ("--format=custom", f"--exclude-schema={HIDDEN}", f"--file={unfinished}", addon.database)
     done = databases.server.run("pg_dump", addon.user, addon.password, *arguments)
     if done.returncode != 0:
         unfinished.unlink(missing_ok=True)

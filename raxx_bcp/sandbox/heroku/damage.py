@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,10 @@ from raxx_bcp.sandbox.heroku.backups import make_dump
 from raxx_bcp.sandbox.heroku.databases import SCRATCH, Databases
 from raxx_bcp.sandbox.heroku.records import Addon, new_database_name, new_id
 
+_HEALTHY: Final = re.compile(
+    r'ERROR:  (must be owner of (extension|schema) |schema "heroku_ext" already exists'
+    r"|permission denied to create event trigger )"
+)
 _KEPT_OF_TRUNCATED: Final = 0.6
 _UNREADABLE_VERSION: Final = (1, 99)
 _ELSEWHERE: Final = """
@@ -35,6 +40,25 @@ DELETE FROM notes WHERE mod(id, 2) = 0;
 _SUPERUSERS: Final = f"""
 CREATE FUNCTION text_length(text) RETURNS integer LANGUAGE internal IMMUTABLE STRICT AS 'textlen';
 ALTER TABLE {production.LEAF} ADD CONSTRAINT invoice_lines_are_described CHECK (text_length(description) > 0);
+"""
+
+# Built where its function finds the other one; pg_restore builds indexes with an empty search path.
+_UNFINDABLE: Final = f"""
+CREATE FUNCTION folded(value text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower(value)';
+CREATE FUNCTION plain(value text) RETURNS text LANGUAGE plpgsql IMMUTABLE SET search_path = public, pg_catalog
+    AS 'BEGIN RETURN folded(value); END';
+DROP INDEX {production.INDEX};
+CREATE INDEX {production.INDEX} ON invoices (plain(number)) WHERE status = 'sent';
+ALTER FUNCTION plain(text) RESET search_path;
+"""
+# As a server that was damaged, or whose triggers somebody had disabled, holds them.
+_ORPHANED: Final = """
+SET session_replication_role = replica;
+DELETE FROM invoices WHERE id = (SELECT min(invoice_id) FROM invoice_lines);
+"""
+_OTHER_LANGUAGE: Final = f"""
+CREATE OR REPLACE FUNCTION {production.FUNCTION}() RETURNS trigger LANGUAGE internal
+    AS 'suppress_redundant_updates_trigger';
 """
 
 Change = Callable[[Databases, Addon], None]
@@ -72,17 +96,23 @@ class Damage:
         scratch = _scratch()
         self._databases.create(scratch)
         try:
-            if fault != faults.WRONG_DATABASE:
-                server = self._databases.server
-                where = ("--no-owner", "--no-acl", f"--dbname={scratch.database}", str(newest))
-                done = server.run("pg_restore", scratch.user, scratch.password, *where)
-                if done.returncode != 0:
-                    raise _failed(fault, "restored")
+            if fault != faults.WRONG_DATABASE and not self._restored(newest, scratch):
+                raise _failed(fault, "restored")
             _CHANGES[fault](self._databases, scratch)
             if make_dump(self._databases, scratch, made):
                 raise _failed(fault, "dumped")
         finally:
             self._databases.drop(scratch)
+
+    def _restored(self, newest: Path, scratch: Addon) -> bool:
+        """Restore with the warnings that every restore on Heroku has; say whether it had no others."""
+        for extension in production.EXTENSIONS:
+            self._databases.add_extension(scratch, extension)
+        server = self._databases.server
+        where = ("--no-owner", "--no-acl", f"--dbname={scratch.database}", str(newest))
+        done = server.run("pg_restore", scratch.user, scratch.password, *where)
+        errors = [line for line in done.stderr.splitlines() if line.startswith("pg_restore: error:")]
+        return all(_HEALTHY.search(line) for line in errors)
 
 
 def _scratch() -> Addon:
@@ -110,9 +140,12 @@ def _by_owner(statements: str) -> Change:
     return change
 
 
-def _by_superuser(databases: Databases, addon: Addon) -> None:
-    with databases.server.connect(addon.database) as superuser:
-        superuser.execute(_SUPERUSERS.encode())
+def _by_superuser(statements: str) -> Change:
+    def change(databases: Databases, addon: Addon) -> None:
+        with databases.server.connect(addon.database) as superuser:
+            superuser.execute(statements.encode())
+
+    return change
 
 
 def _older(databases: Databases, addon: Addon) -> None:
@@ -146,7 +179,10 @@ _CHANGES: Final[dict[str, Change]] = {
     faults.OLD_REVISION: _older,
     faults.MISSING_TABLE: _by_owner(f"DROP TABLE {production.LEAF} CASCADE"),
     faults.HALF_ROWS: _by_owner(_HALVED),
-    faults.OWNER_ERRORS: _by_superuser,
+    faults.OWNER_ERRORS: _by_superuser(_SUPERUSERS),
+    faults.INDEX_FAILS: _by_owner(_UNFINDABLE),
+    faults.CONSTRAINT_FAILS: _by_superuser(_ORPHANED),
+    faults.FUNCTION_REFUSED: _by_superuser(_OTHER_LANGUAGE),
     faults.NAMES_BLANKED: _by_owner(tenants.EVERY_NAME_BLANKED),
     faults.CENT_OFF: _by_owner(tenants.ONE_CENT_OFF),
     faults.NO_ROW_SECURITY: _by_owner(tenants.UNPROTECTED),

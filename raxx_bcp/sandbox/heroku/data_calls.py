@@ -13,7 +13,8 @@ from raxx_bcp.sandbox.heroku.records import PROVISIONED, PROVISIONING, Addon, Tr
 from raxx_bcp.sandbox.heroku.times import data_time
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-_EXTENSION: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_EXTENSION: Final = re.compile(r"(?:[a-z_][a-z0-9_-]{0,62}\.)?[a-z][a-z0-9_-]{0,62}")
+"""``hstore``, or ``myschema.hstore`` (the CLI's help of ``--extensions``)."""
 
 
 def database(call: Call) -> Reply:

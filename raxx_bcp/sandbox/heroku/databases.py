@@ -1,4 +1,7 @@
-"""The databases behind the add-ons: each has its own role, which owns it and is no superuser, as on Heroku."""
+"""The databases behind the add-ons: each has its own role, which owns it and is no superuser, as on Heroku.
+
+What belongs to Heroku's administrator in each of them is in ``administrator.py``.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
+from raxx_bcp.sandbox.heroku import administrator
+from raxx_bcp.sandbox.heroku.administrator import HEROKU_EXT
 from raxx_bcp.sandbox.heroku.records import Addon
 from raxx_bcp.sandbox.postgres import Connection, PostgresServer
 from raxx_bcp.sandbox.stand_in import LOOPBACK
@@ -15,20 +20,6 @@ CONNECTION_LIMIT: Final = 20
 """Of Heroku's essential plans."""
 SCRATCH: Final = "scratch_"
 """How the names of databases begin that are no add-on's; their roles have the same names."""
-_REFUSE_ROWS: Final = """
-CREATE FUNCTION public.sandbox_refuse_rows() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE made record;
-BEGIN
-    FOR made IN SELECT objid FROM pg_event_trigger_ddl_commands()
-                WHERE command_tag = 'CREATE TABLE' AND object_identity = 'public.{table}'
-    LOOP
-        EXECUTE format('REVOKE INSERT ON %s FROM {owner}', made.objid::regclass);
-    END LOOP;
-END $$;
-CREATE EVENT TRIGGER sandbox_refuse_rows ON ddl_command_end WHEN TAG IN ('CREATE TABLE')
-    EXECUTE FUNCTION public.sandbox_refuse_rows();
-"""
-_ACCEPT_ROWS: Final = "DROP EVENT TRIGGER IF EXISTS sandbox_refuse_rows; DROP FUNCTION IF EXISTS sandbox_refuse_rows()"
 
 
 class Databases:
@@ -48,6 +39,10 @@ class Databases:
             )
             superuser.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, role))
             superuser.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+            path = sql.SQL('ALTER DATABASE {} SET search_path = "$user", public, {}')
+            superuser.execute(path.format(database, sql.Identifier(HEROKU_EXT)))
+        with self.server.connect(addon.database) as superuser:
+            superuser.execute(administrator.SET_UP.format(owner=addon.user).encode())
 
     def drop(self, addon: Addon) -> None:
         """Drop its database, connections or not, and its role. Safe to run again."""
@@ -88,27 +83,37 @@ class Databases:
             ).fetchone()
         return int(row[0]) if row else 0
 
-    def add_extension(self, addon: Addon, name: str) -> bool:
-        """Create an extension, by its owner where that is allowed; False when the server does not have it."""
-        query = sql.SQL("CREATE EXTENSION IF NOT EXISTS {}").format(sql.Identifier(name))
-        for connection in (self.connect(addon), self.server.connect(addon.database)):
-            with connection:
-                try:
-                    connection.execute(query)
-                except psycopg.Error:
-                    continue
-                return True
-        return False
+    def add_extension(self, addon: Addon, name: str, *, schema: str = HEROKU_EXT, version: str = "") -> bool:
+        """Create an extension as the superuser, in any schema; False when the server does not have it.
+
+        By default it has the server's own version. One that is there already is left as it is.
+        """
+        query = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA {}").format(*map(sql.Identifier, (name, schema)))
+        if version:
+            query += sql.SQL(" VERSION {}").format(sql.Literal(version))
+        with self.server.connect(addon.database) as superuser:
+            make = sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}")
+            superuser.execute(make.format(*map(sql.Identifier, (schema, addon.user))))
+            try:
+                superuser.execute(query)
+            except psycopg.Error:
+                return False
+        return True
+
+    def refuse_object(self, addon: Addon, tag: str, identity: str) -> None:
+        """See to it that ``tag`` (``CREATE TYPE``) of the object ``identity`` (``public.mood``) will be denied."""
+        with self.server.connect(addon.database) as superuser:
+            superuser.execute(administrator.REFUSE_OBJECT.format(tag=tag, identity=identity).encode())
 
     def refuse_rows(self, addon: Addon, table: str) -> None:
         """See to it that the owner may not put a row into ``table`` once it has made it: ``COPY`` will be denied."""
         with self.server.connect(addon.database) as superuser:
-            superuser.execute(_REFUSE_ROWS.format(table=table, owner=addon.user).encode())
+            superuser.execute(administrator.REFUSE_ROWS.format(table=table, owner=addon.user).encode())
 
-    def accept_rows(self, addon: Addon) -> None:
-        """Remove what ``refuse_rows`` put there; what it did to a table stays."""
+    def accept(self, addon: Addon) -> None:
+        """Remove what ``refuse_rows`` or ``refuse_object`` put there; what it did to a table stays."""
         with self.server.connect(addon.database) as superuser:
-            superuser.execute(_ACCEPT_ROWS.encode())
+            superuser.execute(administrator.ACCEPT.encode())
 
     def _number(self, query: str, database: str) -> int:
         with self.server.connect() as superuser:

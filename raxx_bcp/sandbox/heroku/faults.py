@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from raxx_bcp.sandbox.heroku.production import LEAF
+from raxx_bcp.sandbox.heroku.production import FUNCTION, INDEX, LEAF, TYPE
 from raxx_bcp.sandbox.heroku.records import Transfer
 from raxx_bcp.sandbox.heroku.times import DAY, HOUR
 from raxx_bcp.sandbox.stand_in import Faults
@@ -25,6 +25,10 @@ PROVISION_FAILS = "heroku-provision-fails"
 RESTORE_HANGS = "heroku-restore-hangs"
 RESTORE_FAILS = "heroku-restore-fails"
 RESTORE_WARNS = "heroku-restore-warns"
+RESTORE_LACKS_EXTENSIONS = "heroku-restore-lacks-extensions"
+RESTORE_OTHER_EXTENSION = "heroku-restore-other-extension"
+RESTORE_LACKS_TYPE = "heroku-restore-lacks-type"
+RESTORE_SKIPS_TABLE = "heroku-restore-skips-table"
 DELETE_REFUSED = "heroku-delete-refused"
 DELETE_LIES = "heroku-delete-lies"
 NO_BACKUPS = "heroku-no-backups"
@@ -38,12 +42,17 @@ MISSING_TABLE = "heroku-backup-missing-table"
 HALF_ROWS = "heroku-backup-half-rows"
 WRONG_VERSION = "heroku-backup-wrong-version"
 OWNER_ERRORS = "heroku-backup-owner-errors"
+INDEX_FAILS = "heroku-backup-index-fails"
+CONSTRAINT_FAILS = "heroku-backup-constraint-fails"
+FUNCTION_REFUSED = "heroku-backup-function-refused"
 NAMES_BLANKED = "heroku-backup-names-blanked"
 CENT_OFF = "heroku-backup-cent-off"
 NO_ROW_SECURITY = "heroku-backup-no-row-security"
 LOOKUP_SHORT = "heroku-backup-lookup-short"
 PARTITION_LOST = "heroku-backup-partition-lost"
 LARGE_OBJECTS_LOST = "heroku-backup-large-objects-lost"
+
+OLD_EXTENSION: Final = "pg_trgm"
 
 CORPUS: Final = {
     EMPTY: "The newest backup has 0 bytes.",
@@ -57,6 +66,11 @@ CORPUS: Final = {
         f"Restoring the newest backup takes rights that no Heroku role has: errors are ignored, {LEAF} is missing, "
         "and alembic_version is there."
     ),
+    INDEX_FAILS: (
+        f"An index of the newest backup ({INDEX}) cannot be built: pg_restore does not find what its function needs."
+    ),
+    CONSTRAINT_FAILS: f"In the newest backup, lines of {LEAF} have no invoice: the foreign key cannot be added.",
+    FUNCTION_REFUSED: f"A function of the newest backup ({FUNCTION}) is in a language that no Heroku role may use.",
     NAMES_BLANKED: "In the newest backup every customer's name is empty.",
     CENT_OFF: "In the newest backup every invoice is one cent off.",
     NO_ROW_SECURITY: "The newest backup has no row-level security: each tenant's documents are open to all.",
@@ -79,12 +93,26 @@ KNOWN: Final = {
     RESTORE_HANGS: "Restores stop half-way and never end, until they are cancelled.",
     RESTORE_FAILS: "Restores fail half-way.",
     RESTORE_WARNS: f"Restores succeed with a warning, and the rows of {LEAF} are missing.",
+    RESTORE_LACKS_EXTENSIONS: "Restores make no extensions, though they are named: what uses their types is missing.",
+    RESTORE_OTHER_EXTENSION: f"Restores make {OLD_EXTENSION} in an older version than production's.",
+    RESTORE_LACKS_TYPE: f"Restores are denied the type {TYPE}: the tables that use it are missing.",
+    RESTORE_SKIPS_TABLE: f"Restores are denied the table {LEAF}.",
     DELETE_REFUSED: "Deleting an app answers 500, and the app stays.",
     DELETE_LIES: "Deleting an app answers 200, and the app stays.",
     NO_BACKUPS: "Production has no backups, only restores.",
     STALE: "Every backup of production of the last nine days failed.",
     **CORPUS,
 }
+RESTORES: Final = (
+    RESTORE_HANGS,
+    RESTORE_FAILS,
+    RESTORE_WARNS,
+    RESTORE_LACKS_EXTENSIONS,
+    RESTORE_OTHER_EXTENSION,
+    RESTORE_LACKS_TYPE,
+    RESTORE_SKIPS_TABLE,
+)
+"""The faults that strike restores. When several are on, the first one counts."""
 REFUSED_FIRST: Final = 2
 STALE_SECONDS: Final = 9 * DAY - HOUR
 

@@ -14,16 +14,18 @@ import requests
 
 from raxx_bcp.errors import BcpError
 from raxx_bcp.sandbox.heroku import faults as names
+from raxx_bcp.sandbox.heroku.administrator import HEROKU_EXT
 from raxx_bcp.sandbox.heroku.backups import BackupFiles, make_dump
 from raxx_bcp.sandbox.heroku.databases import Databases
 from raxx_bcp.sandbox.heroku.faults import HerokuFaults
-from raxx_bcp.sandbox.heroku.production import LEAF
+from raxx_bcp.sandbox.heroku.production import LEAF, TYPE
 from raxx_bcp.sandbox.heroku.records import Addon, Transfer
 from raxx_bcp.sandbox.heroku.transfers import Transfers
 
 _CHUNK: Final = 1 << 18
 _FETCH_TIMEOUT: Final = (5.0, 60.0)
 _JOIN_SECONDS: Final = 10.0
+_OLD_VERSION: Final = "1.5"
 _IGNORED: Final = re.compile(r"errors ignored on restore: (\d+)")
 
 
@@ -49,7 +51,7 @@ class Jobs:
 
         The faults that strike restores are those that are on now.
         """
-        struck = next((each for each in _RESTORE_FAULTS if self._faults.on(each)), None)
+        struck = next((each for each in names.RESTORES if self._faults.on(each)), None)
         job = _Restore(self._transfers, self._databases, self._session, addon, transfer, extensions, struck)
         self._start(job)
 
@@ -159,27 +161,40 @@ class _Restore(_Job):
         self._struck = struck
 
     def work(self) -> tuple[bool, int]:
-        for name in self._extensions:
-            if not self.databases.add_extension(self.addon, name):
-                self.transfers.say(self.uuid, f"extension {name} is not available", "warning")
+        if self._struck != names.RESTORE_LACKS_EXTENSIONS:
+            self._make_extensions()
         fetched = self._session.get(self._url, stream=True, allow_redirects=False, timeout=_FETCH_TIMEOUT)
-        with fetched, self._refusing_rows():
+        with fetched, self._refusing():
             if fetched.status_code != requests.codes.ok:
                 self.transfers.say(self.uuid, f"htcat: the backup was refused with {fetched.status_code}", "error")
                 return False, 0
             return self._restored(fetched)
 
+    def _make_extensions(self) -> None:
+        """Those that were asked for, ``name`` or ``schema.name``."""
+        for wanted in self._extensions:
+            schema, _dot, name = wanted.rpartition(".")
+            old = name == names.OLD_EXTENSION and self._struck == names.RESTORE_OTHER_EXTENSION
+            version = _OLD_VERSION if old else ""
+            if not self.databases.add_extension(self.addon, name, schema=schema or HEROKU_EXT, version=version):
+                self.transfers.say(self.uuid, f"extension {name} is not available", "warning")
+
     @contextlib.contextmanager
-    def _refusing_rows(self) -> Iterator[None]:
-        if self._struck != names.RESTORE_WARNS:
+    def _refusing(self) -> Iterator[None]:
+        if self._struck == names.RESTORE_WARNS:
+            self.databases.refuse_rows(self.addon, LEAF)
+        elif self._struck == names.RESTORE_LACKS_TYPE:
+            self.databases.refuse_object(self.addon, "CREATE TYPE", f"public.{TYPE}")
+        elif self._struck == names.RESTORE_SKIPS_TABLE:
+            self.databases.refuse_object(self.addon, "CREATE TABLE", f"public.{LEAF}")
+        else:
             yield
             return
-        self.databases.refuse_rows(self.addon, LEAF)
         try:
             yield
         finally:
             with contextlib.suppress(psycopg.Error):  # the database may have gone away with its app
-                self.databases.accept_rows(self.addon)
+                self.databases.accept(self.addon)
 
     def _restored(self, fetched: requests.Response) -> tuple[bool, int]:
         server, addon = self.databases.server, self.addon
@@ -241,6 +256,3 @@ class _Restore(_Job):
             self.transfers.say(self.uuid, line, level)
             if level == "warning":
                 said.append(line)
-
-
-_RESTORE_FAULTS: Final = (names.RESTORE_HANGS, names.RESTORE_FAILS, names.RESTORE_WARNS)

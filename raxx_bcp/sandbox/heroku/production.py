@@ -20,15 +20,16 @@ ROWS: Final = 100_000
 REVISIONS: Final = ("5a1c0d9e2f47", "b7e43f10c8a6", "e2d96a7b5c31")
 """The Alembic revisions, oldest first; production is at the last, its oldest backup at the one before."""
 OLDER, HEAD = REVISIONS[-2:]
+EXTENSIONS: Final = ("citext", "hstore", "pg_trgm")
+"""What the schema needs, made by Heroku before ``create``."""
 LEAF: Final = "invoice_lines"
 """A table that no other one refers to: faults strike here."""
+TYPE, INDEX, FUNCTION = "invoice_status", "invoices_unpaid_idx", "touch_updated_at"
+"""Other things that faults strike."""
 
 _SHARES: Final = {"organisations": 0.0025, "customers": 0.12, "invoices": 0.2, LEAF: 0.4, "notes": 0.04}
 _REST: Final = "events"
 _SCHEMA: Final = """
-CREATE EXTENSION IF NOT EXISTS citext;
-CREATE EXTENSION IF NOT EXISTS hstore;
-CREATE EXTENSION IF NOT EXISTS pg_trgm;
 CREATE TABLE alembic_version (
     version_num varchar(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY
 );

@@ -70,6 +70,8 @@ def _live(world: World, addon: Addon, now: float, complete: dict[str, int]) -> N
     """Twelve days: rows come, a migration is made, backups are taken, one fails, one is restored, one is dropped."""
     morning = _morning(now)
     oldest, older = now - OLDEST_DAYS * DAY, now - OLDER_DAYS * DAY
+    for extension in production.EXTENSIONS:
+        world.databases.add_extension(addon, extension)
     with world.databases.connect(addon) as owner:
 
         def grow(share: float, since: float, until: float) -> None:

@@ -19,7 +19,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +27,8 @@ from typing import Any
 
 import requests
 
+from raxx_bcp.sandbox.heroku import production
+from raxx_bcp.sandbox.heroku.administrator import HEROKU_EXT
 from raxx_bcp.sandbox.heroku.app import DATA, Sleep, create_app
 from raxx_bcp.sandbox.heroku.faults import KNOWN
 from raxx_bcp.sandbox.heroku.production import ROWS
@@ -39,6 +41,10 @@ from raxx_bcp_tests.sandbox.infisical.support import serving
 
 KEY = "laboratory-heroku-key-0123456789abcdef"
 PROVISION_SECONDS = 0.3
+EXTENSIONS = tuple(f"{HEROKU_EXT}.{name}" for name in production.EXTENSIONS)
+"""What a restore of production names."""
+HEALTHY_WARNINGS = 7
+"""Of a healthy restore: two schemas, the comments of four extensions, an event trigger (contract, Heroku, 11)."""
 _TIMEOUT = 60.0
 
 
@@ -105,9 +111,10 @@ class Lab:
         newest: dict[str, Any] = max(kept, key=lambda each: str(each["finished_at"]))
         return newest
 
-    def restored(self, addon: dict[str, Any], url: str) -> dict[str, Any]:
+    def restored(self, addon: dict[str, Any], url: str, extensions: Sequence[str] = EXTENSIONS) -> dict[str, Any]:
         """Restore over a database, wait for the end, and return the transfer with its log."""
-        begun = self.post(f"{DATA}/databases/{addon['id']}/restores", {"backup_url": url})
+        body = {"backup_url": url, "extensions": list(extensions)}
+        begun = self.post(f"{DATA}/databases/{addon['id']}/restores", body)
         self.world.jobs.wait(begun["uuid"])
         ended: dict[str, Any] = self.get(f"{DATA}/apps/{addon['app']['id']}/transfers/{begun['uuid']}?verbose=true")
         return ended

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 import pytest
 import requests
 
@@ -19,7 +20,7 @@ from raxx_bcp.sandbox.heroku.backups import BackupFiles
 from raxx_bcp.sandbox.heroku.production import HEAD, row_counts
 from raxx_bcp.sandbox.heroku.world import PRODUCTION
 from raxx_bcp_tests.sandbox.heroku.conftest import PROVISION_SECONDS
-from raxx_bcp_tests.sandbox.heroku.lab import Lab
+from raxx_bcp_tests.sandbox.heroku.lab import EXTENSIONS, HEALTHY_WARNINGS, Lab
 
 THROWAWAY = "raxx-drill-1"
 TRANSFERS = f"{DATA}/apps/{PRODUCTION}/transfers"
@@ -37,6 +38,11 @@ def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.02)
     return found
+
+
+def errors(transfer: dict[str, Any]) -> list[str]:
+    """What PostgreSQL refused."""
+    return re.findall(r"^pg_restore: error: could not execute query: ERROR:  (.*)$", messages(transfer), re.MULTILINE)
 
 
 def messages(transfer: dict[str, Any]) -> str:
@@ -120,7 +126,7 @@ class TestRestore:
         addon = lab.throwaway(THROWAWAY)
         ended = lab.restored(addon, lab.signed_url(7))
         newest = lab.newest_backup()
-        assert (ended["succeeded"], ended["warnings"], ended["canceled_at"]) == (True, 0, None)
+        assert (ended["succeeded"], ended["warnings"], ended["canceled_at"]) == (True, HEALTHY_WARNINGS, None)
         assert ended["processed_bytes"] == newest["processed_bytes"]
         assert 'processing data for table "public.customers"' in messages(ended)
         with lab.connect(THROWAWAY) as copy, lab.connect() as production:
@@ -133,8 +139,10 @@ class TestRestore:
                 assert 0.99 * count - 2 <= restored[table] <= count
             names = "SELECT id, full_name, attributes, email FROM customers WHERE id <= 20 ORDER BY id"
             assert copy.execute(names).fetchall() == production.execute(names).fetchall()
-            extensions = "SELECT extname FROM pg_extension ORDER BY 1"
-            assert copy.execute(extensions).fetchall() == [("citext",), ("hstore",), ("pg_trgm",), ("plpgsql",)]
+            extensions = "SELECT extname, extnamespace::regnamespace::text FROM pg_extension ORDER BY 1"
+            made = [(name, "heroku_ext") for name in ("citext", "hstore", "pg_stat_statements", "pg_trgm")]
+            assert copy.execute(extensions).fetchall() == [*made, ("plpgsql", "pg_catalog")]
+            assert copy.execute(extensions).fetchall() == production.execute(extensions).fetchall()
 
     def test_while_it_runs_it_has_neither_ended_nor_succeeded(self, lab: Lab) -> None:
         addon = lab.throwaway(THROWAWAY)
@@ -182,28 +190,54 @@ class TestRestore:
         refused = lab.call("POST", f"{DATA}/databases/{addon['id']}/restores", {"backup_url": lab.signed_url(7)})
         assert (refused.status_code, refused.json()["message"]) == (422, "Database is not yet available")
 
+    def test_its_warnings_are_of_what_the_administrator_owns(self, lab: Lab) -> None:
+        """As public reports have them (contract, Heroku, 11)."""
+        ended = lab.restored(lab.throwaway(THROWAWAY), lab.signed_url(7))
+        assert ended["warnings"] == HEALTHY_WARNINGS
+        assert errors(ended) == [
+            'schema "heroku_ext" already exists',
+            "must be owner of schema public",
+            "must be owner of extension citext",
+            "must be owner of extension hstore",
+            "must be owner of extension pg_stat_statements",
+            "must be owner of extension pg_trgm",
+            'permission denied to create event trigger "log_create_ext"',
+        ]
+
+    def test_without_the_names_of_extensions_what_uses_them_is_missing(self, lab: Lab) -> None:
+        ended = lab.restored(lab.throwaway(THROWAWAY), lab.signed_url(7), extensions=())
+        assert ended["succeeded"] is True
+        assert 'permission denied to create extension "citext"' in errors(ended)
+        assert 'type "heroku_ext.citext" does not exist' in errors(ended)
+        with lab.connect(THROWAWAY) as copy:
+            assert {"customers", "organisations"} & row_counts(copy).keys() == set()
+
+    def test_the_owner_makes_no_extension(self, lab: Lab) -> None:
+        lab.throwaway(THROWAWAY)
+        with lab.connect(THROWAWAY) as owner, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            owner.execute("CREATE EXTENSION hstore")
+
     def test_extensions_are_made_first(self, lab: Lab) -> None:
         addon = lab.throwaway(THROWAWAY)
         path = f"{DATA}/databases/{addon['id']}/restores"
-        for bad in (["x; DROP"], "hstore", [5]):
+        for bad in (["x; DROP"], "hstore", [5], ["a.b.hstore"], [".hstore"]):
             refused = lab.call("POST", path, {"backup_url": lab.signed_url(7), "extensions": bad})
             assert refused.status_code == 422
-        wanted = ["hstore", "pg_stat_statements", "no_such_extension"]
+        wanted = ["hstore", "elsewhere.citext", "heroku_ext.pg_trgm", "no_such_extension"]
         begun = lab.post(path, {"backup_url": lab.signed_url(7), "extensions": wanted})
         lab.world.jobs.wait(begun["uuid"])
         ended = lab.get(f"{DATA}/apps/{THROWAWAY}/transfers/{begun['uuid']}?verbose=true")
-        assert (ended["succeeded"], ended["warnings"]) == (True, 0)
         assert "extension no_such_extension is not available" in messages(ended)
         with lab.connect(THROWAWAY) as copy:
-            rows = copy.execute("SELECT extname FROM pg_extension WHERE extname = 'pg_stat_statements'").fetchall()
-        assert len(rows) == 1
+            rows = copy.execute("SELECT extname, extnamespace::regnamespace::text FROM pg_extension").fetchall()
+        assert {("hstore", "heroku_ext"), ("citext", "elsewhere"), ("pg_trgm", "heroku_ext")} < set(rows)
 
     def test_into_a_database_with_tables_it_says_how_many_errors_it_ignored(self, lab: Lab) -> None:
         addon = lab.throwaway(THROWAWAY)
-        assert lab.restored(addon, lab.signed_url(7))["warnings"] == 0
+        assert lab.restored(addon, lab.signed_url(7))["warnings"] == HEALTHY_WARNINGS
         again = lab.restored(addon, lab.signed_url(7))
         assert again["succeeded"] is True
-        assert again["warnings"] == int(re.findall(r"errors ignored on restore: (\d+)", messages(again))[0]) > 10
+        assert again["warnings"] == int(re.findall(r"errors ignored on restore: (\d+)", messages(again))[0]) > 20
 
     def test_deleting_the_app_ends_it(self, lab: Lab) -> None:
         addon = lab.throwaway(THROWAWAY)
@@ -248,7 +282,9 @@ class TestCapture:
         lab.post("/apps", {"name": "raxx-drill-2"})
         second = lab.post("/apps/raxx-drill-2/addons", {"plan": "heroku-postgresql"})
         lab.advance(PROVISION_SECONDS)
-        assert lab.restored(second, lab.signed_url(begun["num"], THROWAWAY))["warnings"] == 0
+        of_extensions = len(EXTENSIONS)  # that throwaway has none of production's
+        ended = lab.restored(second, lab.signed_url(begun["num"], THROWAWAY), extensions=())
+        assert ended["warnings"] == HEALTHY_WARNINGS - of_extensions
         with lab.connect("raxx-drill-2") as copy:
             assert copy.execute("SELECT text FROM kept").fetchall() == [("of this moment",)]
 

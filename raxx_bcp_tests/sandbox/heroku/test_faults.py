@@ -14,7 +14,7 @@ from raxx_bcp.sandbox.heroku.databases import SCRATCH
 from raxx_bcp.sandbox.heroku.production import HEAD, LEAF, OLDER, row_counts
 from raxx_bcp.sandbox.heroku.world import PRODUCTION
 from raxx_bcp_tests.sandbox.heroku.conftest import PROVISION_SECONDS
-from raxx_bcp_tests.sandbox.heroku.lab import Lab
+from raxx_bcp_tests.sandbox.heroku.lab import HEALTHY_WARNINGS, Lab
 
 THROWAWAY = "raxx-drill-1"
 TRANSFERS = f"{DATA}/apps/{PRODUCTION}/transfers"
@@ -162,15 +162,46 @@ class TestRestores:
         addon = lab.throwaway(THROWAWAY)
         lab.fault(faults.RESTORE_WARNS)
         ended = lab.restored(addon, lab.signed_url(7))
-        assert (ended["succeeded"], ended["warnings"]) == (True, 1)
+        assert (ended["succeeded"], ended["warnings"]) == (True, HEALTHY_WARNINGS + 1)
         assert any(f"permission denied for table {LEAF}" in line["message"] for line in ended["logs"])
         counts = tables(lab)
         assert counts[LEAF] == 0
         assert all(count > 0 for table, count in counts.items() if table != LEAF)
         with lab.connect(THROWAWAY) as copy:
             assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == (HEAD,)
-            left = copy.execute("SELECT (SELECT count(*) FROM pg_event_trigger), to_regproc('sandbox_refuse_rows')")
-            assert left.fetchone() == (0, None)
+            left = "SELECT evtname FROM pg_event_trigger UNION SELECT proname FROM pg_proc WHERE proname ~ '^sandbox'"
+            assert copy.execute(left).fetchall() == [("log_create_ext",)]
+
+    @pytest.mark.parametrize(
+        ("fault", "words", "missing"),
+        [
+            (
+                faults.RESTORE_LACKS_EXTENSIONS,
+                'type "heroku_ext.citext" does not exist',
+                {"customers", "organisations"},
+            ),
+            (faults.RESTORE_LACKS_TYPE, 'type "public.invoice_status" does not exist', {"invoices"}),
+            (faults.RESTORE_SKIPS_TABLE, f'relation "public.{LEAF}" does not exist', {LEAF}),
+        ],
+    )
+    def test_a_success_that_lost_tables(self, lab: Lab, fault: str, words: str, missing: set[str]) -> None:
+        lab.fault(fault)
+        ended = lab.restored(lab.throwaway(THROWAWAY), lab.signed_url(7))
+        assert ended["succeeded"] is True
+        assert ended["warnings"] > HEALTHY_WARNINGS
+        assert any(words in line["message"] for line in ended["logs"])
+        assert wrong_tables(lab) == missing
+        lab.fault(fault, on=False)
+        again = lab.restored(lab.throwaway("raxx-drill-2"), lab.signed_url(7))
+        assert again["warnings"] == HEALTHY_WARNINGS, "nothing is left of it"
+
+    def test_an_extension_of_another_version_comes_without_a_further_warning(self, lab: Lab) -> None:
+        lab.fault(faults.RESTORE_OTHER_EXTENSION)
+        ended = lab.restored(lab.throwaway(THROWAWAY), lab.signed_url(7))
+        assert (ended["succeeded"], ended["warnings"]) == (True, HEALTHY_WARNINGS)
+        version = "SELECT extversion FROM pg_extension WHERE extname = 'pg_trgm'"
+        with lab.connect(THROWAWAY) as copy, lab.connect() as live:
+            assert copy.execute(version).fetchone() == ("1.5",) != live.execute(version).fetchone()
 
 
 class TestBackups:
@@ -211,8 +242,11 @@ OUTCOMES: Final[dict[str, Outcome]] = {
     faults.LOOKUP_SHORT: (True, False, HEAD),
     faults.PARTITION_LOST: (True, False, HEAD),
     faults.LARGE_OBJECTS_LOST: (True, False, HEAD),
+    faults.INDEX_FAILS: (True, True, HEAD),
+    faults.CONSTRAINT_FAILS: (True, True, HEAD),
+    faults.FUNCTION_REFUSED: (True, True, HEAD),
 }
-"""Does its restore succeed, does it ignore errors, and at which Alembic revision is what comes of it?"""
+"""Does its restore succeed, does it ignore more errors than a healthy one, and which Alembic revision does it have?"""
 
 
 class TestTheCorpus:
@@ -229,7 +263,7 @@ class TestTheCorpus:
         assert content(lab, 5) == older
         ended = lab.restored(lab.throwaway(THROWAWAY), lab.signed_url(7))
         succeeds, warns, revision = OUTCOMES[fault]
-        assert (ended["succeeded"], ended["warnings"] > 0) == (succeeds, warns)
+        assert (ended["succeeded"], ended["warnings"] > HEALTHY_WARNINGS) == (succeeds, warns)
         if revision is not None:
             with lab.connect(THROWAWAY) as copy:
                 assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == (revision,)
@@ -239,7 +273,7 @@ class TestTheCorpus:
 
     def test_the_healthy_one_has_nothing_wrong(self, lab: Lab) -> None:
         ended = lab.restored(lab.throwaway(THROWAWAY), lab.signed_url(7))
-        assert (ended["succeeded"], ended["warnings"], wrong_tables(lab)) == (True, 0, set())
+        assert (ended["succeeded"], ended["warnings"], wrong_tables(lab)) == (True, HEALTHY_WARNINGS, set())
 
     def test_each_says_why_its_restore_failed(self, lab: Lab) -> None:
         reasons = {
@@ -309,6 +343,9 @@ EXPECTED: Final[dict[str, set[str]]] = {
     faults.LOOKUP_SHORT: set(),
     faults.PARTITION_LOST: set(),
     faults.LARGE_OBJECTS_LOST: set(),
+    faults.INDEX_FAILS: set(),
+    faults.CONSTRAINT_FAILS: set(),
+    faults.FUNCTION_REFUSED: set(),
 }
 
 
