@@ -91,8 +91,13 @@ UNION ALL
 SELECT 'event trigger', evtname FROM pg_event_trigger"""
 
 ROUTINES: Final = _sql("""
-SELECT 'function', n.nspname, p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', md5(p.prosrc)
-FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE OURS(pg_proc, p)
+SELECT 'function', n.nspname, p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')',
+       concat_ws(' ', p.prokind, l.lanname, p.provolatile, p.proisstrict, p.prosecdef, p.proconfig,
+                 pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), md5(p.prosrc),
+                 pg_get_function_sqlbody(p.oid), g.aggtransfn, g.aggfinalfn, format_type(g.aggtranstype, NULL),
+                 g.agginitval)
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
+LEFT JOIN pg_aggregate g ON g.aggfnoid = p.oid WHERE OURS(pg_proc, p)
 UNION ALL
 SELECT 'trigger', n.nspname, c.relname || '.' || t.tgname, pg_get_triggerdef(t.oid) || t.tgenabled::text
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -100,6 +105,11 @@ WHERE NOT t.tgisinternal AND NOT c.relispartition AND OURS(pg_class, c)
 UNION ALL
 SELECT 'type', n.nspname, y.typname, coalesce(
          (SELECT string_agg(l.enumlabel, ',' ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = y.oid),
-         format_type(nullif(y.typbasetype, 0), y.typtypmod), '')
+         (SELECT string_agg(concat(a.attname, ' ', format_type(a.atttypid, a.atttypmod)), ',' ORDER BY a.attnum)
+          FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+         (SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE r.rngtypid = y.oid),
+         concat_ws(' ', format_type(nullif(y.typbasetype, 0), y.typtypmod), y.typnotnull, y.typdefault,
+                   (SELECT string_agg(concat(k.conname, ' ', pg_get_constraintdef(k.oid)), ',' ORDER BY k.conname)
+                    FROM pg_constraint k WHERE k.contypid = y.oid AND k.contype = 'c')))
 FROM pg_type y JOIN pg_namespace n ON n.oid = y.typnamespace LEFT JOIN pg_class c ON c.oid = y.typrelid
 WHERE (y.typtype IN ('e', 'd', 'r') OR (y.typtype = 'c' AND c.relkind = 'c')) AND OURS(pg_type, y)""")

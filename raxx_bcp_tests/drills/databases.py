@@ -69,6 +69,13 @@ CREATE TABLE settings (name text PRIMARY KEY, value text);
 CREATE VIEW glad_users AS SELECT id, email FROM users WHERE mood = 'glad';
 CREATE MATERIALIZED VIEW user_count AS SELECT count(*) FROM users;
 CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE FUNCTION add_up(int) RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_catalog
+    AS 'SELECT $1 + count(*) FROM users';
+CREATE FUNCTION doubled(int) RETURNS int RETURN $1 * 2;
+CREATE AGGREGATE total(int) (SFUNC = int4pl, STYPE = int, INITCOND = '0');
+CREATE DOMAIN percent AS numeric(5, 2) CHECK (VALUE BETWEEN 0 AND 100);
+CREATE TYPE place AS (x int, y int);
+CREATE TYPE span AS RANGE (SUBTYPE = int);
 CREATE TRIGGER touched BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION touch();
 
 CREATE SCHEMA audit;

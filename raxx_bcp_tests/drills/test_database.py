@@ -116,6 +116,31 @@ BROKEN: dict[str, tuple[str, set[str]]] = {
         "CREATE OR REPLACE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
         {"functions, triggers and types"},
     ),
+    "a function runs as its caller": (
+        "ALTER FUNCTION add_up(int) SECURITY INVOKER",
+        {"functions, triggers and types"},
+    ),
+    "a function's settings are gone": ("ALTER FUNCTION add_up(int) RESET ALL", {"functions, triggers and types"}),
+    "a function of SQL's own kind is another": (
+        "CREATE OR REPLACE FUNCTION doubled(int) RETURNS int RETURN $1 * 3",
+        {"functions, triggers and types"},
+    ),
+    "an aggregate begins elsewhere": (
+        "DROP AGGREGATE total(int); CREATE AGGREGATE total(int) (SFUNC = int4pl, STYPE = int, INITCOND = '1')",
+        {"functions, triggers and types"},
+    ),
+    "a domain lets everything in": (
+        "ALTER DOMAIN percent DROP CONSTRAINT percent_check",
+        {"functions, triggers and types"},
+    ),
+    "a composite type has another column": (
+        "ALTER TYPE place ALTER ATTRIBUTE x TYPE bigint",
+        {"functions, triggers and types"},
+    ),
+    "a range is of another type": (
+        "DROP TYPE span; CREATE TYPE span AS RANGE (SUBTYPE = bigint)",
+        {"functions, triggers and types"},
+    ),
     "an enum has one label more": ("ALTER TYPE mood ADD VALUE 'new'", {"functions, triggers and types"}),
     "rows of the last day are missing": (
         (

@@ -27,7 +27,8 @@ _HISTORY_DAYS: Final = 400
 _TAKES_SECONDS: Final = 20.0
 _LATEST_SECONDS: Final = 300.0
 _DAILY_GROWTH: Final = 0.001
-_SEEDED: Final = "seeded"
+_SEEDED: Final = "seeded with an administrator"
+"""An account of before, whose owners made their own extensions, is made anew."""
 _SCHEDULE: Final = "raxx_sandbox_schedule"
 
 
