@@ -356,7 +356,9 @@ def load_policy(path: Path | None = None, environ: Mapping[str, str] | None = No
     try:
         written = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{source} is not valid TOML: {error}.", "Mend that place and start again.") from None
+        raise UsageError(
+            f"{source} is not valid TOML: {error}.", f"Correct that place of {source}, then start again."
+        ) from None
     overrides = environment_overrides(environ, Policy)
     merged = _merge(written, overrides)
     try:
@@ -376,9 +378,10 @@ def _read(source: Path, *, required: bool) -> str:
             f"Set {POLICY_VARIABLE} to your bcp.toml, or unset it to use ./{DEFAULT_POLICY_FILE}.",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        reason = getattr(error, "strerror", None)
+        remedy = f"Let {POLICY_VARIABLE} name a file that this user may read." if reason else "Save it as UTF-8."
         raise UsageError(
-            f"The policy file {source} cannot be read: {reason}.", "Mend the file or its rights."
+            f"The policy file {source} cannot be read: {reason or 'it is not UTF-8 text'}.", remedy
         ) from None
 
 

@@ -31,11 +31,7 @@ def environment_overrides(environ: Mapping[str, str], model: type[BaseModel]) ->
         path = match.group(1).lower().split("__")
         field = _field(model, path)
         if field is None:
-            near = difflib.get_close_matches(name, _variables(model), n=3)
-            raise UsageError(
-                f"The environment variable {name} names no key of the policy.",
-                f"Unset it, or mean one of: {', '.join(near or _variables(model))}.",
-            )
+            raise _no_such_variable(name, _variables(model))
         node = overrides
         for part in path[:-1]:
             node = node.setdefault(part, {})
@@ -54,10 +50,12 @@ def complain(
         place = f"the environment (RAXX_BCP_{'__'.join(path).upper()})"
     else:
         place = f"{source}, line {line_of(text, path) or 1}"
+    reason, remedy = _reason(dict(first), path, model)
     others = error.error_count() - 1
-    more = f" ({others} more after this one.)" if others else ""
+    more = f" ({others} more after this one)" if others else ""
     return UsageError(
-        f"The policy is refused: {place}: {dotted}: {_reason(dict(first), path, model)}.{more}", "Mend it."
+        f"The policy is refused: {place}: {dotted}: {reason}{more}{'' if reason.endswith('?') and not more else '.'}",
+        f"{remedy} Then start again.",
     )
 
 
@@ -83,25 +81,57 @@ def line_of(text: str, path: list[str]) -> int | None:
     return nearest
 
 
-def _reason(error: dict[str, Any], path: list[str], model: type[BaseModel]) -> str:
+def _reason(error: dict[str, Any], path: list[str], model: type[BaseModel]) -> tuple[str, str]:
+    """What is wrong, for the middle of a sentence, and what to write instead, as a sentence."""
     if error["type"] == "extra_forbidden":
         return _unknown_key(path, model)
-    message = str(error["msg"]).removeprefix("Value error, ")
-    given = error.get("input")
-    if path and path[-1].endswith("_ratio") and isinstance(given, (int, float)) and given > 1:
-        return f"a ratio lies between 0 and 1, and {given:g} looks like a percentage: write {given / 100:g}"
-    unit = _UNIT.search(path[-1]) if path else None
+    key, given = (path[-1] if path else "it"), error.get("input")
+    if key.endswith("_ratio") and isinstance(given, int | float) and given > 1:
+        share = f"{given / 100:g}"
+        looks = f"a ratio lies between 0 and 1, and {given:g} looks like a percentage: write {share}"
+        return looks, f"Write {key} = {share}."
+    message = _plain(error)
+    unit = _UNIT.search(key)
     hint = f" (the value is a plain number of {unit.group(1)})" if unit and isinstance(given, str) else ""
-    return message[:1].lower() + message[1:] + hint
+    return message + hint, f"Correct the value of {key}; {_EXAMPLES}."
 
 
-def _unknown_key(path: list[str], model: type[BaseModel]) -> str:
-    known = sorted(_fields(model, path[:-1]))
-    same_but_unit = [key for key in known if _UNIT.sub("", key) == _UNIT.sub("", path[-1])]
+_EXAMPLES: Final = "the shipped bcp.toml shows each key with a value that is taken"
+
+
+def _plain(error: dict[str, Any]) -> str:
+    """Pydantic's words in those of TOML, with the value that was given where it says more than its type."""
+    message = str(error["msg"]).removeprefix("Value error, ")
+    message = message.replace("a valid tuple", 'a valid array, such as ["one", "two"]').replace("Input", "the value")
+    if error["type"] == "string_pattern_mismatch":
+        message = f"{error.get('input')!r} does not match pattern {error['ctx']['pattern']}"
+    return message[:1].lower() + message[1:]
+
+
+def _unknown_key(path: list[str], model: type[BaseModel]) -> tuple[str, str]:
+    known, key = sorted(_fields(model, path[:-1])), path[-1]
+    same_but_unit = [one for one in known if _UNIT.sub("", one) == _UNIT.sub("", key)]
     if same_but_unit:
-        return f"unknown key; this policy writes it in another unit: {same_but_unit[0]}"
-    close = difflib.get_close_matches(path[-1], known, n=1)
-    return f"unknown key; did you mean {close[0]}?" if close else f"unknown key; known here: {', '.join(known)}"
+        other = same_but_unit[0]
+        return f"unknown key; this policy writes it in another unit: {other}", f"Write {other}, in its unit."
+    close = difflib.get_close_matches(key, known, n=1)
+    if close:
+        return f"unknown key; did you mean {close[0]}?", f"Write {close[0]} instead of {key}."
+    where = f"[{'.'.join(path[:-1])}]" if path[:-1] else "the file"
+    return f"unknown key; known here: {', '.join(known)}", f"Take {key} out of {where}, or write a key that is known."
+
+
+def _no_such_variable(name: str, known: list[str]) -> UsageError:
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return UsageError(
+            f"The environment variable {name} names no key of the policy; did you mean {close[0]}?",
+            f"Set {close[0]} instead, and unset {name}.",
+        )
+    return UsageError(
+        f"The environment variable {name} names no key of the policy.",
+        f"Unset it. What overrides a key is called RAXX_BCP_<SECTION>__<KEY>, such as {known[0]}.",
+    )
 
 
 def _is_in(overrides: Mapping[str, Any], path: list[str]) -> bool:

@@ -166,7 +166,7 @@ def test_variables_of_other_purposes_are_no_overrides(written: Path) -> None:
             "drills.scheduled",
             "vault-export stands there twice",
         ),
-        ('[drills]\nscheduled = "heroku-postgres"', 2, "drills.scheduled", "tuple"),
+        ('[drills]\nscheduled = "heroku-postgres"', 2, "drills.scheduled", "valid array"),
         ('[state_bucket]\nname = "Not A Bucket"', 2, "state_bucket.name", "match pattern"),
         ('[alerts]\nslack_channel = "#ops"', 2, "alerts.slack_channel", "match pattern"),
         ('[alerts]\nui_url = "http://raxx.example/"', 2, "alerts.ui_url", "match pattern"),
@@ -212,7 +212,7 @@ def test_healthy_neighbours_of_the_refused_values_are_accepted(written: Path) ->
 
 def test_only_the_first_of_several_mistakes_is_told_and_the_rest_counted(written: Path) -> None:
     said = refusal(written, "[vault_snapshot]\nkeep = 1\n[vault_export]\nconcurrency = 0\n")
-    assert "(1 more after this one.)" in said
+    assert said.endswith(" (1 more after this one).")
 
 
 def test_invalid_toml_is_refused_with_its_line(written: Path) -> None:
@@ -258,13 +258,57 @@ def test_without_a_named_file_the_one_of_the_working_directory_counts_if_there_i
 )
 def test_an_override_of_nothing_is_refused_by_name(written: Path, variable: str) -> None:
     said = refusal(written, "", {variable: "4"})
-    assert said == f"The environment variable {variable} names no key of the policy."
+    assert said.startswith(f"The environment variable {variable} names no key of the policy")
 
 
 def test_a_mistyped_override_is_answered_with_the_nearest_name(written: Path) -> None:
     with pytest.raises(UsageError) as caught:
         load(written, "", {"RAXX_BCP_VAULT_EXPORT__CONCURENCY": "4"})
-    assert "RAXX_BCP_VAULT_EXPORT__CONCURRENCY" in caught.value.remedy
+    assert caught.value.what.endswith("did you mean RAXX_BCP_VAULT_EXPORT__CONCURRENCY?")
+    assert caught.value.remedy.startswith("Set RAXX_BCP_VAULT_EXPORT__CONCURRENCY instead")
+
+
+def test_an_override_unlike_any_is_told_how_one_is_called(written: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(written, "", {"RAXX_BCP_QQQQ__ZZZZ": "4"})
+    assert caught.value.what == "The environment variable RAXX_BCP_QQQQ__ZZZZ names no key of the policy."
+    assert "RAXX_BCP_<SECTION>__<KEY>" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "remedy"),
+    [
+        ("[vault_export]\nconcurency = 4", "did you mean concurrency?", "Write concurrency instead of concurency."),
+        ("[vault_export]\nshrink_threshold_ratio = 10", "write 0.1.", "Write shrink_threshold_ratio = 0.1."),
+        (
+            "[vault_export]\ntimeout_minutes = 2",
+            "another unit: timeout_seconds.",
+            "Write timeout_seconds, in its unit.",
+        ),
+        ("[unheard_of]\nx = 1", "known here: alerts", "Take unheard_of out of the file"),
+        ("[vault_export]\nconcurrency = 0", "greater than or equal to 1.", "Correct the value of concurrency"),
+        ("[vault_export]\nconcurrency = 0\nx = 1", "(1 more after this one).", "Correct the value of concurrency"),
+        ('[state_bucket]\nname = "Not A Bucket"', "'Not A Bucket' does not match pattern", "Correct the value of name"),
+        ('[drills]\nscheduled = ["vault-exporrt"]', "did you mean vault-export?", "Correct the value of scheduled"),
+        (
+            '[drills]\nscheduled = "vault-export"',
+            'a valid array, such as ["one", "two"].',
+            "Correct the value of scheduled",
+        ),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_and_the_remedy_says_what_to_write(
+    written: Path, text: str, what: str, remedy: str
+) -> None:
+    written.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError) as caught:
+        load_policy(written, {})
+    assert what in caught.value.what
+    assert caught.value.what.endswith((".", "?"))
+    assert not caught.value.what.endswith("?.")
+    assert caught.value.remedy.startswith(remedy)
+    assert caught.value.remedy.endswith("Then start again.")
+    assert "\n" not in caught.value.what
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,8 @@ def refusal(answer: Answer, path: str) -> BcpError:
     if answer.status == 403:
         return DeniedError(
             f"The vault denies this machine identity GET {path} ({said(answer) or 'Forbidden'}).",
-            "Give the identity the role Viewer in that project (Project > Access Control > Machine Identities).",
+            "Look at the identity's entry in that project (Access Control > Machine Identities): with the role Viewer, "
+            "not temporary, it may read this, unless an additional privilege denies it: then remove that privilege.",
         )
     if answer.status == 404 and error.reqId is None and "Route" in str(error.message):
         return PermanentError(

@@ -66,8 +66,8 @@ class EmptiedFolders:
                     COMPLETENESS,
                     Status.FAIL,
                     f"{listed(self.unproved)} had secrets written to and shows none.",
-                    "Give the identity the role Viewer; if the folder was rightly emptied, add it to "
-                    "vault_export.known_empty_folders in bcp.toml.",
+                    "What the identity's role or privileges hide there is named beside this: correct that first. If "
+                    "the folder was rightly emptied, add it to vault_export.known_empty_folders in bcp.toml.",
                 )
             )
         return findings

@@ -29,6 +29,10 @@ _DENIABLE: Final = frozenset(
 _INVITE: Final = (
     "In Infisical add the machine identity to {} with the role Viewer (Access Control > Machine Identities)."
 )
+_LOOK_AT_ROLE: Final = (
+    "In Infisical open {} (Access Control > Machine Identities): the identity needs the role Viewer there, not "
+    "temporary, and no additional privilege that denies: one that does hides the role as well."
+)
 
 
 class ExportRefusedError(PermanentError):
@@ -90,7 +94,7 @@ def weak_role(member: Membership) -> list[Check]:
     """A role that may hide secrets: what it hides is left out with status 200 (captures 51_*, 54b)."""
     slug = member.project.slug
     if member.roles is None:
-        return [_fail(f"In {slug} the identity may not even read its own role.", _INVITE.format(slug))]
+        return [_fail(f"In {slug} the identity may not even read its own role.", _LOOK_AT_ROLE.format(slug))]
     if any(role.role in FULL_READ_ROLES and not role.is_temporary for role in member.roles):
         return []
     labels = ", ".join(role.label + (" (temporary)" if role.is_temporary else "") for role in member.roles) or "none"

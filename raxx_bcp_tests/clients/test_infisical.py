@@ -161,6 +161,7 @@ def test_a_denied_project_is_no_reason_to_log_in_again(vault: WatchedVault) -> N
             client.own_roles(vault.project_id(PAYMENTS))
         assert client.secrets(vault.project_id(OPS), "dev")
     assert caught.value.what == "The vault denies this machine identity GET /api/v4/secrets (PermissionDenied)."
+    assert "unless an additional privilege denies it" in caught.value.remedy, "it may have the role Viewer already"
     assert "Viewer" in caught.value.remedy
     assert vault.watch.logins == 1
 

@@ -145,8 +145,10 @@ def test_privileges_that_cannot_be_read_are_a_finding() -> None:
 def test_no_role_and_an_unreadable_role_are_findings() -> None:
     nothing = Membership(project("raxx-ops"), RAW, (), ())
     assert "role (none) may not see everything" in details(gate.weak_role(nothing))[0]
-    (detail,) = details(gate.weak_role(member("raxx-ops", unreadable=True)))
-    assert detail == "In raxx-ops the identity may not even read its own role."
+    (finding,) = gate.weak_role(member("raxx-ops", unreadable=True))
+    assert finding.detail == "In raxx-ops the identity may not even read its own role."
+    assert "no additional privilege that denies" in finding.remedy, "it may have Viewer, and a denial that hides it"
+    assert "add the machine identity" not in finding.remedy
 
 
 def test_all_findings_of_a_membership_come_together() -> None:
