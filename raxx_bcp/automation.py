@@ -43,6 +43,11 @@ daily_inventory = dg.define_asset_job(
     ),
     description="What the buckets and Lightsail really hold and how they are set up: gaps, costs, versions, posture.",
 )
+daily_heroku_postgres_facts = dg.define_asset_job(
+    "daily_heroku_postgres_facts",
+    selection=dg.AssetSelection.assets("heroku_postgres_facts"),
+    description="D4: what the customer database holds, taken right after Heroku's own backup, for the drill of it.",
+)
 drill_jobs = [
     dg.define_asset_job(
         kind.job,
@@ -70,6 +75,7 @@ ASSET_JOBS = [
     daily_vault_snapshot,
     daily_vault_export,
     daily_inventory,
+    daily_heroku_postgres_facts,
     freshness_sentinel,
     *drill_jobs,
     refresh_drill_evidence,
@@ -82,6 +88,7 @@ def schedules(policy: Policy) -> list[dg.ScheduleDefinition]:
     return [
         _of_the_day(daily_vault_snapshot.name, policy.vault_snapshot.schedule_utc, "D1"),
         _of_the_day(daily_vault_export.name, policy.vault_export.schedule_utc, "D3"),
+        _of_the_day(daily_heroku_postgres_facts.name, policy.heroku_postgres.facts_at_utc, "D4"),
         _plain("daily_inventory_schedule", daily_inventory.name, "30 7 * * *"),
         _plain("freshness_sentinel_schedule", freshness_sentinel.name, "2 * * * *"),
         _plain("drill_sweeper_schedule", drill_sweeper.name, "12 * * * *"),

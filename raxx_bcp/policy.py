@@ -281,6 +281,10 @@ class HerokuPostgres(Section):
     """How much of a table an ordinary day changes without the row's own time saying so; a quarter at most counts."""
     table_tolerance_ratios: Mapping[str, Ratio] = {}
     """Table to how much of its rows may differ in number and content, where an ordinary day changes more."""
+    facts_at_utc: UtcTime = "05:30"
+    """When production is looked at for the drills: shortly after Heroku's own backup (pg:backups:schedules)."""
+    facts_prefix: Annotated[str, AfterValidator(_prefix)] = "heroku-postgres-facts/"
+    """Where in the state bucket those facts are kept."""
     newest_row_columns: tuple[str, ...] = ()
     """``table.column`` whose newest value tells how old the data is; empty: found by type and name."""
     revisions_directory: str = OFF

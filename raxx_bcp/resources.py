@@ -16,7 +16,8 @@ from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.clients.slack import DEFAULT_API_URL, Slack
 from raxx_bcp.clock import Clock, utc_now
-from raxx_bcp.drills.doors import Record, heroku_door, record_of
+from raxx_bcp.drills.doors import Record, facts_store, heroku_door, record_of
+from raxx_bcp.drills.heroku_facts import FactsStore
 from raxx_bcp.policy import Policy
 from raxx_bcp.snapshots.doors import snapshot_doors
 from raxx_bcp.snapshots.run import SnapshotDoors
@@ -56,6 +57,10 @@ class Raxx:
     def heroku(self) -> Heroku:
         """The door to Heroku, with the key of the drills."""
         return heroku_door(self.policy)
+
+    def facts(self) -> FactsStore:
+        """Where facts of the customer database are kept."""
+        return facts_store(self.policy)
 
     def record(self) -> Record:
         """Where drills are put on record."""

@@ -34,7 +34,8 @@ def policy(sandbox_environ: dict[str, str]) -> Policy:
     shipped, own = load_policy(environ=sandbox_environ), f"test-{uuid.uuid4().hex[:12]}"
     export = shipped.vault_export.model_copy(update={"prefix": f"{own}/"})
     evidence = shipped.evidence.model_copy(update={"prefix": f"{own}-evidence/"})
-    return shipped.model_copy(update={"vault_export": export, "evidence": evidence})
+    heroku = shipped.heroku_postgres.model_copy(update={"facts_prefix": f"{own}-facts/"})
+    return shipped.model_copy(update={"vault_export": export, "evidence": evidence, "heroku_postgres": heroku})
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ def test_the_assets_and_their_checks() -> None:
         "freescout_snapshot_drill",
         "heroku_postgres_database",
         "heroku_postgres_drill",
+        "heroku_postgres_facts",
         "infisical_vault",
         "snapshot_inventory",
         "state_bucket_posture",
@@ -59,6 +60,7 @@ def test_the_assets_and_their_checks() -> None:
         "heroku_postgres_drill:monthly_schedule",
         "heroku_postgres_drill:passed",
         "heroku_postgres_drill:restored_recently",
+        "heroku_postgres_facts:taken_soon_after_the_backup",
         "snapshot_inventory:addon_as_promised",
         "snapshot_inventory:copies",
         "snapshot_inventory:enough_good_ones",
@@ -111,6 +113,7 @@ def test_the_schedules_run_by_default_in_utc() -> None:
     crons = {
         "daily_vault_snapshot_schedule": "30 6 * * *",
         "daily_vault_export_schedule": "0 7 * * *",
+        "daily_heroku_postgres_facts_schedule": "30 5 * * *",
         "daily_inventory_schedule": "30 7 * * *",
         "drill_sweeper_schedule": "12 * * * *",
         "freshness_sentinel_schedule": "2 * * * *",

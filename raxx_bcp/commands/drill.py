@@ -60,16 +60,27 @@ def drill() -> None:
 @drill.command("heroku-postgres")
 @asked_options
 @click.option("--backup", default=heroku_postgres.NEWEST, show_default=True, help="newest, random-older, or b003.")
+@click.option("--fresh", is_flag=True, help="Make a backup now, with facts of its own, and restore that one.")
 @click.option("--plan", default="", help="Plan of the throwaway database; default: the smallest that fits.")
 @click.option("--tolerance", type=click.FloatRange(0, 1), default=None, help="Row counts may differ by this ratio.")
 @click.option("--revision", default="", help="The Alembic revision to expect; default: production's.")
 @json_option
 @exit_codes
 def heroku_command(
-    *, operator: str, keep: bool, backup: str, plan: str, tolerance: float | None, revision: str, as_json: bool
+    *,
+    operator: str,
+    keep: bool,
+    backup: str,
+    fresh: bool,
+    plan: str,
+    tolerance: float | None,
+    revision: str,
+    as_json: bool,
 ) -> int:
     """Restore a backup of the customer database on Heroku and compare it with production, which is only read."""
-    wanted = heroku_postgres.Wanted(backup, plan, tolerance, revision)
+    if fresh and backup != heroku_postgres.NEWEST:
+        raise UsageError("Both --fresh and --backup were given.", "Give one of them.")
+    wanted = heroku_postgres.Wanted(heroku_postgres.FRESH if fresh else backup, plan, tolerance, revision)
     return _start(starts.start_heroku_postgres, Asked(operator, keep=keep), wanted, as_json=as_json)
 
 

@@ -19,6 +19,7 @@ from raxx_bcp.drills import state_recovery
 from raxx_bcp.drills.freescout import dump_drill, snapshot_drill
 from raxx_bcp.drills.freescout.doors import Doors as FreeScoutDoors
 from raxx_bcp.drills.freescout.expected import LastDrill
+from raxx_bcp.drills.heroku_facts import FactsStore
 from raxx_bcp.drills.heroku_leftovers import HerokuLeftovers
 from raxx_bcp.drills.host import instances_door
 from raxx_bcp.drills.instance_leftovers import InstanceLeftovers
@@ -101,6 +102,11 @@ def heroku_door(policy: Policy) -> Heroku:
         throwaway_prefix=policy.heroku_postgres.throwaway_prefix,
         protected=(policy.heroku_postgres.app,),
     )
+
+
+def facts_store(policy: Policy) -> FactsStore:
+    """Where facts of the customer database are kept: in the state bucket."""
+    return FactsStore(environment.state_bucket(policy), policy.heroku_postgres.facts_prefix)
 
 
 def freescout_doors(policy: Policy, ledger: Ledger, private_key: bytes | None = None) -> FreeScoutDoors:

@@ -16,10 +16,11 @@ from typing import Final
 
 from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.heroku_shapes import App, Database, DatabaseInfo, Transfer, TransferState, WaitState
-from raxx_bcp.clients.postgres import Limits
 from raxx_bcp.drills import database, restore_warnings
 from raxx_bcp.drills.database_catalogue import PUBLIC
 from raxx_bcp.drills.drill import Drill, Order, Source
+from raxx_bcp.drills.heroku_capture import capture_with_facts
+from raxx_bcp.drills.heroku_facts import FactsStore, Measure, begun, limits_of, measure
 from raxx_bcp.drills.leases import Lease
 from raxx_bcp.drills.record import REGION, RESOURCE
 from raxx_bcp.drills.restore_log import complaints
@@ -36,6 +37,7 @@ RESTORE_TIME: Final = "restore time"
 CHECKS: Final = (BACKUP_AGE, TRANSFER, WARNINGS, *database.CHECKS, RESTORE_TIME)
 NEWEST: Final = "newest"
 RANDOM_OLDER: Final = "random-older"
+FRESH: Final = "fresh"
 
 _GB: Final = 1_000_000_000
 _HEADROOM: Final = 1.1
@@ -66,7 +68,7 @@ class Wanted:
     """What an operator may choose; the defaults are an ordinary drill."""
 
     backup: str = NEWEST
-    """``newest``, ``random-older``, or a backup's label such as ``b003``."""
+    """``newest``, ``random-older``, ``fresh`` for one that the drill makes, or a backup's label such as ``b003``."""
     plan: str = ""
     """Empty: the smallest that fits."""
     row_tolerance_ratio: float | None = None
@@ -102,51 +104,68 @@ def order(
     )
 
 
-def heroku_postgres(drill: Drill, heroku: Heroku, policy: HerokuPostgres, wanted: Wanted) -> None:
-    """Restore one backup and examine it. Raises what the clients raise; the drill records it."""
+def heroku_postgres(
+    drill: Drill, heroku: Heroku, policy: HerokuPostgres, wanted: Wanted, facts: FactsStore | None = None
+) -> None:
+    """Restore one backup and examine it. Raises what the clients raise; the drill records it.
+
+    ``facts`` is where those of production at the backup's moment are kept; None: nowhere.
+    """
     deadline = Patience.of(policy.rto_minutes, policy.poll_seconds, drill.clock, drill.sleep)
     with drill.phase("select"):
         production = heroku.database_of(policy.app)
         info = heroku.database_info(production.id)
-        backup = _select(drill, heroku.transfers(policy.app), wanted.backup, policy)
+        known, made, measured = heroku.transfers(policy.app), None, None
+        if wanted.backup == FRESH:
+            made, measured = capture_with_facts(heroku, policy, production, facts, deadline, drill.progress)
+        backup = _select(drill, known, wanted.backup, policy, made)
     with drill.phase("provision"):
         plan = _plan(info, wanted.plan)
         app = _lease_app(drill, heroku, policy, plan)
         restored = heroku.create_database(app.name, plan.name, info.postgres_major)
         # Production is looked at while Heroku works: its counts are those of the backup's moment in any case.
-        expected = _production(heroku, policy, backup)
+        measured = measured or measure(heroku, policy, backup, facts, drill.clock)
+        drill.target["compared_with"] = measured.said
         _await_database(drill, heroku, policy, restored)
     with drill.phase("restore"):
-        told = _restore(drill, heroku, policy, backup, restored, expected, deadline)
+        told = _restore(drill, heroku, policy, backup, restored, measured.facts, deadline)
     with drill.phase("verify"):
-        _verify(drill, heroku, policy, wanted, backup, app, expected, told)
+        _verify(drill, heroku, policy, wanted, backup, app, measured, told)
     _restore_time(drill, policy)
 
 
 # -- select ----------------------------------------------------------------------------------------------
 
 
-def _select(drill: Drill, transfers: list[Transfer], wanted: str, policy: HerokuPostgres) -> Transfer:
-    """Choose, and judge the age of what the policy promises: that of the newest good backup."""
+def _select(
+    drill: Drill, transfers: list[Transfer], wanted: str, policy: HerokuPostgres, made: Transfer | None
+) -> Transfer:
+    """Choose, and judge the age of what the policy promises: that of the newest good backup.
+
+    One that the drill has ``made`` hides nothing: where Heroku's own have stopped, the age says so all the same.
+    """
     good = sorted((one for one in transfers if one.restorable), key=_finished, reverse=True)
-    if not good:
+    if not good and made is None:
         raise BackupWrongError(
             f"There is no good backup of {policy.app}: nothing could be restored.",
             "Look at heroku pg:backups, and make one now: heroku pg:backups:capture.",
         )
-    age = drill.started_utc - _finished(good[0])
+    age = drill.started_utc - _finished(good[0]) if good else None
+    which = (
+        f"the newest good backup, {good[0].label}, is too old" if good else "there was no good backup but the drill's"
+    )
     drill.check(
         BACKUP_AGE,
         expected=f"at most {policy.rpo_hours} hours",
-        actual=f"{age.total_seconds() / 3600:.1f} hours",
-        ok=age <= timedelta(hours=policy.rpo_hours),
-        reason=f"the newest good backup, {good[0].label}, is too old: look at heroku pg:backups:schedules",
+        actual=f"{age.total_seconds() / 3600:.1f} hours" if age is not None else "none",
+        ok=age is not None and age <= timedelta(hours=policy.rpo_hours),
+        reason=f"{which}: look at heroku pg:backups:schedules",
     )
-    chosen, because = _chosen(good, wanted, transfers)
+    chosen, because = (made, "made by this drill") if made else _chosen(good, wanted, transfers)
     drill.source(
         Source(
             backup_id=f"{policy.app} {chosen.label}",
-            created_utc=_begun(chosen),
+            created_utc=begun(chosen),
             selected_because=because,
             size_bytes=chosen.processed_bytes,
         )
@@ -165,16 +184,12 @@ def _chosen(good: list[Transfer], wanted: str, transfers: list[Transfer]) -> tup
     if named:
         return named[0], "named by the operator"
     known = ", ".join(one.label for one in transfers if one.is_backup)
-    raise UsageError(f"There is no good backup {wanted}.", f"Choose newest, {RANDOM_OLDER}, or one of: {known}.")
+    choices = f"Choose {NEWEST}, {RANDOM_OLDER}, {FRESH}, or one of: {known}."
+    raise UsageError(f"There is no good backup {wanted}.", choices)
 
 
 def _finished(transfer: Transfer) -> datetime:
     return transfer.finished_utc or datetime.min.replace(tzinfo=UTC)
-
-
-def _begun(transfer: Transfer) -> datetime:
-    """What was written after pg_dump began is not in the backup."""
-    return transfer.started_utc or transfer.created_utc or _finished(transfer)
 
 
 # -- provision -------------------------------------------------------------------------------------------
@@ -230,23 +245,6 @@ def _lease_app(drill: Drill, heroku: Heroku, policy: HerokuPostgres, plan: Plan)
         app_lease(heroku, name, plan.usd_per_hour),
         lambda: heroku.create_app(name, region=policy.region, team=policy.team),
     )
-
-
-def _production(heroku: Heroku, policy: HerokuPostgres, backup: Transfer) -> database.Facts:
-    """What the restored database must be like."""
-    expected = database.expected_from(
-        heroku.database_url(policy.app),
-        backup_created=_begun(backup),
-        connections=policy.connections,
-        limits=_limits(policy),
-        moment_columns=policy.newest_row_columns,
-    )
-    database.refuse_unknown_tables(policy.table_tolerance_ratios, expected)
-    return expected
-
-
-def _limits(policy: HerokuPostgres) -> Limits:
-    return Limits(statement_seconds=policy.statement_timeout_seconds)
 
 
 def _await_database(drill: Drill, heroku: Heroku, policy: HerokuPostgres, made: Database) -> None:
@@ -342,18 +340,19 @@ def _verify(
     wanted: Wanted,
     backup: Transfer,
     app: App,
-    expected: database.Facts,
+    measured: Measure,
     told: Transfer,
 ) -> None:
     """What was restored against production. Its address is read now: Heroku may have changed it."""
-    actual = database.actual_from(
+    found = database.actual_from(
         heroku.database_url(app.name),
         backup_finished=_finished(backup),
         connections=policy.connections,
-        limits=_limits(policy),
+        limits=limits_of(policy),
         moment_columns=policy.newest_row_columns,
-        like=expected,
+        like=measured.facts,
     )
+    expected, actual = measured.facts, measured.alike(found)
     drill.newest_record_utc = actual.newest_utc
     drill.add(restore_warnings.judged(told.warnings, complaints(told.logs), expected, actual))
     tolerance = policy.row_tolerance_ratio if wanted.row_tolerance_ratio is None else wanted.row_tolerance_ratio
@@ -366,15 +365,9 @@ def _verify(
         tolerance_ratio=tolerance,
         revisions=revisions,
         history=history,
-        allowance=_allowance(drill, policy, backup),
+        allowance=measured.allowance,
     ):
         drill.add(one)
-
-
-def _allowance(drill: Drill, policy: HerokuPostgres, backup: Transfer) -> database.Allowance:
-    """Production was looked at after the backup; less than a day counts as one, since days have busy hours."""
-    days = (drill.clock() - _begun(backup)) / timedelta(days=1)
-    return database.Allowance(policy.changes_per_day_ratio, max(1.0, days), policy.table_tolerance_ratios)
 
 
 def _restore_time(drill: Drill, policy: HerokuPostgres) -> None:

@@ -33,7 +33,7 @@ class HerokuDrillConfig(DrillConfig):
     """What an operator may choose of the Heroku drill."""
 
     backup: str = heroku_postgres.NEWEST
-    """newest, random-older, or a backup's label such as b003."""
+    """newest, random-older, fresh for one that the drill makes with facts of its own, or a label such as b003."""
     plan: str = ""
     """Heroku's plan for the throwaway database; empty: the smallest that fits."""
     row_tolerance_ratio: float = -1.0

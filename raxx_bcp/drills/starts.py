@@ -39,8 +39,10 @@ def start_heroku_postgres(raxx: Raxx, asked: Asked, wanted: heroku.Wanted, progr
     """Raises ``UsageError`` where Heroku's key is missing; nothing was begun then."""
     policy = raxx.policy.heroku_postgres
     order = heroku.order(policy, asked.operator, wanted=wanted, **asked.as_dict())
+    facts = raxx.facts()
     with raxx.heroku() as door:
-        return _conducted(raxx, order, lambda drill: heroku.heroku_postgres(drill, door, policy, wanted), progress)
+        body = heroku.heroku_postgres
+        return _conducted(raxx, order, lambda drill: body(drill, door, policy, wanted, facts), progress)
 
 
 def start_freescout_snapshot(raxx: Raxx, asked: Asked, wanted: snapshot_drill.Wanted, progress: Progress) -> Conducted:

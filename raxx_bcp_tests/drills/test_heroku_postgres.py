@@ -14,6 +14,7 @@ from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.heroku_shapes import Database, Transfer
 from raxx_bcp.drills.conduct import Conducted, conduct
 from raxx_bcp.drills.drill import Drill
+from raxx_bcp.drills.heroku_facts import FactsStore
 from raxx_bcp.drills.heroku_leftovers import HerokuLeftovers
 from raxx_bcp.drills.heroku_postgres import (
     BACKUP_AGE,
@@ -44,6 +45,7 @@ class Stage:
     lab: Lab
     policy: HerokuPostgres = POLICY
     memory: Memory | None = None
+    facts: FactsStore | None = None
 
     def sleep(self, seconds: float) -> None:
         self.lab.advance(seconds)
@@ -66,7 +68,7 @@ class Stage:
         with heroku or self.heroku() as door:
             return conduct(
                 order(self.policy, "alice", wanted=chosen, keep=keep),
-                lambda drill: heroku_postgres(drill, door, self.policy, chosen),
+                lambda drill: heroku_postgres(drill, door, self.policy, chosen, self.facts),
                 self.memory,
                 clock=self.lab.now,
                 sleep=self.sleep,
