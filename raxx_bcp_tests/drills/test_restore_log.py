@@ -112,6 +112,15 @@ def test_a_log_that_names_its_entries_in_one_way_only_is_read_too(wanted: str) -
     assert [found.about for found in read(shorter)] == [found.about for found in read(PUBLISHED)]
 
 
+def test_an_entry_that_is_not_announced_is_not_taken_for_the_one_before() -> None:
+    attached = "pg_restore: from TOC entry 9; 0 0 TABLE ATTACH events_2024 u5hogsu21e7xw1"
+    text = f"{PUBLISHED}{attached}\npg_restore: error: could not execute query: ERROR:  out of memory"
+    assert [(found.kind, found.name) for found in read(text)][2:] == [
+        ("COMMENT", "SCHEMA public"),
+        ("TABLE ATTACH", "events_2024 u5hogsu21e7xw1"),
+    ]
+
+
 def test_without_any_entry_the_statement_tells() -> None:
     bare = "\n".join(line for line in PUBLISHED.splitlines() if "creating" not in line and "from TOC entry" not in line)
     assert [found.about for found in read(bare)] == [found.about for found in read(PUBLISHED)]
@@ -130,6 +139,7 @@ def test_without_any_entry_the_statement_tells() -> None:
         ("TABLE public.people", 'type "heroku_ext.citext" does not exist'),
         ("FUNCTION public.f()", "permission denied for language internal"),
         ("COMMENT public.people", "must be owner of table people"),
+        ("COMMENT EXTENSION hstore", "a trigger said: must be owner of extension hstore"),
     ],
 )
 def test_anything_else_fails_by_its_name(entry: str, error: str) -> None:
