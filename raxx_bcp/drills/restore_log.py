@@ -16,7 +16,10 @@ EXTENSION, SCHEMA, EVENT_TRIGGER = "extension", "schema", "event trigger"
 _CREATING: Final = re.compile(r'pg_restore: creating (?P<kind>[A-Z][A-Z ]*[A-Z]) "(?P<name>.*)"')
 _DATA: Final = re.compile(r'pg_restore: processing data for table "(?P<name>.*)"')
 _EXECUTING: Final = re.compile(r"pg_restore: executing (?P<kind>[A-Z][A-Z ]*[A-Z]) (?P<name>.*)")
-_ENTRY: Final = re.compile(r"pg_restore: from TOC entry \d+; \d+ \d+ (?P<kind>COMMENT|[A-Z][A-Z ]*[A-Z]) (?P<name>.*)")
+_ENTRY: Final = re.compile(
+    r"pg_restore: from TOC entry \d+; \d+ \d+ (?P<kind>COMMENT|[A-Z][A-Z ]*[A-Z]) (?P<name>.*?)(?: u[0-9a-z]{13})?"
+)
+"""Its last word is the owner: such names of roles are Heroku's."""
 _ERROR: Final = re.compile(r"pg_restore: error: (?P<text>.*)")
 _QUERY: Final = re.compile(r"could not execute query: ERROR: +(?P<text>.*)")
 _COMMAND: Final = re.compile(
@@ -87,7 +90,7 @@ class Complaint:
 
 def complaints(log: Iterable[str]) -> tuple[Complaint, ...]:
     """Every error in the log of one restore, in its order. ``log`` is of pg_restore 12 or later, ``--verbose``."""
-    return tuple(_read([line.strip() for line in log]))
+    return tuple(_read([line.strip() for message in log for line in message.splitlines()]))
 
 
 def _read(lines: list[str]) -> Iterator[Complaint]:

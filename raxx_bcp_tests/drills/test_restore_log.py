@@ -117,8 +117,12 @@ def test_an_entry_that_is_not_announced_is_not_taken_for_the_one_before() -> Non
     text = f"{PUBLISHED}{attached}\npg_restore: error: could not execute query: ERROR:  out of memory"
     assert [(found.kind, found.name) for found in read(text)][2:] == [
         ("COMMENT", "SCHEMA public"),
-        ("TABLE ATTACH", "events_2024 u5hogsu21e7xw1"),
+        ("TABLE ATTACH", "events_2024"),
     ]
+
+
+def test_a_message_of_several_lines_is_read_as_its_lines() -> None:
+    assert complaints([PUBLISHED]) == read(PUBLISHED)
 
 
 def test_without_any_entry_the_statement_tells() -> None:
