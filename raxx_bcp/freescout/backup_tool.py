@@ -45,7 +45,8 @@ STATE: Final = Path("/var/lib/freescout-backup")
 KIND: Final = "raxx-bcp/freescout-dump"
 DATABASE_NAME: Final = "database.sql.gz"
 ENV_NAME: Final = "env"
-ARCHIVES: Final = {"attachments.tar.gz": "storage/app/attachment", "modules.tar.gz": "Modules"}
+ATTACHMENTS_NAME: Final = "attachments.tar.gz"
+ARCHIVES: Final = {ATTACHMENTS_NAME: "storage/app/attachment", "modules.tar.gz": "Modules"}
 MANIFEST: Final = "manifest.json"
 ENCRYPTED: Final = ".gpg"
 TABLES: Final = (
@@ -155,6 +156,8 @@ class Config:
     public_key: bytes = field(repr=False)
     fingerprint: str = ""
     slack: Slack = Slack()
+    full_every_days: int = 1
+    """How often all attachments are stored. On the nights between, only those that came since."""
     state: Path = STATE
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
     say: Callable[[str], None] = say
@@ -194,6 +197,7 @@ def read_config(path: Path, environment: Mapping[str, str]) -> Config:
             url=environment.get("SLACK_API_URL", "") or Slack.url,
             token=_credential(environment, "slack-token", "SLACK_BOT_TOKEN"),
         ),
+        full_every_days=_days(parser, path),
         state=Path(environment.get("STATE_DIRECTORY", str(STATE))),
         environment=environment,
     )
@@ -207,6 +211,13 @@ def _wanted(parser: configparser.ConfigParser, path: Path, section: str, name: s
     if not value:
         raise BackupError(f"{path} has no {section}.{name}.", _CONFIG_REMEDY, 2)
     return value
+
+
+def _days(parser: configparser.ConfigParser, path: Path) -> int:
+    given = parser.get("attachments", "full_every_days", fallback="1").strip()
+    if not given.isdigit() or not 1 <= int(given) <= 31:
+        raise BackupError(f"{path}: attachments.full_every_days is no number from 1 to 31.", _CONFIG_REMEDY, 2)
+    return int(given)
 
 
 def _login(parser: configparser.ConfigParser, site: Path) -> Login:
@@ -499,10 +510,17 @@ def dumped(moment: Moment, database: str) -> Iterator[bytes]:
         raise BackupError(f"The dump of {database} has no last line that says it is whole.", "Look at its disk.")
 
 
-def archived(config: Config, directory: str) -> Iterator[bytes]:
-    """``tar`` of a directory of the site, gzipped; names begin there. Files that come and go meanwhile are no error."""
-    argv = ["tar", "-C", str(config.site), "--warning=no-file-changed", "--warning=no-file-removed", "-c", directory]
-    tar = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+def archived(config: Config, directory: str, since: Path | None = None) -> Iterator[bytes]:
+    """``tar`` of a directory of the site, gzipped; names begin there. Files that come and go meanwhile are no error.
+
+    ``since`` is a snapshot file of GNU tar: what it knows is left out, and it knows all afterwards (its manual,
+    "Using tar to Perform Incremental Dumps").
+    """
+    argv = ["tar", "-C", str(config.site), "--warning=no-file-changed", "--warning=no-file-removed"]
+    argv += [f"--listed-incremental={since}", "--no-check-device"] if since else []
+    tar = subprocess.Popen(
+        [*argv, "-c", directory], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
     try:
         yield from _gzipped(_blocks(_out(tar)))
         code = tar.wait()
@@ -803,8 +821,45 @@ def run(config: Config, clock: Callable[[], datetime]) -> dict[str, Any]:
         return _night(config, clock, now, again)
 
 
+class Attachments:
+    """Are all attachments stored tonight, or those that came since the last night that stored all?
+
+    The snapshot file of that night lies beside the state. Where it is gone, or its night is too long ago, all are.
+    """
+
+    def __init__(self, config: Config, day: str) -> None:
+        self._kept = config.state / "attachments.snar"
+        self._work = config.state / "attachments.snar.new"
+        self._day = day
+        self._sometimes = config.full_every_days > 1
+        base = _state(config.state).get("base")
+        self.base: dict[str, Any] | None = None
+        if self._sometimes and self._kept.exists() and isinstance(base, dict):
+            age = datetime.fromisoformat(day) - datetime.fromisoformat(base["day"])
+            if timedelta(0) < age < timedelta(days=config.full_every_days):
+                self.base = base
+
+    def since(self) -> Path | None:
+        """The snapshot file for ``archived``, fresh for a full night; None where every night is one."""
+        self._work.unlink(missing_ok=True)
+        if self.base:
+            shutil.copyfile(self._kept, self._work)
+        return self._work if self._sometimes else None
+
+    def settled(self, stored: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The night is whole: what later nights may build on."""
+        if not self._sometimes:
+            return None
+        if self.base:
+            self._work.unlink(missing_ok=True)
+            return self.base
+        self._work.replace(self._kept)
+        return {"day": self._day, "name": ATTACHMENTS_NAME + ENCRYPTED, **stored}
+
+
 def _night(config: Config, clock: Callable[[], datetime], now: datetime, again: set[str]) -> dict[str, Any]:
     day = now.date().isoformat()
+    attachments = Attachments(config, day)
     store = Store(config.storage, config.credentials, config.say)
     files: dict[str, dict[str, Any]] = {}
     with Key(config, now) as key:
@@ -829,7 +884,7 @@ def _night(config: Config, clock: Callable[[], datetime], now: datetime, again: 
             consistency = moment.consistency
         keep(ENV_NAME, [(config.site / ".env").read_bytes()])
         for name, directory in ARCHIVES.items():
-            keep(name, archived(config, directory))
+            keep(name, archived(config, directory, attachments.since() if name == ATTACHMENTS_NAME else None))
     manifest = {
         "kind": KIND,
         "schema_version": 1,
@@ -839,11 +894,13 @@ def _night(config: Config, clock: Callable[[], datetime], now: datetime, again: 
         "mariadb_version": _server_version(config),
         "app_timezone": read_env(config.site).get("APP_TIMEZONE", "UTC"),
         "files": files,
+        **({"bases": {"attachments": attachments.base}} if attachments.base else {}),
         **counted,
     }
     body = (json.dumps(manifest, indent=2) + "\n").encode()
     store.put(f"{config.storage.prefix}{day}/{MANIFEST}", body, only_new=True)
-    _remember(config.state, day, [], done=True)
+    base = attachments.settled(files[ATTACHMENTS_NAME + ENCRYPTED])
+    _remember(config.state, day, [], done=True, base=base)
     size = sum(one["size_bytes"] for one in files.values())
     config.say(f"the set of {day} is whole: {len(files)} files, {size} bytes; {consistency}")
     return {"ok": True, "day": day, "already": False, "size_bytes": size, "warning": key.warning, "manifest": manifest}
@@ -903,10 +960,13 @@ def _state(state: Path) -> dict[str, Any]:
     return {}
 
 
-def _remember(state: Path, day: str, stored: Iterable[str], *, done: bool) -> None:
-    """Which of today's names this host has begun to store: only these may it store again."""
+def _remember(
+    state: Path, day: str, stored: Iterable[str], *, done: bool, base: Mapping[str, Any] | None = None
+) -> None:
+    """Which of today's names this host has begun to store: only these may it store again. A ``base`` is kept."""
     new = state / "state.new"
-    new.write_text(json.dumps({"day": day, "stored": sorted(set(stored)), "done": done}))
+    told = {"day": day, "stored": sorted(set(stored)), "done": done, "base": base or _state(state).get("base")}
+    new.write_text(json.dumps(told))
     new.replace(state / "state.json")
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from raxx_bcp.drills.freescout import compare, dump_set, facts
+from raxx_bcp.drills.freescout import artefact, compare, dump_set, facts
 from raxx_bcp.freescout import backup_tool as tool
 from raxx_bcp.sandbox import freescout
 from raxx_bcp.sandbox.freescout import dumps
@@ -26,7 +26,7 @@ from raxx_bcp.sandbox.freescout.rows import literal
 from raxx_bcp.sandbox.keys import STRANGER, KeyPair, cannot_encrypt, expired, make_key, revoked
 from raxx_bcp_tests.clients.gnupg_lab import changed
 from raxx_bcp_tests.clients.servers import Reply, scripted
-from raxx_bcp_tests.drills.freescout.stage import CHECKS, TODAY, Stage, passed, said
+from raxx_bcp_tests.drills.freescout.stage import CHECKS, TODAY, Stage, check, passed, said
 from raxx_bcp_tests.faults.freescout_dumps import TAKEN
 from raxx_bcp_tests.faults.scanning import found_in_bytes, found_in_files, watched_arguments
 
@@ -273,6 +273,91 @@ def test_two_runs_at_once_are_one(config: tool.Config) -> None:
         run(config)
 
 
+# --- attachments that were stored before ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def site(config: tool.Config, tmp_path: Path) -> Path:
+    """A copy of the help desk's site, which may be changed."""
+    copied = tmp_path / "site"
+    shutil.copytree(config.site, copied)
+    return copied
+
+
+def night(config: tool.Config, back: int) -> dict[str, Any]:
+    return tool.run(config, lambda: TAKEN - timedelta(days=back))
+
+
+def test_between_full_nights_only_new_attachments_are_stored_and_all_come_back(
+    stage: Stage, config: tool.Config, operator: KeyPair, site: Path
+) -> None:
+    weekly = dataclasses.replace(config, site=site, full_every_days=7)
+    old = site / "storage/app/attachment/gone-tomorrow.bin"
+    old.write_bytes(b"deleted between the nights" * 100)
+    full = night(weekly, 1)
+    old.unlink()
+    new = site / "storage/app/attachment/of-today.bin"
+    new.write_bytes(b"came today")
+    partial = night(weekly, 0)
+    name = "attachments.tar.gz.gpg"
+    assert "bases" not in full["manifest"]
+    base = partial["manifest"]["bases"]["attachments"]
+    assert base == {"day": (TODAY - timedelta(days=1)).isoformat(), "name": name, **full["manifest"]["files"][name]}
+    assert partial["manifest"]["files"][name]["size_bytes"] < full["manifest"]["files"][name]["size_bytes"] / 5
+    stage.private_key = operator.secret.encode()
+    drill = stage.restore()
+    assert passed(drill) == set(CHECKS), said(drill)
+    (restored,) = Path(stage.host.home).rglob("of-today.bin")
+    assert restored.read_bytes() == b"came today"
+    assert list(Path(stage.host.home).rglob("gone-tomorrow.bin")) == []
+
+
+def test_a_set_whose_base_is_gone_or_changed_is_caught(
+    stage: Stage, config: tool.Config, operator: KeyPair, site: Path
+) -> None:
+    weekly = dataclasses.replace(config, site=site, full_every_days=7)
+    night(weekly, 1)
+    night(weekly, 0)
+    stage.private_key = operator.secret.encode()
+    name = f"{(TODAY - timedelta(days=1)).isoformat()}/attachments.tar.gz.gpg"
+    key, client = stage.prefix + name, stage.shelf.client
+    whole = stage.shelf.bucket.get(key)
+    client.delete_object(Bucket=stage.shelf.bucket.name, Key=key)
+    gone = stage.restore()
+    assert name in check(gone, artefact.COMPLETE).reason
+    stage.host.reset()
+    client.put_object(
+        Bucket=stage.shelf.bucket.name, Key=key, Body=stage.shelf.bucket.get(f"{stage.prefix}{DAY}/env.gpg")
+    )
+    assert passed(stage.restore()) < set(CHECKS)
+    stage.host.reset()
+    client.put_object(Bucket=stage.shelf.bucket.name, Key=key, Body=whole)
+    again = stage.restore()
+    assert passed(again) == set(CHECKS), said(again)
+
+
+def test_after_the_promised_days_all_are_stored_again(config: tool.Config, site: Path) -> None:
+    some = dataclasses.replace(config, site=site, full_every_days=3)
+    manifests = [night(some, back)["manifest"] for back in (4, 3, 2, 1, 0)]
+    bases = [manifest.get("bases", {}).get("attachments", {}).get("day") for manifest in manifests]
+    first, fourth = ((TODAY - timedelta(days=back)).isoformat() for back in (4, 1))
+    assert bases == [None, first, first, None, fourth]
+
+
+def test_a_night_that_failed_is_no_base_and_a_lost_snapshot_file_stores_all(
+    config: tool.Config, site: Path, tmp_path: Path
+) -> None:
+    weekly = dataclasses.replace(config, site=site, full_every_days=7)
+    modules = site / "Modules"
+    modules.rename(tmp_path / "away")
+    with pytest.raises(tool.BackupError, match="Modules could not be read whole"):
+        night(weekly, 2)
+    (tmp_path / "away").rename(modules)
+    assert "bases" not in night(weekly, 1)["manifest"]
+    (config.state / "attachments.snar").unlink()
+    assert "bases" not in night(weekly, 0)["manifest"]
+
+
 # --- broken: no set is believed --------------------------------------------------------------------------------------
 
 
@@ -440,6 +525,11 @@ def test_slack_that_refuses_is_said_in_the_journal(config: tool.Config, tmp_path
     [
         ("bucket = ", "basket = ", "has no storage.bucket"),
         ("fingerprint = ", "fingerprint = 12 ", "encryption.fingerprint is no full fingerprint"),
+        (
+            "[encryption]",
+            "[attachments]\nfull_every_days = 0\n[encryption]",
+            "full_every_days is no number from 1 to 31",
+        ),
         ("[site]", "site", "cannot be read (MissingSectionHeaderError)"),
         ("directory = /", "directory = /nowhere/", ".env cannot be read (FileNotFoundError)"),
     ],

@@ -13,7 +13,7 @@ from typing import Any, Final
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.drills.drill import CheckResult
 from raxx_bcp.drills.freescout.decrypting import decrypting
-from raxx_bcp.drills.freescout.dump_set import DumpSet, Member
+from raxx_bcp.drills.freescout.dump_set import DumpSet, FileFact, Member
 from raxx_bcp.drills.freescout.expected import listed
 from raxx_bcp.evidence.row import CheckStatus
 
@@ -87,8 +87,13 @@ def checksums(dumped: DumpSet, streamed: Iterable[Stored]) -> CheckResult:
         reason = f"other sizes than S3 lists: {listed(short)}" if short else ""
         wanted = f"{len(arrived)} files of the size that S3 lists (no manifest, so no checksum)"
         return _checked(CHECKSUMS, wanted, f"{len(arrived) - len(short)} files", [reason])
-    told = dumped.manifest.files
-    strange = [one.member.name for one in arrived if one.member.name not in told]
+    told: dict[str, FileFact] = {
+        member.key: dumped.manifest.files[member.name]
+        for member in dumped.members.values()
+        if member.name in dumped.manifest.files
+    }
+    told |= {member.key: dumped.manifest.bases[part] for part, member in dumped.bases.items()}
+    strange = [one.member.name for one in arrived if one.member.key not in told]
     wrong = [one.member.name for one in arrived if _differs(one, told)]
     reasons = [
         f"another sha256 or size than the manifest's: {listed(wrong)}" if wrong else "",
@@ -98,8 +103,8 @@ def checksums(dumped: DumpSet, streamed: Iterable[Stored]) -> CheckResult:
     return _checked(CHECKSUMS, f"{len(arrived)} files (the set's manifest)", f"{good} files", reasons)
 
 
-def _differs(one: Stored, told: Mapping[str, Any]) -> bool:
-    fact = told.get(one.member.name)
+def _differs(one: Stored, told: Mapping[str, FileFact]) -> bool:
+    fact = told.get(one.member.key)
     return fact is not None and (fact.size_bytes, fact.sha256) != (one.size_bytes, one.sha256)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
@@ -51,6 +51,13 @@ class FileFact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
+class BaseFact(FileFact, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A file of an earlier set that this one builds on."""
+
+    day: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
+    name: str
+
+
 class ThreadsFingerprint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Number of threads, and the sum of the CRC-32 of their texts (``facts.py`` has the statement)."""
 
@@ -70,6 +77,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     mariadb_version: str = ""
     app_timezone: str = ""
     files: dict[str, FileFact]
+    bases: dict[str, BaseFact] = {}
+    """By part: what is unpacked before this set's own file, which holds only what changed since."""
     rows: dict[str, Count]
     threads_fingerprint: ThreadsFingerprint
     max_thread_id: Count
@@ -112,6 +121,8 @@ class DumpSet:
     day: str
     members: Mapping[str, Member]
     manifest: Manifest | None = None
+    bases: Mapping[str, Member] = field(default_factory=dict)
+    """By part: those of the manifest's bases that are there."""
 
     @property
     def taken_utc(self) -> datetime:
@@ -129,6 +140,8 @@ class DumpSet:
         needed = [FILES[part] for part in (DATABASE, *parts) if part not in self.members]
         there = {member.name for member in self.members.values()}
         told = [] if self.manifest is None else [name for name in self.manifest.files if name not in there]
+        bases = {} if self.manifest is None else self.manifest.bases
+        told += [f"{base.day}/{base.name}" for part, base in bases.items() if part not in self.bases]
         return list(dict.fromkeys(needed + [name for name in told if name.removesuffix(ENCRYPTED) not in needed]))
 
 
@@ -145,7 +158,14 @@ class Listed:
         key = self.manifests.get(chosen.day)
         if key is None:
             return chosen
-        return DumpSet(chosen.day, chosen.members, read_manifest(bucket.get(key), key))
+        manifest = read_manifest(bucket.get(key), key)
+        days = {one.day: one for one in self.sets}
+        bases = {
+            part: member
+            for part, base in manifest.bases.items()
+            if base.day in days and (member := days[base.day].members.get(part)) and member.name == base.name
+        }
+        return DumpSet(chosen.day, chosen.members, manifest, bases)
 
 
 def find_sets(bucket: Bucket, prefix: str) -> Listed:

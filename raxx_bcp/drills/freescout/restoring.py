@@ -22,6 +22,8 @@ ENV: Final = "env"
 ARCHIVES: Final = ("attachments", "modules")
 _UNPACK: Final = ("tar", "-xz", "--no-same-owner", "--no-same-permissions", "-C")
 """GNU tar itself refuses members that lead out of the directory."""
+_INCREMENTAL: Final = "--listed-incremental=/dev/null"
+"""A base, and what changed since: files that are gone by then are removed again (GNU tar's manual)."""
 _OWNED: Final = (".env", "storage", "Modules")
 
 
@@ -68,8 +70,9 @@ def restore(
             f"The throwaway database gave out with error {report['error']['code']} while the dump was restored.",
             "Choose a larger bundle (freescout.bundle), then start the drill again: the dump was not judged.",
         )
-    _place_files(drill, target, streams, private_key)
-    drill.add(artefact.checksums(dumped, streams.values()))
+    bases = {part: Stored(bucket, member) for part, member in dumped.bases.items()}
+    _place_files(drill, target, streams, bases, private_key)
+    drill.add(artefact.checksums(dumped, [*streams.values(), *bases.values()]))
     return report
 
 
@@ -86,7 +89,13 @@ def load_database(target: Target, dump: Iterator[bytes]) -> Mapping[str, Any]:
     return report
 
 
-def _place_files(drill: Drill, target: Target, streams: Mapping[str, Stored], private_key: bytes | None) -> None:
+def _place_files(
+    drill: Drill,
+    target: Target,
+    streams: Mapping[str, Stored],
+    bases: Mapping[str, Stored],
+    private_key: bytes | None,
+) -> None:
     site, host = target.policy.site_directory, target.host
     if ENV in streams:
         source = sending.program(site_files, arrange, arguments=(site, target.policy.database))
@@ -94,12 +103,14 @@ def _place_files(drill: Drill, target: Target, streams: Mapping[str, Stored], pr
         if not told["user"]:
             drill.progress("the site's user of the database could not be made")
     for part in ARCHIVES:
-        if part in streams:
-            content = streams[part].plaintext(private_key)
+        options = [_INCREMENTAL] if part in bases else []
+        for stored in filter(None, (bases.get(part), streams.get(part))):
+            argv = [*_UNPACK, site, *options]
+            content = stored.plaintext(private_key)
             try:
-                host.run(f"unpack the {part}", [*_UNPACK, site], stdin=content, timeout_seconds=target.timeout_seconds)
+                host.run(f"unpack the {part}", argv, stdin=content, timeout_seconds=target.timeout_seconds)
             except CommandFailedError as failed:
-                raise _unpacking(part, streams[part].plaintext(private_key), failed) from None
+                raise _unpacking(part, stored.plaintext(private_key), failed) from None
     places = [f"{site}/{name}" for name in _OWNED if name != ".env" or ENV in streams]
     host.run("give the site its files", ["chown", "-R", f"--reference={site}/artisan", *places])
 
