@@ -7,21 +7,57 @@ handled carries it along as its context, into every log and tracker. So none lea
 from __future__ import annotations
 
 import base64
+import contextlib
+import re
+from collections.abc import Iterator
 from typing import Final, TypeVar
 
 import msgspec
 
+from raxx_bcp.errors import UnreadableAnswerError
+
 T = TypeVar("T")
+UNPARSABLE: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+"""What is raised where an answer lacks something, or has another kind of thing there."""
+_PLACE: Final = re.compile(r"`(\$[\w.\[\]]*)`")
 _UNDECODABLE: Final = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
-"""No JSON or another shape; no UTF-8, a time that is none; a number or a time out of range; nested without end."""
+"""No JSON, or another shape; no UTF-8, a time that is none; a number or a time out of range; nested without end."""
 
 
-def decoded(body: bytes | bytearray | str, kind: type[T]) -> T | None:
+def decoded(body: bytes | bytearray | str | msgspec.Raw, kind: type[T]) -> T | None:
     """``body`` as ``kind``, or None when it is anything else: HTML, cut off, no UTF-8, too deep, another shape."""
     try:
         return msgspec.json.decode(body, type=kind)
     except _UNDECODABLE:
         return None
+
+
+def misfit(body: bytes | bytearray | str | msgspec.Raw, kind: type[object]) -> str:
+    """Why ``body`` is no ``kind``, without anything that it holds; empty where it is one."""
+    try:
+        msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        return _without_content(str(error))
+    except _UNDECODABLE:
+        return "it is not valid UTF-8 JSON"
+    return ""
+
+
+def _without_content(said: str) -> str:
+    """msgspec quotes a value that is none of an enumeration, and the name of a field that it does not know."""
+    if said.startswith(("Expected", "Object missing")):
+        return said
+    place = _PLACE.search(said)
+    return f"something else than is documented{f' at {place[1]}' if place else ''}"
+
+
+@contextlib.contextmanager
+def understood(what: str, remedy: str) -> Iterator[None]:
+    """Raise ``UnreadableAnswerError`` where ``what`` lacks what the block needs, or has it of another kind."""
+    try:
+        yield
+    except UNPARSABLE as error:
+        raise UnreadableAnswerError(f"{what} cannot be understood ({emptied(error)}).", remedy) from None
 
 
 def from_base64url(text: str) -> bytes:

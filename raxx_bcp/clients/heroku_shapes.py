@@ -150,9 +150,9 @@ class WaitStatus:
 
 
 class RawWait(msgspec.Struct):
-    """The Data API's answer to ``wait_status``."""
+    """The Data API's answer to ``wait_status``. Its message is always there: without one it would read as ready."""
 
-    message: str = ""
+    message: str
     waiting: bool = msgspec.field(default=False, name="waiting?")
     error: bool = msgspec.field(default=False, name="error?")
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 import tenacity
 
-from raxx_bcp.clients.decoding import decoded
+from raxx_bcp.clients.decoding import decoded, emptied
 from raxx_bcp.errors import PermanentError, TransientError, UsageError
 
 if TYPE_CHECKING:
@@ -167,13 +167,17 @@ class Door:
             # One read of the whole body: requests' own .content joins 10 KiB pieces, which doubles the peak.
             content = response.raw.read(decode_content=True)
         except SSLError as error:
+            cause = _cause(error)
+            emptied(error)
             raise PermanentError(
-                f"{self.name} at {self.base_url} did not show a certificate that is trusted here ({_cause(error)}).",
+                f"{self.name} at {self.base_url} did not show a certificate that is trusted here ({cause}).",
                 "Renew its certificate, or point REQUESTS_CA_BUNDLE at the authority that signed it.",
             ) from None
         except (RequestException, OSError, HTTPError) as error:
+            cause = _cause(error)
+            emptied(error)  # a line that is no HTTP is quoted in it, and it holds the request with its token
             raise _BusyError(
-                f"{self.name} at {self.base_url} cannot be reached ({_cause(error)}).",
+                f"{self.name} at {self.base_url} cannot be reached ({cause}).",
                 "Check that the host is up and reachable from here, then try again.",
             ) from None
         answer = Answer(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from raxx_bcp.clients.decoding import emptied
+from raxx_bcp.clients.decoding import UNPARSABLE, emptied
 from raxx_bcp.errors import (
     BcpError,
     CouldNotVerifyError,
@@ -43,8 +43,6 @@ _BAD_CREDENTIALS: Final = frozenset(
 )
 _LONGEST_SAID: Final = 300
 
-_UNPARSABLE: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
-"""What botocore and the shapes of an answer raise where it lacks something, or has another kind of thing there."""
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.]{1,79}")
 """A code of AWS's; anything else is no word of AWS's, and not shown."""
 
@@ -87,7 +85,7 @@ def lightsail_errors(action: str, *, denied: type[BcpError] = CouldNotVerifyErro
             f"There are no usable AWS settings to {action} ({type(error).__name__}).",
             "Set AWS_REGION, and AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, a profile, or an instance role.",
         ) from None
-    except (ResponseParserError, *_UNPARSABLE) as error:
+    except (ResponseParserError, *UNPARSABLE) as error:
         raise UnreadableAnswerError(
             f"Lightsail could not {action}: its answer cannot be read ({emptied(error)}).",
             "Check AWS_ENDPOINT_URL_LIGHTSAIL, and look for a proxy or an error page in between.",

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import SecretStr
 
-from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError
+from raxx_bcp.clients.decoding import UNPARSABLE, emptied
+from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, UnreadableAnswerError
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -208,8 +209,10 @@ def _connect(url: SecretStr, limits: Limits) -> Connection[tuple[Any, ...]]:
     named = parameters(url, limits)
     try:
         return psycopg.connect("", **named, prepare_threshold=None)
-    except psycopg.Error as error:
-        raise _connect_refusal(str(error)) from None
+    except (psycopg.Error, ValueError) as error:
+        refused = _connect_refusal(str(error))
+        emptied(error)
+        raise refused from None
 
 
 def _connect_refusal(text: str) -> BcpError:
@@ -232,7 +235,14 @@ def _postgres_errors(action: str) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise _translated(error.sqlstate or "", action) from None
+        sqlstate = error.sqlstate or ""
+        emptied(error)
+        raise _translated(sqlstate, action) from None
+    except UNPARSABLE as error:
+        raise UnreadableAnswerError(
+            f"What PostgreSQL answered when asked to {action} cannot be read ({emptied(error)}).",
+            "Look for a proxy in between, and at the database's encoding; then try again.",
+        ) from None
 
 
 def _translated(sqlstate: str, action: str) -> BcpError:

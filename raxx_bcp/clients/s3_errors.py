@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from raxx_bcp.clients.decoding import emptied
+from raxx_bcp.clients.decoding import UNPARSABLE, emptied
 from raxx_bcp.errors import (
     BcpError,
     CouldNotVerifyError,
@@ -40,8 +40,6 @@ _BY_STATUS: Final = frozenset({"403", "409", "412", "429", "500", "501", "502", 
 _LOST_RACE: Final = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
 _BAD_CREDENTIALS: Final = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"})
 
-_UNPARSABLE: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
-"""What botocore and the shapes of an answer raise where it lacks something, or has another kind of thing there."""
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.]{1,79}")
 """A code of AWS's; anything else is no word of AWS's, and not shown."""
 
@@ -75,7 +73,7 @@ def s3_errors(action: str, bucket: str, *, denied: type[BcpError] = CouldNotVeri
             f"There are no usable AWS credentials to {action} bucket {bucket} ({type(error).__name__}).",
             "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or an instance role.",
         ) from None
-    except (ResponseParserError, *_UNPARSABLE) as error:
+    except (ResponseParserError, *UNPARSABLE) as error:
         raise UnreadableAnswerError(
             f"S3 could not {action} bucket {bucket}: its answer cannot be read ({emptied(error)}).",
             "Check AWS_ENDPOINT_URL_S3, and look for a proxy or an error page in between.",

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from raxx_bcp.clients.decoding import decoded
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.drills.drill import Drill, Order
 from raxx_bcp.errors import CouldNotVerifyError
@@ -103,13 +104,13 @@ class Journal:
                 yield started
 
     def _read(self, key: str) -> Started:
-        try:
-            return msgspec.json.decode(self._bucket.get(key), type=Started)
-        except msgspec.MsgspecError:
+        started = decoded(self._bucket.get(key), Started)
+        if started is None:
             raise CouldNotVerifyError(
                 f"s3://{self._bucket.name}/{key} is not the start of a drill.",
                 "See who wrote it; the sweeper goes on without it once it is gone.",
-            ) from None
+            )
+        return started
 
 
 def _begun(drill_id: str) -> datetime | None:

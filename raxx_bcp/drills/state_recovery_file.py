@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
+from raxx_bcp.clients.decoding import decoded
+
 _FORMAT: Final = 4
 """Terraform 0.12 and later; ``serial`` counts the writes, ``lineage`` is the same for all of them
 (developer.hashicorp.com/terraform/language/state)."""
@@ -61,8 +63,5 @@ def synthetic_state(mark: Mark, size_kb: int) -> bytes:
 
 def read_mark(body: bytes) -> Mark | None:
     """The mark of a state file; None where ``body`` is not one, or not all of one."""
-    try:
-        state = msgspec.json.decode(body, type=_State)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-    return Mark(state.lineage, state.serial) if state.version == _FORMAT else None
+    state = decoded(body, _State)
+    return Mark(state.lineage, state.serial) if state and state.version == _FORMAT else None

@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from raxx_bcp.clients.decoding import decoded
 from raxx_bcp.errors import PermanentError
 from raxx_bcp.evidence.canonical import digest
 from raxx_bcp.evidence.ledger import Ledger
@@ -139,9 +140,11 @@ def flush(spool: Spool, ledger: Ledger) -> Flushed:
 def read_pending(path: Path) -> Entry | None:
     """What waits in ``path``, or None where that is no pending row."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Pending).entry
-    except (OSError, msgspec.MsgspecError):
+        body = path.read_bytes()
+    except OSError:
         return None
+    pending = decoded(body, Pending)
+    return pending.entry if pending else None
 
 
 def _name(entry: Entry) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from raxx_bcp import __version__
+from raxx_bcp.clients.decoding import decoded
 from raxx_bcp.vault.survey import EnvironmentCount
 
 KIND: Final = "raxx-bcp/vault-export-manifest"
@@ -78,10 +79,7 @@ def encode(manifest: Manifest) -> bytes:
 
 def decode(body: bytes) -> Manifest | None:
     """The manifest, or None where ``body`` is not one."""
-    try:
-        return msgspec.json.decode(body, type=Manifest)
-    except msgspec.MsgspecError:
-        return None
+    return decoded(body, Manifest)
 
 
 def json_schema() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from raxx_bcp.clients.decoding import decoded, misfit
 from raxx_bcp.clients.infisical import Environment, Folder, Secret, SecretImport, Tag
 from raxx_bcp.errors import PermanentError
 from raxx_bcp.vault.document import KIND, SCHEMA_VERSION, ProjectFields, Source
@@ -128,30 +129,27 @@ def open_document(plaintext: bytes | bytearray) -> OpenedExport:
             f"{SCHEMA_VERSION}.",
             "It was made by a newer raxx-bcp: check that version out, and open it with that.",
         )
-    try:
-        return reader(plaintext)
-    except msgspec.MsgspecError as error:
+    document = reader(plaintext)
+    if isinstance(document, str):
         raise PermanentError(
-            f"The export does not fit its own format version {heading.schema_version}: {error}.",
+            f"The export does not fit its own format version {heading.schema_version}: {document}.",
             "Take another day's export, an earlier version, or the second copy.",
-        ) from None
-
-
-def _heading(plaintext: bytes | bytearray) -> _Heading:
-    try:
-        return msgspec.json.decode(plaintext, type=_Heading)
-    except msgspec.MsgspecError:
-        return _Heading()
-
-
-def _read_version_1(plaintext: bytes | bytearray) -> OpenedExport:
-    document = msgspec.json.decode(plaintext, type=OpenedExport)
-    for project in document.projects:
-        for folder in project.folders():
-            for raw in folder.secrets:
-                secret_of(raw)
+        )
     return document
 
 
-_READERS: Final[dict[int, Callable[[Any], OpenedExport]]] = {1: _read_version_1}
+def _heading(plaintext: bytes | bytearray) -> _Heading:
+    return decoded(plaintext, _Heading) or _Heading()
+
+
+def _read_version_1(plaintext: bytes | bytearray) -> OpenedExport | str:
+    """The export, or why it is none, without anything that it holds."""
+    document = decoded(plaintext, OpenedExport)
+    if document is None:
+        return misfit(plaintext, OpenedExport)
+    secrets = (raw for project in document.projects for folder in project.folders() for raw in folder.secrets)
+    return next((why for raw in secrets if (why := misfit(raw, Secret))), document)
+
+
+_READERS: Final[dict[int, Callable[[Any], OpenedExport | str]]] = {1: _read_version_1}
 """One reader for each format version: an export must open for as long as it is kept."""

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from raxx_bcp.clients.decoding import decoded, misfit
 from raxx_bcp.clients.infisical import Environment, Folder, Infisical, Project, Secret, SecretImport, Tag
 from raxx_bcp.errors import PermanentError
 from raxx_bcp.vault.document import ProjectFields
@@ -65,10 +66,10 @@ def read_environment(
 
 
 def _decoded(raw: msgspec.Raw, kind: type[T], what: str) -> T:
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except msgspec.ValidationError as error:
+    found = decoded(raw, kind)
+    if found is None:
         raise PermanentError(
-            f"The target vault answered with a {what} that does not fit the documented shape: {error}.",
+            f"The target vault answered with a {what} that does not fit the documented shape: {misfit(raw, kind)}.",
             "Its API is another one than this restore knows: compare its version with docs/decisions/0014.",
-        ) from None
+        )
+    return found

@@ -6,9 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
-
 from raxx_bcp.checks import Check, Status, worst
+from raxx_bcp.clients.decoding import decoded, misfit
 from raxx_bcp.clients.gpg import decrypt
 from raxx_bcp.clients.s3 import Bucket, ObjectAbsentError
 from raxx_bcp.errors import PermanentError, UsageError
@@ -127,10 +126,10 @@ def _pinned(manifest: Manifest, fingerprint: str) -> Check:
 
 def _content(body: bytes, manifest: Manifest, private_key: PrivateKey) -> Check:
     plaintext = decrypt(body, private_key.armoured)
-    try:
-        document = msgspec.json.decode(plaintext, type=ExportDocument)
-    except msgspec.MsgspecError as error:
-        return Check(CONTENT, Status.FAIL, f"it opens, but is no export document: {error}.", "Use another day.")
+    document = decoded(plaintext, ExportDocument)
+    if document is None:
+        why = misfit(plaintext, ExportDocument)
+        return Check(CONTENT, Status.FAIL, f"it opens, but is no export document: {why}.", "Use another day.")
     secrets = sum(len(f.secrets) for p in document.projects for e in p.environments for f in e.folders)
     found = f"{secrets} secrets of {len(document.projects)} projects"
     if (secrets, len(document.projects)) != (manifest.secret_count, manifest.project_count):

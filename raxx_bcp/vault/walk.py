@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from raxx_bcp.clients.decoding import decoded, misfit
 from raxx_bcp.clients.infisical import (
     HIDDEN_VALUE,
     Environment,
@@ -156,27 +157,12 @@ def _finish(started: _ProjectReads, progress: Progress) -> ProjectSurvey:
     return ProjectSurvey(project, started.member.raw, roles, tags, environments)
 
 
-_DECODERS: Final[dict[type, msgspec.json.Decoder[object]]] = {
-    kind: msgspec.json.Decoder(kind) for kind in (Project, Folder, Secret, SecretImport, Tag)
-}
-
-
 def _decode(raw: msgspec.Raw, kind: type[T], what: str) -> T:
     """Schema-check one object. The complaint names the place in the object, never its content."""
-    try:
-        decoded = _DECODERS[kind].decode(raw)
-    except msgspec.ValidationError as error:
-        misfit = f"does not fit the documented shape: {error}"
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        misfit = "is not valid UTF-8 JSON"
-    else:
-        misfit = ""
-    if misfit:
-        # Raised outside the except block: the decoder's own exception can hold the bytes, a secret's among them.
+    found = decoded(raw, kind)
+    if found is None:
         raise PermanentError(
-            f"The vault answered with a {what} that {misfit}.",
+            f"The vault answered with a {what} that does not fit the documented shape: {misfit(raw, kind)}.",
             "Infisical's API has changed or a proxy altered it: compare with docs/decisions/0002, then adapt the type.",
         )
-    if not isinstance(decoded, kind):
-        raise TypeError(kind)
-    return decoded
+    return found

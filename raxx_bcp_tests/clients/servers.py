@@ -12,7 +12,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer. ``missing`` bytes of the promised body never come; ``hang_up`` closes without a word."""
+    """One answer. ``missing`` bytes of the promised body never come; ``hang_up`` closes without a word.
+
+    An empty ``content_type`` is not sent, nor is a ``content-length`` where ``headers`` has one.
+    """
 
     body: bytes = b"{}"
     status: int = 200
@@ -21,6 +24,8 @@ class Reply:
     missing: int = 0
     chunked: bool = False
     hang_up: bool = False
+    raw: bytes | None = None
+    """Instead of an answer: these bytes, as they are."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +71,13 @@ def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
             reply = served.next_reply(Asked(self.command, self.path, headers, body))
-            if reply.hang_up:
+            if reply.hang_up or reply.raw is not None:
+                self.wfile.write(reply.raw or b"")
                 self.close_connection = True
                 return
             self.send_response(reply.status)
-            self.send_header("content-type", reply.content_type)
+            if reply.content_type:
+                self.send_header("content-type", reply.content_type)
             for name, value in reply.headers.items():
                 self.send_header(name, value)
             if reply.chunked:
@@ -79,13 +86,15 @@ def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(b"%x\r\n" % len(reply.body) + reply.body[: len(reply.body) - reply.missing])
                 self.wfile.write(b"" if reply.missing else b"\r\n0\r\n\r\n")
             else:
-                self.send_header("content-length", str(len(reply.body)))
+                if "content-length" not in reply.headers:
+                    self.send_header("content-length", str(len(reply.body)))
                 self.end_headers()
                 if self.command != "HEAD":
                     self.wfile.write(reply.body[: len(reply.body) - reply.missing])
-            self.close_connection = self.close_connection or bool(reply.missing)
+            odd = bool(reply.missing) or "content-length" in reply.headers
+            self.close_connection = self.close_connection or odd
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - http.server asks for these names
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - http.server asks for these names
 
     return Handler
 

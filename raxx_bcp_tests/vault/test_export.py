@@ -14,7 +14,7 @@ from raxx_bcp.checks import Check, Status
 from raxx_bcp.clients.gpg import KeyRefusedError
 from raxx_bcp.clients.infisical_errors import LoginRefusedError
 from raxx_bcp.clients.s3 import Bucket, ConflictError, Versioning
-from raxx_bcp.errors import BcpError, PermanentError, TransientError
+from raxx_bcp.errors import BcpError, PermanentError, TransientError, UnreadableAnswerError
 from raxx_bcp.policy import Policy, SecondCopy
 from raxx_bcp.sandbox.infisical.identities import Credentials, Login
 from raxx_bcp.sandbox.infisical.seed import expected_items, raxx_world
@@ -110,7 +110,7 @@ def test_a_healthy_export_passes_every_check_and_says_where_it_is(policy: Policy
         ("vault-emptied", ExportRefusedError, "no secret in any project"),
         ("vault-no-projects", ExportRefusedError, "no project at all"),
         ("vault-folder-silent", ExportRefusedError, "raxx-ops/dev/backups"),
-        ("vault-error-body", PermanentError, "not the API's"),
+        ("vault-error-body", UnreadableAnswerError, "not the API's"),
         ("key-missing", KeyRefusedError, "cannot be read"),
         ("key-expired", KeyRefusedError, "expired on"),
         ("key-revoked", KeyRefusedError, "revoked"),

@@ -17,6 +17,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from raxx_bcp.clients.decoding import decoded, misfit
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.drills.freescout.expected import Expectation, Moment
 from raxx_bcp.drills.freescout.facts import Fingerprint
@@ -211,11 +212,11 @@ def choose(sets: Sequence[DumpSet], wanted: str) -> tuple[DumpSet, str]:
 
 def read_manifest(text: bytes, key: str) -> Manifest:
     """Strictly: an unknown field or an impossible value is refused. Raises ``BackupWrongError`` naming the field."""
-    try:
-        return msgspec.json.decode(text, type=Manifest)
-    except msgspec.DecodeError as error:
-        place = re.search(r"`(\$[\w.\[\]]*)`", str(error))
+    found = decoded(text, Manifest)
+    if found is None:
+        place = re.search(r"`?(\$[\w.\[\]]*)`?", misfit(text, Manifest))
         raise BackupWrongError(
             f"The manifest {key} cannot be read{f' (at {place[1]})' if place else ''}.",
             "It was not written by this kind of backup, or is damaged: look at what writes the dump sets.",
-        ) from None
+        )
+    return found

@@ -6,18 +6,18 @@ are asked last, and only when there is a key.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from raxx_bcp.clients.decoding import understood
 from raxx_bcp.drills.drill import Drill
 from raxx_bcp.drills.freescout import compare, facts, sending, site
 from raxx_bcp.drills.freescout.expected import Expectation
 from raxx_bcp.drills.freescout.facts import Facts
 from raxx_bcp.drills.freescout.host_side import site_files, site_pages
-from raxx_bcp.drills.freescout.hosting import Host
+from raxx_bcp.drills.freescout.hosting import LOOK_AGAIN, Host, reported
 from raxx_bcp.drills.host_shell import DatabaseError
 from raxx_bcp.errors import BackupWrongError, PermanentError
 from raxx_bcp.patience import Patience
@@ -56,11 +56,13 @@ def examine(drill: Drill, restored: Restored) -> Facts | None:
     drill.check(DATABASE, expected="answers", actual=actual, ok=not problem, reason=problem)
     found = None if problem else _ask_database(drill, restored)
     told = _program(restored, site_files, arguments=(restored.policy.site_directory, restored.policy.database))
-    if told["version"]:
-        drill.target["freescout"] = told["version"]
-    for one in compare.compare_disk(told):
+    with understood("What the look at the site's files reported", LOOK_AGAIN):
+        version, key, on_disk = str(told["version"] or ""), str(told["app_key"]), list(compare.compare_disk(told))
+    if version:
+        drill.target["freescout"] = version
+    for one in on_disk:
         drill.add(one)
-    _ask_pages(drill, restored, key=told["app_key"])
+    _ask_pages(drill, restored, key=key)
     return found
 
 
@@ -112,12 +114,14 @@ def _ask_pages(drill: Drill, restored: Restored, *, key: str) -> None:
         return
     policy = restored.policy
     where = (policy.site_directory, policy.database, policy.site_host, policy.site_port, _SITE_SECONDS)
-    for one in site.judge(_program(restored, site_files, site_pages, arguments=where)):
+    told = _program(restored, site_files, site_pages, arguments=where)
+    with understood("What the look at the site's pages reported", LOOK_AGAIN):
+        pages = site.judge(told)
+    for one in pages:
         drill.add(one)
 
 
 def _program(restored: Restored, *modules: Any, arguments: tuple[object, ...]) -> Mapping[str, Any]:
     source = sending.program(*modules, arguments=arguments)
     printed = restored.host.python(source, timeout_seconds=restored.timeout_seconds)
-    found: Mapping[str, Any] = json.loads(printed)
-    return found
+    return reported(printed, "the look at the site")

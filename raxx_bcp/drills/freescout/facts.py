@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from raxx_bcp.drills.freescout.hosting import Database
+from raxx_bcp.clients.decoding import understood
+from raxx_bcp.drills.freescout.hosting import LOOK_AGAIN, Database
 from raxx_bcp.freescout.backup_tool import EMOJI_PATTERN, FINGERPRINT, TABLES
 
 NEVER_EMPTY: Final = (
@@ -144,23 +145,38 @@ def ask(host: Database, database: str, timeout_seconds: float | None = None) -> 
     selects += [one.select.replace("SELECT ", f"SELECT '{one.name}', ", 1) for one in asked]
     answers = host.sql(";\n".join(selects) + ";\n", database=database, timeout_seconds=timeout_seconds) if there else []
     needed = sorted({need for one in QUESTIONS for need in one.needs if need.partition(".")[0] in there})
-    return Facts(
-        server_version=version,
-        rows={name: int(count) for kind, name, *counted in answers if kind == "rows" for count in counted},
-        missing_columns=tuple(need for need in needed if need.partition(".")[2] not in columns[need.partition(".")[0]]),
-        answers={kind: tuple(rest) for kind, *rest in answers if kind != "rows"},
-    )
+    missing = tuple(need for need in needed if need.partition(".")[2] not in columns[need.partition(".")[0]])
+    with understood("What MariaDB answered", LOOK_AGAIN):
+        found = Facts(
+            server_version=version,
+            rows={name: int(count) for kind, name, *counted in answers if kind == "rows" for count in counted},
+            missing_columns=missing,
+            answers={kind: tuple(rest) for kind, *rest in answers if kind != "rows"},
+        )
+        _require_all(found, there, [one.name for one in asked])
+    return found
+
+
+def _require_all(found: Facts, tables: Sequence[str], names: Sequence[str]) -> None:
+    """Raise what ``understood`` translates unless each question has its answer: a list that was cut off is none."""
+    if found.rows.keys() != set(tables) or found.answers.keys() != set(names):
+        raise ValueError
+    for name in names:
+        found.number(name)
+    _ = found.fingerprint, found.moment(NEWEST), found.moment(FETCHED), found.moment(RESERVED)
 
 
 def _catalogue(host: Database, database: str) -> tuple[str, dict[str, set[str]]]:
-    (version,), *rows = host.sql(
+    told = host.sql(
         "SELECT VERSION();\nSELECT TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS"
         " WHERE TABLE_SCHEMA = DATABASE();\n",
         database=database,
     )
     columns: dict[str, set[str]] = {}
-    for table, column in rows:
-        columns.setdefault(table, set()).add(column)
+    with understood("What MariaDB said of its tables", LOOK_AGAIN):
+        (version,), *rows = told
+        for table, column in rows:
+            columns.setdefault(table, set()).add(column)
     return version, columns
 
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Any, Final, Protocol
+
+from raxx_bcp.clients.decoding import decoded
+from raxx_bcp.errors import UnreadableAnswerError
+
+LOOK_AGAIN: Final = "Keep the instance (keep) and run it there: what it printed is not kept, it may be a customer's."
 
 
 class Database(Protocol):
@@ -30,3 +35,14 @@ class Host(Database, Protocol):
         timeout_seconds: float | None = None,
     ) -> object:
         """Run one command as root. Raises where it does not end with 0."""
+
+
+def reported(printed: bytes, what: str) -> dict[str, Any]:
+    """What a program of ours printed on a host: one object of JSON. ``what`` names the program in an error.
+
+    Raises ``UnreadableAnswerError`` for anything else: cut off, or by another program that stands in its way.
+    """
+    found = decoded(printed, dict[str, Any])
+    if found is None:
+        raise UnreadableAnswerError(f"What {what} printed on the host is no report ({len(printed)} bytes).", LOOK_AGAIN)
+    return found

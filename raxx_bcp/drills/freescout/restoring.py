@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from raxx_bcp.clients.decoding import understood
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.clients.ssh import CommandFailedError
 from raxx_bcp.drills.drill import Drill
@@ -14,7 +14,7 @@ from raxx_bcp.drills.freescout import archive, artefact, dump_set, examine, send
 from raxx_bcp.drills.freescout.artefact import Stored
 from raxx_bcp.drills.freescout.dump_set import DumpSet
 from raxx_bcp.drills.freescout.host_side import arrange, loader, site_files, splitter, unpacking, wire
-from raxx_bcp.drills.freescout.hosting import Host
+from raxx_bcp.drills.freescout.hosting import LOOK_AGAIN, Host, reported
 from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError
 from raxx_bcp.policy import FreeScout
 
@@ -58,14 +58,18 @@ def restore(
         )
     streams = {part: Stored(bucket, member) for part, member in dumped.members.items()}
     report = load_database(target, streams[dump_set.DATABASE].plaintext(private_key))
-    for one in artefact.judge(report, dumped.manifest.expectation.rows if dumped.manifest else None):
+    told_rows = dumped.manifest.expectation.rows if dumped.manifest else None
+    with understood("What the loader reported", LOOK_AGAIN):
+        judged, complete = artefact.judge(report, told_rows), artefact.judged(report)
+        refused, _rows = bool(report["refused"]), {str(name): int(rows) for name, rows in report["rows"].items()}
+    for one in judged:
         drill.add(one)
-    if report["refused"]:
+    if refused:
         raise CouldNotVerifyError(
             f"The database {target.policy.database} was not empty, so nothing was restored into it.",
             "The instance was not made for this drill alone: look at what else works on it.",
         )
-    if not artefact.judged(report):
+    if not complete:
         raise CouldNotVerifyError(
             f"The throwaway database gave out with error {report['error']['code']} while the dump was restored.",
             "Choose a larger bundle (freescout.bundle), then start the drill again: the dump was not judged.",
@@ -85,8 +89,7 @@ def load_database(target: Target, dump: Iterator[bytes]) -> Mapping[str, Any]:
     target.host.sql(f"CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;\n")
     source = sending.program(splitter, wire, unpacking, loader, arguments=(database, target.policy.connections))
     printed = target.host.python(source, stdin=dump, timeout_seconds=target.timeout_seconds)
-    report: Mapping[str, Any] = json.loads(printed)
-    return report
+    return reported(printed, "the loader")
 
 
 def _place_files(
@@ -99,8 +102,8 @@ def _place_files(
     site, host = target.policy.site_directory, target.host
     if ENV in streams:
         source = sending.program(site_files, arrange, arguments=(site, target.policy.database))
-        told = json.loads(host.python(source, stdin=streams[ENV].plaintext(private_key)))
-        if not told["user"]:
+        told = reported(host.python(source, stdin=streams[ENV].plaintext(private_key)), "the program for the site")
+        if not told.get("user"):
             drill.progress("the site's user of the database could not be made")
     for part in ARCHIVES:
         options = [_INCREMENTAL] if part in bases else []
