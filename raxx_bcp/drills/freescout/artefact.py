@@ -15,6 +15,7 @@ from raxx_bcp.drills.drill import CheckResult
 from raxx_bcp.drills.freescout.decrypting import decrypting
 from raxx_bcp.drills.freescout.dump_set import DumpSet, FileFact, Member
 from raxx_bcp.drills.freescout.expected import listed
+from raxx_bcp.drills.freescout.host_side.unpacking import NO_ZSTD
 from raxx_bcp.evidence.row import CheckStatus
 
 COMPLETE: Final = "set complete"
@@ -110,14 +111,18 @@ def _differs(one: Stored, told: Mapping[str, FileFact]) -> bool:
 
 def judge(report: Mapping[str, Any], told_rows: Mapping[str, int] | None = None) -> list[CheckResult]:
     """The checks of what the loader reported, without the rows. ``told_rows`` are the manifest's, if there is one."""
-    packed, error = report["packed"], report["error"]
+    packed, error, why = report["packed"], report["error"], unjudged(report)
+    if why and (report["refused"] or not report["bytes"]):
+        return [
+            CheckResult(name, "", "", CheckStatus.NOT_RUN, why) for name in (COMPRESSION, TRAILER, DIALECT, RESTORED)
+        ]
     form = report["form"] or "no form"
     sizes = f"{form}, {packed}, {report['bytes']} bytes of SQL"
     return [
         _checked(COMPRESSION, "whole to its end", sizes, ["" if packed == "whole" else f"the file is {packed}"]),
         _trailer(report, told_rows),
         _dialect(report["foreign"], report["databases"], failed=error is not None),
-        _restored(error, report["refused"]),
+        _restored(error, why),
     ]
 
 
@@ -152,23 +157,26 @@ def _dialect(foreign: list[str], databases: list[str], *, failed: bool) -> Check
     return _checked(DIALECT, "MariaDB's, one database", listed(foreign) or "MariaDB's", reasons)
 
 
-def judged(report: Mapping[str, Any]) -> bool:
-    """Did the loader get as far as the dump lets it? False where the throwaway database itself gave out."""
+def unjudged(report: Mapping[str, Any]) -> str:
+    """Why the loader got less far than the dump lets it: the throwaway host's own fault. Empty where it did not."""
     error = report["error"]
-    return error is None or error["code"] not in _THE_INSTANCES_OWN
+    if report["refused"]:
+        return f"the database held {report['refused']} tables already: nothing was restored into it"
+    if report["packed"] == NO_ZSTD:
+        return f"the dump is packed as {NO_ZSTD}: it was not read"
+    if error is not None and error["code"] in _THE_INSTANCES_OWN:
+        about = f" ({', '.join(error['objects'])})" if error["objects"] else ""
+        return f"error {error['code']}{about}, which is the throwaway database's own: the dump was not judged"
+    return ""
 
 
-def _restored(error: Mapping[str, Any] | None, refused: int) -> CheckResult:
-    if refused:
-        reason = f"the database held {refused} tables already: nothing was restored into it"
-        return _checked(RESTORED, "no error, into an empty database", "refused", [reason])
+def _restored(error: Mapping[str, Any] | None, unjudged: str) -> CheckResult:
+    if unjudged:
+        return CheckResult(RESTORED, "no error, into an empty database", "", CheckStatus.NOT_RUN, unjudged)
     if error is None:
         return _checked(RESTORED, "no error, into an empty database", "no error", [])
     about = f" ({', '.join(error['objects'])})" if error["objects"] else ""
     told = f"error {error['code']}{about}"
-    if error["code"] in _THE_INSTANCES_OWN:
-        reason = f"{told}, which is the throwaway database's own: the dump was not judged"
-        return CheckResult(RESTORED, "no error, into an empty database", told, CheckStatus.NOT_RUN, reason)
     meaning = _ERRORS.get(error["code"], "MariaDB's documentation has the number")
     return _checked(RESTORED, "no error, into an empty database", told, [f"{told}: {meaning}"])
 

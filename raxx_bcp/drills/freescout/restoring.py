@@ -60,19 +60,15 @@ def restore(
     report = load_database(target, streams[dump_set.DATABASE].plaintext(private_key))
     told_rows = dumped.manifest.expectation.rows if dumped.manifest else None
     with understood("What the loader reported", LOOK_AGAIN):
-        judged, complete = artefact.judge(report, told_rows), artefact.judged(report)
-        refused, _rows = bool(report["refused"]), {str(name): int(rows) for name, rows in report["rows"].items()}
+        judged, unjudged = artefact.judge(report, told_rows), artefact.unjudged(report)
+        _rows = {str(name): int(rows) for name, rows in report["rows"].items()}
     for one in judged:
         drill.add(one)
-    if refused:
+    if unjudged:
         raise CouldNotVerifyError(
-            f"The database {target.policy.database} was not empty, so nothing was restored into it.",
-            "The instance was not made for this drill alone: look at what else works on it.",
-        )
-    if not complete:
-        raise CouldNotVerifyError(
-            f"The throwaway database gave out with error {report['error']['code']} while the dump was restored.",
-            "Choose a larger bundle (freescout.bundle), then start the drill again: the dump was not judged.",
+            f"The dump could not be restored on {target.policy.restored_instance}: {unjudged}.",
+            "Choose a larger bundle (freescout.bundle) where it was full; else look at its packages, and at what else "
+            "works on it. Then start the drill again.",
         )
     bases = {part: Stored(bucket, member) for part, member in dumped.bases.items()}
     _place_files(drill, target, streams, bases, private_key)

@@ -6,10 +6,12 @@ import gzip
 import io
 import tarfile
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from raxx_bcp.drills.freescout import archive, artefact
+from raxx_bcp.drills.freescout.host_side.unpacking import NO_ZSTD
 from raxx_bcp.evidence.row import CheckStatus
 
 
@@ -52,6 +54,20 @@ def test_a_damaged_one_says_how(body: bytes, problem: str) -> None:
     assert archive.problem(pieces(body)) == problem
 
 
+REPORT = {
+    "form": "gzip",
+    "packed": "whole",
+    "bytes": 9,
+    "trailer": True,
+    "commented": True,
+    "rows": {},
+    "foreign": [],
+    "databases": [],
+    "refused": 0,
+    "error": None,
+}
+
+
 @pytest.mark.parametrize(
     ("code", "status"),
     [
@@ -64,16 +80,28 @@ def test_a_damaged_one_says_how(body: bytes, problem: str) -> None:
     ],
 )
 def test_a_full_or_lost_throwaway_database_is_no_word_on_the_dump(code: int, status: CheckStatus) -> None:
-    report = {
-        "gzip": "whole",
-        "bytes": 9,
-        "trailer": True,
-        "foreign": [],
-        "databases": [],
-        "refused": 0,
-        "error": {"code": code, "objects": ["threads"]},
-    }
+    report = {**REPORT, "error": {"code": code, "objects": ["threads"]}}
     (restored,) = [one for one in artefact.judge(report) if one.name == artefact.RESTORED]
     assert restored.status is status
     assert f"error {code} (threads)" in restored.reason
-    assert artefact.judged(report) is (status is CheckStatus.FAIL)
+    assert bool(artefact.unjudged(report)) is (status is CheckStatus.NOT_RUN)
+
+
+@pytest.mark.parametrize(
+    "unread",
+    [
+        {"refused": 3},
+        {"packed": NO_ZSTD},
+        {"error": {"code": 2002, "objects": []}},
+    ],
+    ids=["not empty", "no zstd", "no database"],
+)
+def test_a_dump_that_was_not_read_at_all_fails_nothing(unread: dict[str, Any]) -> None:
+    report = {**REPORT, "packed": "empty", "bytes": 0, "trailer": False, **unread}
+    assert {one.status for one in artefact.judge(report)} == {CheckStatus.NOT_RUN}
+    assert artefact.unjudged(report)
+
+
+def test_a_report_of_a_whole_dump_passes() -> None:
+    assert {one.status for one in artefact.judge(REPORT)} == {CheckStatus.PASS}
+    assert artefact.unjudged(REPORT) == ""

@@ -266,7 +266,15 @@ def test_rows_of_the_dump_are_those_in_the_database() -> None:
 
 
 def test_a_collation_that_this_mariadb_knows_is_no_fault() -> None:
-    good = {"gzip": "whole", "bytes": 9, "trailer": True, "databases": [], "refused": 0, "error": None}
+    good = {
+        "form": "gzip",
+        "packed": "whole",
+        "bytes": 9,
+        "trailer": True,
+        "databases": [],
+        "refused": 0,
+        "error": None,
+    }
     told = {one.name: one.status for one in artefact.judge({**good, "foreign": ["collation utf8mb4_0900_ai_ci"]})}
     assert told[artefact.DIALECT] is CheckStatus.PASS
     error = {"code": 1273, "objects": ["utf8mb4_0900_ai_ci"]}
