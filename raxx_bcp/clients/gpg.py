@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from raxx_bcp.clients.gpg_decrypt import (
     decrypt,
     stop_agents,
 )
+from raxx_bcp.clients.gpg_space import NoSpaceError, private_folder, refuse_full, spoken_in_english
 from raxx_bcp.errors import PermanentError, UsageError
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Keyring",
     "MessageDamagedError",
     "NoSecretKeyError",
+    "NoSpaceError",
     "PublicKey",
     "decrypt",
     "keyring",
@@ -91,7 +93,10 @@ class Keyring:
         self.gpg_version = version
 
     def encrypt(self, plaintext: Readable) -> Ciphertext:
-        """Stream ``plaintext`` into gpg. Raises ``EncryptionFailedError``, also when the source itself fails."""
+        """Stream ``plaintext`` into gpg. Raises ``EncryptionFailedError``, also when the source itself fails.
+
+        Raises ``NoSpaceError`` where gpg had no room for its files.
+        """
         data = bytearray()
 
         def collect(chunk: bytes) -> bool:
@@ -108,11 +113,13 @@ class Keyring:
                 extra_args=["--no-auto-key-locate", "--compress-algo", "zlib", "--compress-level", "1"],
             )
         except OSError as error:
+            refuse_full(Path(self._gpg.gnupghome))
             raise EncryptionFailedError(
                 f"gpg stopped while the export was streamed into it ({type(error).__name__}).",
                 "Nothing was stored. Run gpg --version by hand on this machine, then start the export again.",
             ) from None
         if not result.ok or result.returncode != 0 or not data:
+            refuse_full(Path(self._gpg.gnupghome), result.stderr)
             raise EncryptionFailedError(
                 f"gpg could not encrypt to {self.key.fingerprint} (exit code {result.returncode}, {len(data)} bytes).",
                 "Nothing was stored. Run raxx-bcp doctor: it names what is wrong with the key.",
@@ -140,7 +147,8 @@ def keyring(armoured_key: bytes, fingerprint: str, *, now: datetime) -> Iterator
     """Open a private keyring with the operator's public key, judged as of ``now`` (UTC).
 
     ``fingerprint`` is the full one that the policy pins. Raises ``KeyRefusedError`` naming what is wrong,
-    or ``UsageError`` where gpg itself is missing. The directory is removed on the way out.
+    ``NoSpaceError`` where gpg has no room, or ``UsageError`` where gpg itself is missing. The directory is removed on
+    the way out.
     """
     if shutil.which("gpg") is None:
         raise UsageError("The program gpg was not found.", "Install GnuPG 2.2 or newer (Debian: apt-get install gpg).")
@@ -152,13 +160,17 @@ def keyring(armoured_key: bytes, fingerprint: str, *, now: datetime) -> Iterator
             "Take it off this machine, treat it as exposed, and give the public half (gpg --armor --export).",
         )
     logging.getLogger("gnupg").setLevel(logging.ERROR)  # its debug lines hold the first bytes of data
-    home = Path(tempfile.mkdtemp(prefix="rbcp-"))  # short: gpg's sockets allow about 100 characters
+    home = private_folder()
     try:
-        gpg = gnupg.GPG(gnupghome=str(home), options=["--no-autostart", "--no-options"])
+        options = ["--no-autostart", "--no-options"]
+        gpg = gnupg.GPG(gnupghome=str(home), options=options, env=spoken_in_english(os.environ))
         gpg.buffer_size = _BUFFER_BYTES
-        gpg.import_keys(armoured_key)
+        imported = gpg.import_keys(armoured_key)
+        listed = gpg.list_keys()
+        if imported.returncode or not listed:
+            refuse_full(home, imported.stderr)
         version = ".".join(str(part) for part in gpg.version or ("unknown",))
-        yield Keyring(gpg, _judge(gpg.list_keys(), fingerprint, now), version)
+        yield Keyring(gpg, _judge(listed, fingerprint, now), version)
     finally:
         stop_agents(home)
         shutil.rmtree(home, ignore_errors=True)

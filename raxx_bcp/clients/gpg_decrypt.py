@@ -13,12 +13,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
+from raxx_bcp.clients.gpg_space import private_folder, refuse_full, spoken_in_english
 from raxx_bcp.errors import BackupWrongError, PermanentError, UsageError
 
 _CHUNK_BYTES: Final = 256 * 1024
@@ -43,14 +43,15 @@ def decrypt(
 
     With ``armoured_private_key`` a private keyring is made, in memory where the machine has ``/dev/shm``;
     without it the caller's own keyring and agent are used, or those of the GnuPG home ``home``. Raises
-    ``NoSecretKeyError``, ``DecryptionFailedError``, or ``UsageError`` where gpg is missing.
+    ``NoSecretKeyError``, ``DecryptionFailedError``, ``NoSpaceError`` where gpg has no room, or ``UsageError`` where gpg
+    is missing.
     """
     if shutil.which("gpg") is None:
         raise UsageError("The program gpg was not found.", "Install GnuPG 2.2 or newer (Debian: apt-get install gpg).")
     if armoured_private_key is None:
-        return _opened(ciphertext, [] if home is None else ["--homedir", str(home)], os.environ)
+        return _opened(ciphertext, [] if home is None else ["--homedir", str(home)], home)
     with private_home(armoured_private_key) as made:
-        return _opened(ciphertext, ["--homedir", str(made), "--no-options"], os.environ)
+        return _opened(ciphertext, ["--homedir", str(made), "--no-options"], made)
 
 
 def stop_agents(home: Path) -> None:
@@ -63,20 +64,28 @@ def stop_agents(home: Path) -> None:
 
 @contextlib.contextmanager
 def private_home(armoured_private_key: bytes) -> Iterator[Path]:
-    """A GnuPG home that holds this key alone, in memory where the machine has ``/dev/shm``; gone with the block."""
+    """A GnuPG home that holds this key alone, in memory where the machine has ``/dev/shm``; gone with the block.
+
+    Raises ``NoSpaceError`` where the key could not be put there for want of room.
+    """
     shared_memory = Path("/dev/shm")  # noqa: S108 - a private mkdtemp inside it, so that no key touches a disk
     parent = str(shared_memory) if os.access(shared_memory, os.W_OK) else None
-    home = Path(tempfile.mkdtemp(prefix="rbcp-", dir=parent))  # short: gpg's sockets allow about 100 characters
+    home = private_folder(parent)
     try:
         command = ["gpg", "--homedir", str(home), "--batch", "--no-tty", "--no-options", "--import"]
-        subprocess.run(command, input=armoured_private_key, capture_output=True, check=False, timeout=60)
+        environ = spoken_in_english(os.environ)
+        done = subprocess.run(
+            command, input=armoured_private_key, env=environ, capture_output=True, check=False, timeout=60
+        )
+        if done.returncode != 0:
+            refuse_full(home, done.stderr.decode("utf-8", "replace"))
         yield home
     finally:
         stop_agents(home)
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _opened(ciphertext: bytes | bytearray, options: Sequence[str], environ: Mapping[str, str]) -> bytearray:
+def _opened(ciphertext: bytes | bytearray, options: Sequence[str], home: Path | None) -> bytearray:
     seen_by_a_person = sys.stderr.isatty()
     reader, writer = os.pipe()
     status = _Status(reader)
@@ -87,7 +96,7 @@ def _opened(ciphertext: bytes | bytearray, options: Sequence[str], environ: Mapp
             stdout=subprocess.PIPE,
             stderr=None if seen_by_a_person else subprocess.DEVNULL,
             pass_fds=(writer,),
-            env=_environment(environ),
+            env=_environment(os.environ),
         )
     finally:
         os.close(writer)
@@ -102,6 +111,8 @@ def _opened(ciphertext: bytes | bytearray, options: Sequence[str], environ: Mapp
         code = process.wait()
     words = status.words()
     if code != 0 or "DECRYPTION_OKAY" not in words:
+        if not _fits(words):
+            refuse_full(home)
         raise _refusal(code, words)
     return plaintext
 
@@ -139,8 +150,13 @@ class _Status:
         return self._words
 
 
+def _fits(words: Sequence[str]) -> bool:
+    """Was the message opened with a key that is here, whatever came of it?"""
+    return "DECRYPTION_KEY" in words or "DECRYPTION_INFO" in words
+
+
 def _refusal(code: int, words: Sequence[str]) -> DecryptionFailedError:
-    fits = "DECRYPTION_KEY" in words or "DECRYPTION_INFO" in words
+    fits = _fits(words)
     if "NO_SECKEY" in words and not fits:
         return NoSecretKeyError(
             f"gpg could not decrypt the export (exit code {code}): the private key that it was made for is not here.",

@@ -21,6 +21,8 @@ from raxx_bcp.patience import Progress
 
 T = TypeVar("T")
 TEARDOWN: Final = "teardown"
+VERIFY: Final = "verify"
+"""The phase with which every drill ends; what it looks at is what was restored."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class Drill:
     source_backup: Source | None = None
     newest_record_utc: datetime | None = None
     unknown: bool = False
+    cut_off: bool = False
+    """Did something end it before its own end: an error, a cancellation, a mistake in the program?"""
     leases: Leases = field(init=False)
 
     def __post_init__(self) -> None:
@@ -164,6 +168,7 @@ class Drill:
         leaves the backup unknown: docs/decisions/0016-verdicts.md has each error with its verdict.
         """
         self.findings.append(f"{error.what} {error.remedy}")
+        self.cut_off = True
         if isinstance(error, BackupWrongError):
             self.results.append(CheckResult("completed", "yes", "no", CheckStatus.FAIL, error.what))
         else:
@@ -172,7 +177,7 @@ class Drill:
     def stopped(self, why: str) -> None:
         """Record that it was ended from outside, or by a mistake in the program: nobody knows the result."""
         self.findings.append(why)
-        self.unknown = True
+        self.unknown = self.cut_off = True
 
     def close(self) -> None:
         """Record every promised check that was not reached."""
@@ -199,10 +204,15 @@ class Drill:
 
     @property
     def rto_seconds(self) -> float | None:
-        """From the start to the end of the last phase before teardown; None when one of them was cut off."""
+        """From the start until what was restored had been verified.
+
+        None where that moment never came: the drill was cut off, or ended before its last phase, ``verify``. How long
+        it had taken by then is no time to restore.
+        """
         ends = [phase.ended_utc for phase in self.phases if phase.name != TEARDOWN]
         known = [end for end in ends if end is not None]
-        if not known or len(known) < len(ends):
+        verified = any(phase.name == VERIFY and phase.ended_utc is not None for phase in self.phases)
+        if self.cut_off or not verified or len(known) < len(ends):
             return None
         return (max(known) - self.started_utc).total_seconds()
 

@@ -74,6 +74,8 @@ _LOCK_WAIT_SECONDS: Final = 60
 _NO_RELOAD: Final = (1227, 1044, 1045)
 """What MariaDB and MySQL answer to somebody who may not FLUSH TABLES."""
 _BLOCK_BYTES: Final = 1 << 20
+_GPG_NEEDS_BYTES: Final = 64 * 1024
+"""A keyring of one key, its trust database and locks take about 20 KB (measured, GnuPG 2.2.40)."""
 _TRIES: Final = 5
 _TRANSIENT: Final = (429, 500, 502, 503, 504)
 
@@ -595,7 +597,8 @@ class Key:
         if failure and not isinstance(failure[0], BrokenPipeError):
             raise failure[0]
         if code != 0 or failure:
-            raise BackupError(f"gpg could not encrypt (exit code {code}).", "Look at the operator's key, and at /tmp.")
+            self._refuse_full()
+            raise BackupError(f"gpg could not encrypt (exit code {code}).", "Look at the operator's key.")
 
     def _judged(self, listing: str) -> str:
         """Is it the pinned key, and may it encrypt? Returns a warning where it soon may not."""
@@ -629,8 +632,17 @@ class Key:
         except OSError:
             raise BackupError("The program gpg is not here.", "Install gnupg.", 2) from None
         if done.returncode != 0:
+            self._refuse_full()
             raise BackupError("The operator's public key cannot be read.", _CONFIG_REMEDY, 2)
         return done.stdout
+
+    def _refuse_full(self) -> None:
+        """gpg calls a key missing or unreadable where it only has no room for its files (measured, GnuPG 2.2.40)."""
+        folder = Path(self._home.name).parent
+        if shutil.disk_usage(folder).free < _GPG_NEEDS_BYTES:
+            raise BackupError(
+                f"There is no space left in {folder}, where gpg keeps its files.", f"Free some: df -h {folder}"
+            )
 
 
 # --- S3: signed by hand, since the standard library has no client ---------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 
 from raxx_bcp.drills.conduct import Conducted, conduct
 from raxx_bcp.drills.drill import Drill, Source
+from raxx_bcp.drills.record import entry_of
 from raxx_bcp.drills.undisturbed import CancelledError, cancelled_by_signals, undisturbed
 from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError, PermanentError, TransientError, UsageError
 from raxx_bcp.evidence.row import CheckStatus, Verdict
@@ -265,6 +267,45 @@ def test_phases_carry_their_times_and_rto_leaves_the_teardown_out() -> None:
     assert [phase.name for phase in done.drill.phases] == ["restore", "verify", "teardown"]
     assert done.drill.phases[0].ended_utc == START + timedelta(seconds=90)
     assert (done.drill.rto_seconds, done.drill.rpo_seconds) == (100, 10800)
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [KeyboardInterrupt(), ZeroDivisionError(), AWAY, BackupWrongError("It is damaged.", "Take another.")],
+    ids=["killed", "a mistake", "away", "the backup is wrong"],
+)
+@pytest.mark.parametrize("in_phase", ["restore", "verify", "between"])
+def test_a_drill_that_was_cut_off_claims_no_restore_time(ending: BaseException, in_phase: str) -> None:
+    clock, memory = StillClock(), Memory()
+
+    def body(drill: Drill) -> None:
+        with drill.phase("restore"):
+            drill.sleep(90)
+            if in_phase == "restore":
+                raise ending
+        with drill.phase("verify"):
+            drill.sleep(10)
+            if in_phase == "verify":
+                raise ending
+        raise ending
+
+    with contextlib.suppress(KeyboardInterrupt, ZeroDivisionError):
+        conduct(order("revision"), body, memory, clock=clock, sleep=clock.sleep)
+    (row,) = memory.rows
+    told = entry_of(row, clock())
+    assert (told.timing.rto.measured_seconds, told.timing.rto.met) == (None, None)
+
+
+def test_a_drill_that_never_came_to_verify_claims_no_restore_time() -> None:
+    clock = StillClock()
+
+    def body(drill: Drill) -> None:
+        with drill.phase("select"):
+            drill.sleep(5)
+        drill.not_run("revision", "the private key is not here")
+
+    done = conduct(order("revision"), body, Memory(), clock=clock, sleep=clock.sleep)
+    assert done.drill.rto_seconds is None
 
 
 def test_it_is_told_what_goes_on() -> None:

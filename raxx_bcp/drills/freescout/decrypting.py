@@ -12,9 +12,11 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
 from typing import IO, Final
 
 from raxx_bcp.clients.gpg_decrypt import DecryptionFailedError, MessageDamagedError, private_home
+from raxx_bcp.clients.gpg_space import refuse_full
 from raxx_bcp.errors import CouldNotVerifyError
 
 _CHUNK_BYTES: Final = 1024 * 1024
@@ -28,25 +30,27 @@ def decrypting(chunks: Iterable[bytes], name: str, private_key: bytes | None) ->
     ``private_key`` is armoured; without one the caller's own keyring and agent are asked. Raises
     ``CouldNotVerifyError`` naming the keys that it was encrypted to where none of them is at hand,
     ``MessageDamagedError`` at the end of a message that is not whole, ``DecryptionFailedError`` where gpg itself failed
-    or could not unlock the key, and what iterating ``chunks`` raises.
+    or could not unlock the key, ``NoSpaceError`` where gpg had no room, and what iterating ``chunks`` raises.
     """
     if shutil.which("gpg") is None:
         raise CouldNotVerifyError(
             f"{name} is encrypted, and the program gpg was not found.", "Install GnuPG (Debian: apt-get install gpg)."
         )
-    with _home(private_key) as options:
-        yield from _Opening(chunks, name, options).plaintext()
+    with _home(private_key) as home:
+        yield from _Opening(chunks, name, home).plaintext()
 
 
 class _Opening:
     """One gpg process, what is fed to it, and what it says."""
 
-    def __init__(self, chunks: Iterable[bytes], name: str, options: list[str]) -> None:
+    def __init__(self, chunks: Iterable[bytes], name: str, home: Path | None) -> None:
         self._chunks = chunks
         self._name = name
+        self._home = home
         self._said: list[list[str]] = []
         self._failure: BaseException | None = None
         self._status_in, self._status_out = os.pipe()
+        options = [] if home is None else ["--homedir", str(home), "--no-options"]
         status = ["--status-fd", str(self._status_out)]
         try:
             self._process = subprocess.Popen(
@@ -103,6 +107,8 @@ class _Opening:
         words = {said[0] for said in self._said}
         if self._process.returncode == 0 and "DECRYPTION_OKAY" in words:
             return
+        if not words & {"DECRYPTION_KEY", "DECRYPTION_INFO"}:
+            refuse_full(self._home)
         if "NO_SECKEY" in words and not words & {"DECRYPTION_KEY", "DECRYPTION_INFO"}:
             keys = ", ".join(dict.fromkeys(said[1] for said in self._said if said[0] == "NO_SECKEY" and len(said) > 1))
             raise CouldNotVerifyError(
@@ -120,10 +126,10 @@ class _Opening:
 
 
 @contextlib.contextmanager
-def _home(private_key: bytes | None) -> Iterator[list[str]]:
-    """gpg's options for the caller's own keyring, or for a private one that holds ``private_key`` alone."""
+def _home(private_key: bytes | None) -> Iterator[Path | None]:
+    """None for the caller's own keyring, or a private home that holds ``private_key`` alone."""
     if private_key is None:
-        yield []
+        yield None
         return
     with private_home(private_key) as home:
-        yield ["--homedir", str(home), "--no-options"]
+        yield home
