@@ -22,7 +22,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@touch $@
 
 demo: setup      ## The whole of it on this machine: sandbox, export, UI on 127.0.0.1:3000
-	@$(BIN)/raxx-bcp demo --port $(PORT)
+	@$(BIN)/raxx-bcp demo --port $(PORT) $(DEMO_ARGS)
 
 test: setup      ## Every test, on real parts
 	$(BIN)/pytest -n $${PYTEST_WORKERS:-3} --dist loadgroup $(PYTEST_ARGS)

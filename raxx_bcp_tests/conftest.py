@@ -10,9 +10,12 @@ import pytest
 
 from raxx_bcp.policy import Policy, VaultExport, load_policy
 from raxx_bcp.sandbox.supervisor import UNSET, Sandbox
+from raxx_bcp_tests.leftovers import Leftovers
 from raxx_bcp_tests.sandbox_fixture import breakable_sandbox, sandbox
 
 __all__ = ["breakable_sandbox", "sandbox"]
+
+pytest_plugins = ["pytester"]
 
 NOW = datetime(2031, 3, 14, 9, 0, tzinfo=UTC)
 DAY = "2031-03-14"
@@ -42,6 +45,12 @@ def policy(sandbox_environ: dict[str, str]) -> Policy:
 def export_policy(policy: Policy) -> VaultExport:
     """The D3 part of ``policy``."""
     return policy.vault_export
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Look at the end for processes that were left behind; workers are looked after by what started them."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        config.pluginmanager.register(Leftovers(), "leftovers")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -115,6 +115,11 @@ class Runner:
             self._after_end(part)
         return tuple(sorted(known))
 
+    def forget(self) -> None:
+        """Let every part remove what it keeps outside the state directory; see ``Part.forget``."""
+        for part in self.parts:
+            part.forget()
+
     def _after_end(self, part: Part) -> None:
         own = self.remembered(part)
         if own.child is not None:

@@ -83,15 +83,17 @@ class Sandbox:
         if not state.is_sandbox(self.directory):
             if purge and self.directory.exists():
                 state.purge(self.directory)  # refuses, and says why
-            return self._runner.stop_all()  # somebody may have deleted the directory under running parts
+            stopped = self._runner.stop_all()  # somebody may have deleted the directory under running parts
+            if purge:
+                self._runner.forget()
+            return stopped
         with self._locked():
             self._runner.state = state.load(self.directory) or state.State()
             stopped = self._runner.stop_all()
             self._runner.state.up = False
             self._runner.save()
             if purge:
-                for part in self._runner.parts:
-                    part.forget()
+                self._runner.forget()
                 state.purge(self.directory)
         return stopped
 

@@ -346,6 +346,16 @@ class TestDown:
         make().down(purge=True)
         assert not home.exists()
 
+    def test_what_a_part_keeps_elsewhere_goes_at_purge_only(self, make: MakeSandbox) -> None:
+        forgotten: list[str] = []
+        part = Part("keeper", "Keeper", forget=lambda: forgotten.append("keeper"))
+        make([part]).up()
+        make([part]).down()
+        assert forgotten == []
+        make([part]).down(purge=True)
+        make([part]).down(purge=True)  # no sandbox is there any more: what was kept may be there all the same
+        assert forgotten == ["keeper", "keeper"]
+
     def test_purge_refuses_a_directory_that_is_not_ours(self, make: MakeSandbox, home: Path) -> None:
         home.mkdir()
         (home / "thesis.tex").touch()

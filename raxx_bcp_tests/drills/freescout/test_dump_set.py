@@ -13,7 +13,7 @@ from typing import Any
 import gnupg
 import pytest
 
-from raxx_bcp.clients.gpg_decrypt import DecryptionFailedError
+from raxx_bcp.clients.gpg_decrypt import DecryptionFailedError, stop_agents
 from raxx_bcp.clients.s3 import Bucket, ObjectAbsentError
 from raxx_bcp.drills.freescout import artefact, dump_set
 from raxx_bcp.drills.freescout.decrypting import decrypting
@@ -119,6 +119,14 @@ class Keys:
         )
         self.fingerprint = str(self.gpg.gen_key(asked).fingerprint)
 
+    def __enter__(self) -> Keys:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Making a key starts an agent, which outlives gpg."""
+        stop_agents(self.home)
+        shutil.rmtree(self.home, ignore_errors=True)
+
     def private(self) -> bytes:
         return str(self.gpg.export_keys(self.fingerprint, secret=True, expect_passphrase=False)).encode()
 
@@ -131,11 +139,8 @@ def message(keys: Keys, plain: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def keys(short: Path) -> Iterator[Keys]:
-    made = Keys(short / "gpg")
-    try:
+    with Keys(short / "gpg") as made:
         yield made
-    finally:
-        shutil.rmtree(made.home, ignore_errors=True)
 
 
 @pytest.fixture
@@ -197,9 +202,9 @@ def test_a_reader_that_has_enough_leaves_no_process(keys: Keys) -> None:
     pieces.close()
 
 
-def test_a_member_that_was_encrypted_to_nobody_here(keys: Keys, tmp_path: Path) -> None:
-    other = Keys(tmp_path / "other")
-    text = message(other, b"x")
+def test_a_member_that_was_encrypted_to_nobody_here(keys: Keys, short: Path) -> None:
+    with Keys(short / "other") as other:
+        text = message(other, b"x")
     with pytest.raises(CouldNotVerifyError, match="which is not at hand"):
         list(decrypting([text], "env.gpg", keys.private()))
     assert dump_set.ENCRYPTED == ".gpg"
