@@ -92,7 +92,7 @@ class TestTheWholeSandbox:
 
     def test_no_secret_is_on_a_command_line(self, sandbox: Sandbox) -> None:
         secrets = [value for name, value in sandbox.credentials().items() if re.search("SECRET|TOKEN|API_KEY", name)]
-        assert len(secrets) == 9
+        assert len(secrets) == 10
         for members in processes.find(sandbox.directory).values():
             for process in members:
                 line = " ".join(process.cmdline())
