@@ -10,6 +10,7 @@ from typing import Any, ParamSpec
 import click
 
 from raxx_bcp.checks import Check, Status
+from raxx_bcp.clients.repeating import waits_told
 from raxx_bcp.errors import (
     EXIT_COULD_NOT_VERIFY,
     EXIT_FAIL,
@@ -73,7 +74,8 @@ def exit_codes(command: Callable[P, int | None]) -> Callable[P, None]:
 def _started(command: Callable[[], int | None], one: Speaker, *, as_json: bool) -> int | None:
     if one.asked and not as_json:
         raise UsageError("--json was taken as the value of another option.", "Give that option its value.")
-    return command()
+    with waits_told(progress):
+        return command()
 
 
 def _ending(command: Callable[[], int | None]) -> tuple[int, Problem | None]:

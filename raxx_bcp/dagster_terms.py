@@ -10,6 +10,7 @@ from typing import Final
 import dagster as dg
 
 from raxx_bcp.checks import Check, Status
+from raxx_bcp.clients.repeating import waits_told
 from raxx_bcp.clock import run_day
 from raxx_bcp.daily import Daily, late_from
 from raxx_bcp.errors import BcpError, TransientError
@@ -41,10 +42,12 @@ def operator_errors(
 ) -> Iterator[None]:
     """Turn a ``BcpError`` into Dagster's: a retry with doubling waits for what is transient, else a ``Failure``.
 
-    A refused login is permanent and so never retried: three attempts would lock the identity.
+    A refused login is permanent and so never retried: three attempts would lock the identity. What a client waits for
+    meanwhile is a warning in the run's log.
     """
     try:
-        yield
+        with waits_told(context.log.warning):
+            yield
     except TransientError as error:
         if context.retry_number < max_retries:
             context.log.warning("%s Trying again (%d of %d).", error.what, context.retry_number + 1, max_retries)

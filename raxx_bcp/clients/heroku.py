@@ -32,7 +32,8 @@ from raxx_bcp.clients.heroku_shapes import (
     WaitState,
     WaitStatus,
 )
-from raxx_bcp.clients.http import Answer, Door, RateLimitedError
+from raxx_bcp.clients.http import Answer, Door
+from raxx_bcp.clients.repeating import RateLimitedError
 from raxx_bcp.errors import NOT_THE_END, BcpError, CouldNotVerifyError, PermanentError, UsageError
 
 DEFAULT_API_URL: Final = "https://api.heroku.com"
@@ -314,7 +315,7 @@ class Heroku:
 
     def _send(self, door: Door, method: str, path: str, **named: Any) -> Answer:
         headers = {"accept": _ACCEPT, "authorization": self._authorization, **(named.pop("headers", None) or {})}
-        return door.send(method, path, headers=headers, retry_rate_limited=True, **named)
+        return door.send(method, path, headers=headers, retry_undone=True, **named)
 
     def _read(self, door: Door, path: str, kind: type[T], action: str, **named: Any) -> T:
         answer = self._send(door, "GET", path, **named)

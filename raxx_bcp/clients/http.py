@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -10,18 +11,22 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
-import tenacity
 
 from raxx_bcp.clients.decoding import decoded, emptied
-from raxx_bcp.errors import PermanentError, TransientError, UsageError
+from raxx_bcp.clients.repeating import AwayError, BusyError, RateLimitedError, Repeat, Repeater, UnconnectedError
+from raxx_bcp.errors import PermanentError, UsageError
 
 if TYPE_CHECKING:
     import requests  # at run time imported on first use: Dagster loads this module long before it sends anything
 
 T = TypeVar("T")
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
-LONGEST_WAIT_SECONDS: Final = 120.0
-_RETRIED_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
+_BUSY_STATUSES: Final = {429: RateLimitedError, 500: BusyError, 502: AwayError, 503: AwayError, 504: AwayError}
+_UNCONNECTED: Final = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.EHOSTUNREACH: "no route to its host",
+    errno.ENETUNREACH: "its network is unreachable",
+}
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -55,23 +60,11 @@ class Answer:
         return self.decoded(_ErrorBody) or _ErrorBody()
 
 
-class _BusyError(TransientError):
-    """A transient answer that may say how long to wait."""
-
-    def __init__(self, what: str, remedy: str, wait_seconds: float | None = None) -> None:
-        super().__init__(what, remedy)
-        self.wait_seconds = wait_seconds
-
-
-class RateLimitedError(_BusyError):
-    """429: the service did nothing of what it was asked, and asks to slow down."""
-
-
 class Door:
     """Requests to one base URL. Thread-safe: every thread keeps its own pooled session.
 
-    Only ``GET`` is retried by default: transient statuses and connection failures, at most ``attempts``
-    times, honouring ``Retry-After``. Redirects are never followed, since they could carry the token away.
+    Only ``GET`` is repeated by default, by the rule of ``raxx_bcp.clients.repeating``. Redirects are never followed,
+    since they could carry the token away.
     """
 
     def __init__(
@@ -82,12 +75,13 @@ class Door:
         timeout_seconds: float,
         attempts: int = 4,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self.base_url = base_url.rstrip("/")
         self._timeout = (CONNECT_TIMEOUT_SECONDS, timeout_seconds)
-        self._attempts = attempts
-        self._retrying = {kind: self._retrying_on(kind, sleep) for kind in (_BusyError, RateLimitedError)}
+        service = f"{name.replace('The ', 'the ', 1)} at {self.base_url}"
+        self._repeater = Repeater(service, attempts=attempts, sleep=sleep, clock=clock)
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()
@@ -111,7 +105,7 @@ class Door:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         retry: bool | None = None,
-        retry_rate_limited: bool = False,
+        retry_undone: bool = False,
     ) -> Answer:
         """Send one request and return the answer, whatever its status.
 
@@ -119,26 +113,15 @@ class Door:
 
         Raises ``TransientError`` when the service cannot be reached, or still answers with a transient
         status after the last attempt (``RateLimitedError`` for 429). ``retry`` defaults to True for ``GET``
-        only; ``retry_rate_limited`` repeats a request after a 429 alone, which is safe where the service
-        refuses before it does anything.
+        only; ``retry_undone`` repeats a request only after what surely did nothing: no connection, or a 429
+        of a service that refuses before it does anything.
         """
         always = method == "GET" if retry is None else retry
         given = dict(headers or {})
         if body is not None:
             given["content-type"] = "application/json"
-        if not (always or retry_rate_limited):
-            return self._once(method, path, params, json, body, given)
-        retrying = self._retrying[_BusyError if always else RateLimitedError]
-        return retrying(self._once, method, path, params, json, body, given)
-
-    def _retrying_on(self, kind: type[_BusyError], sleep: Callable[[float], None]) -> tenacity.Retrying:
-        return tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self._attempts),
-            wait=_wait,
-            retry=tenacity.retry_if_exception_type(kind),
-            sleep=sleep,
-            reraise=True,
-        )
+        repeat = Repeat.ANYTHING if always else Repeat.UNDONE if retry_undone else Repeat.NEVER
+        return self._repeater.run(lambda: self._once(method, path, params, json, body, given), repeat)
 
     def _once(
         self,
@@ -174,11 +157,12 @@ class Door:
                 "Renew its certificate, or point REQUESTS_CA_BUNDLE at the authority that signed it.",
             ) from None
         except (RequestException, OSError, HTTPError) as error:
-            cause = _cause(error)
+            (kind, reason), cause = _trouble(error), _cause(error)
             emptied(error)  # a line that is no HTTP is quoted in it, and it holds the request with its token
-            raise _BusyError(
+            raise kind(
                 f"{self.name} at {self.base_url} cannot be reached ({cause}).",
                 "Check that the host is up and reachable from here, then try again.",
+                reason,
             ) from None
         answer = Answer(
             status=response.status_code,
@@ -187,10 +171,12 @@ class Door:
             retry_after_seconds=_seconds(response.headers.get("retry-after")),
             headers=response.headers,
         )
-        if answer.status in _RETRIED_STATUSES:
-            raise (RateLimitedError if answer.status == 429 else _BusyError)(
+        busy = _BUSY_STATUSES.get(answer.status)
+        if busy is not None:
+            raise busy(
                 f"{self.name} answered {method} {path} with {answer.status}.",
                 "It is overloaded, restarting or behind a failing proxy: look at its log, then try again.",
+                f"it answers {answer.status}",
                 answer.retry_after_seconds,
             )
         return answer
@@ -216,14 +202,6 @@ class Door:
         return session
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
-    outcome = state.outcome.exception() if state.outcome else None
-    asked = outcome.wait_seconds if isinstance(outcome, _BusyError) else None
-    if asked is not None:
-        return min(asked, LONGEST_WAIT_SECONDS)
-    return float(tenacity.wait_exponential_jitter(multiplier=0.5, max=20)(state))
-
-
 def _seconds(header: str | None) -> float | None:
     try:
         return max(0.0, float(header)) if header else None
@@ -231,12 +209,28 @@ def _seconds(header: str | None) -> float | None:
         return None
 
 
-def _cause(error: BaseException) -> str:
-    """The innermost reason, by class only: texts of URL errors can hold parts of a request."""
-    inner: BaseException = error
+def _trouble(error: Exception) -> tuple[type[BusyError], str]:
+    """Was there a connection at all? What is sent after that may have been done, whatever became of the answer."""
+    from requests.exceptions import ConnectTimeout
+
+    inner = _innermost(error)
+    if isinstance(error, ConnectTimeout):
+        return UnconnectedError, "it does not take the connection"
+    if isinstance(inner, OSError) and inner.errno in _UNCONNECTED:
+        return UnconnectedError, _UNCONNECTED[inner.errno]
+    return BusyError, f"the connection failed ({type(inner).__name__})"
+
+
+def _innermost(error: BaseException) -> BaseException:
+    inner = error
     while inner.__cause__ or inner.__context__:
         inner = inner.__cause__ or inner.__context__ or inner
-    return type(inner).__name__
+    return inner
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason, by class only: texts of URL errors can hold parts of a request."""
+    return type(_innermost(error)).__name__
 
 
 def _refuse_clear_text(name: str, url: str) -> None:

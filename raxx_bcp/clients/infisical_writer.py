@@ -1,7 +1,7 @@
 """The door to a vault that is written to: what a restore needs, and the one delete that a drill needs.
 
-Nothing is tried twice blindly: a write whose answer was lost may have been done. Only what the vault
-refused to look at (429) is sent again. The caller reads what is there and goes on from it.
+Nothing is tried twice blindly: a write whose answer was lost may have been done. Only what the vault did
+not even look at (429, or no connection was made) is sent again. The caller reads what is there and goes on from it.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ class InfisicalWriter(Infisical):
 
     def _sent(self, method: str, route: str, encoded: bytes, headers: dict[str, str]) -> Answer:
         try:
-            return self._door.send(method, route, body=encoded, headers=headers, retry_rate_limited=True)
+            return self._door.send(method, route, body=encoded, headers=headers, retry_undone=True)
         except TransientError as error:
             raise TransientError(
                 f"{error.what} Whether {method} {route} was done is not known.",

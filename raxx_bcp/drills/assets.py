@@ -7,6 +7,7 @@ from typing import Final
 import dagster as dg
 
 from raxx_bcp.checks import Check, Status
+from raxx_bcp.clients.repeating import waits_told
 from raxx_bcp.dagster_terms import OWNER, SCHEDULED_TAG, check_result, failure
 from raxx_bcp.drills.clock import RESTORED_RECENTLY, restored_recently
 from raxx_bcp.drills.kinds import DRILLS, KINDS, DrillConfig, Kind
@@ -87,7 +88,8 @@ def _run(
         run_url=f"{raxx.policy.alerts.ui_url}/runs/{context.run.run_id}",
     )
     try:
-        done = kind.start(raxx, asked, config, context.log.info)
+        with waits_told(context.log.warning):
+            done = kind.start(raxx, asked, config, context.log.info)
     except BcpError as error:
         yield check_result(Check(PASSED, Status.COULD_NOT_VERIFY, error.what, error.remedy))
         raise failure(error) from None

@@ -100,10 +100,10 @@ def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
 
 
 @contextmanager
-def scripted(*replies: Reply) -> Iterator[Served]:
-    """Serve ``replies`` in order on a free port of 127.0.0.1."""
+def scripted(*replies: Reply, port: int = 0) -> Iterator[Served]:
+    """Serve ``replies`` in order on ``port`` (0: a free one) of 127.0.0.1."""
     served = Served("", list(replies) or [Reply()])
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(served))
+    server = ThreadingHTTPServer(("127.0.0.1", port), _handler(served))
     server.daemon_threads = True
     server.block_on_close = False
     served.url = f"http://127.0.0.1:{server.server_port}"

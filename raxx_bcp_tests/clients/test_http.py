@@ -5,14 +5,16 @@ from __future__ import annotations
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from raxx_bcp.clients.http import LONGEST_WAIT_SECONDS, Answer, Door, RateLimitedError
+from raxx_bcp.clients.http import Answer, Door
+from raxx_bcp.clients.repeating import LONGEST_WAIT_SECONDS, PATIENCE_SECONDS, RateLimitedError
 from raxx_bcp.errors import TransientError, UsageError
 from raxx_bcp_tests.clients.leaks import everything_shown
-from raxx_bcp_tests.clients.servers import Reply, scripted
+from raxx_bcp_tests.clients.servers import Reply, Served, scripted
 
 BUSY = Reply(b"{}", 429, {"retry-after": "7"})
 TOKEN = "rxs_bearer_token"
@@ -67,27 +69,47 @@ def test_a_healthy_service_is_not_waited_for() -> None:
 )
 def test_an_absurd_retry_after_is_bounded(header: str, longest: float) -> None:
     slept: list[float] = []
-    with scripted(Reply(status=503, headers={"retry-after": header}), Reply()) as served:
+    with scripted(Reply(status=429, headers={"retry-after": header}), Reply()) as served:
         door(served.url, slept).send("GET", "/x")
     assert slept == [longest]
+
+
+def test_a_service_that_asks_for_more_than_our_patience_is_looked_at_once_more_at_its_end() -> None:
+    slept: list[float] = []
+    with scripted(Reply(status=503, headers={"retry-after": "86400"})) as served, pytest.raises(TransientError):
+        door(served.url, slept).send("GET", "/x")
+    assert len(served.asked) == 2
+    assert slept == [pytest.approx(PATIENCE_SECONDS, abs=5)]
 
 
 @pytest.mark.parametrize("headers", [{}, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}])
 def test_without_a_number_to_go_by_the_waits_grow_and_stay_short(headers: dict[str, str]) -> None:
     slept: list[float] = []
-    with scripted(Reply(status=503, headers=headers)) as served, pytest.raises(TransientError):
+    with scripted(Reply(status=500, headers=headers)) as served, pytest.raises(TransientError):
         door(served.url, slept).send("GET", "/x")
     assert len(slept) == 3
     for number, wait in enumerate(slept):
         assert 0.5 * 2**number <= wait <= 0.5 * 2**number + 1
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [429, 500])
 def test_a_service_that_stays_busy_is_given_up_after_the_attempts(status: int) -> None:
     with scripted(Reply(b"<html>rxs_body</html>", status, content_type="text/html")) as served:
         with pytest.raises(TransientError) as caught:
             door(served.url, attempts=3).send("GET", "/x", headers={"authorization": TOKEN})
         assert len(served.asked) == 3
+    assert f"The vault answered GET /x with {status}." in caught.value.what
+    assert "rxs_" not in everything_shown(caught.value)
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_service_that_stays_away_is_given_up_after_our_patience(status: int) -> None:
+    slept: list[float] = []
+    with scripted(Reply(b"<html>rxs_body</html>", status, content_type="text/html")) as served:
+        with pytest.raises(TransientError) as caught:
+            door(served.url, slept, attempts=3).send("GET", "/x", headers={"authorization": TOKEN})
+        assert len(served.asked) == len(slept) + 1 > 10
+    assert PATIENCE_SECONDS - 5 < sum(slept) <= PATIENCE_SECONDS
     assert f"The vault answered GET /x with {status}." in caught.value.what
     assert "rxs_" not in everything_shown(caught.value)
 
@@ -117,11 +139,11 @@ def test_a_post_is_repeated_only_when_asked_to() -> None:
 def test_a_rate_limit_alone_is_waited_out_when_asked_to() -> None:
     slept: list[float] = []
     with scripted(BUSY, Reply()) as served:
-        assert door(served.url, slept).send("POST", "/x", json={}, retry_rate_limited=True).ok
+        assert door(served.url, slept).send("POST", "/x", json={}, retry_undone=True).ok
     assert (len(served.asked), slept) == (2, [7.0])
     for lost in (Reply(status=503), Reply(hang_up=True)):
         with scripted(lost) as served, pytest.raises(TransientError) as caught:
-            door(served.url).send("POST", "/x", json={}, retry_rate_limited=True)
+            door(served.url).send("POST", "/x", json={}, retry_undone=True)
         assert len(served.asked) == 1
         assert not isinstance(caught.value, RateLimitedError)
 
@@ -162,7 +184,28 @@ def test_a_refused_connection_is_transient_and_tells_nothing_of_the_request() ->
         door(url, slept).send("GET", "/x", params={"q": TOKEN}, headers={"authorization": TOKEN})
     assert caught.value.what == f"The vault at {url} cannot be reached (ConnectionRefusedError)."
     assert "rxs_" not in everything_shown(caught.value)
-    assert len(slept) == 3
+    assert PATIENCE_SECONDS - 5 < sum(slept) <= PATIENCE_SECONDS
+
+
+def test_a_write_is_sent_once_a_service_takes_connections_again() -> None:
+    """A refused connection sent nothing, so that even a write may be repeated after it; and only by one who asks."""
+    port = closed_port()
+    with ExitStack() as stack:
+        served: list[Served] = []
+
+        def it_starts(_seconds: float) -> None:
+            if not served:
+                served.append(stack.enter_context(scripted(Reply(b'{"ok":1}'), port=port)))
+
+        url = f"http://127.0.0.1:{port}"
+        with pytest.raises(TransientError):
+            Door("The vault", url, timeout_seconds=5, sleep=it_starts).send("POST", "/x", json={})
+        assert served == []
+        answer = Door("The vault", url, timeout_seconds=5, sleep=it_starts).send(
+            "POST", "/x", json={}, retry_undone=True
+        )
+        assert answer.body == b'{"ok":1}'
+        assert len(served[0].asked) == 1
 
 
 def test_a_service_that_comes_back_between_two_attempts_is_reached() -> None:
