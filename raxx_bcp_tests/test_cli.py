@@ -137,6 +137,7 @@ def test_doctor_is_content_with_a_healthy_raxx(healthy: dict[str, str]) -> None:
     assert {"versioning", "newest_is_fresh", "freescout_backup"} <= set(checks)
     assert "role viewer; environments dev, staging, prod" in checks["project raxx-ops"]["detail"]
     assert "no other project" in checks["projects not seen"]["detail"]
+    assert "without limit" in checks["vault token"]["detail"]
 
 
 @pytest.mark.parametrize(
@@ -146,6 +147,7 @@ def test_doctor_is_content_with_a_healthy_raxx(healthy: dict[str, str]) -> None:
         ("vault-partial-permission", "project raxx-ops", "FAIL", "one-folder-only"),
         ("vault-deny-privilege", "project raxx-payments", "FAIL", "remove the privilege no-production-secrets"),
         ("vault-project-left", "projects not seen", "FAIL", "raxx-payments"),
+        ("vault-token-uses-limited", "vault token", "WARN", "may be used 20 times (accessTokenNumUsesLimit)"),
         ("vault-login-refused", "vault", "FAIL", "client secret"),
         ("key-expired", "operator key", "FAIL", "quick-set-expire"),
         ("key-expires-soon", "operator key", "WARN", "within 30"),
@@ -173,6 +175,7 @@ def test_doctor_without_any_way_to_know_what_it_does_not_see_could_not_verify(he
         environ.pop(name)
     blind = {**environ, "RAXX_BCP_VAULT_EXPORT__EXPECTED_PROJECTS": "[]"}
     examined = _json(blind, "doctor", code=3)
+    assert "vault token" not in {check["name"] for check in examined["checks"]}, "nobody can know"
     assert "COULD_NOT_VERIFY" in {c["status"] for c in examined["checks"] if c["name"] == "projects not seen"}
     examined = _json(environ, "doctor")
     assert "WARN" in {c["status"] for c in examined["checks"] if c["name"] == "projects not seen"}

@@ -18,7 +18,7 @@ import msgspec
 
 from raxx_bcp.clients.decoding import decoded, from_base64url
 from raxx_bcp.clients.http import Answer, Door
-from raxx_bcp.clients.infisical_errors import login_refusal, not_the_api, refusal
+from raxx_bcp.clients.infisical_errors import login_refusal, not_the_api, refusal, token_is_used_up, token_used_up
 from raxx_bcp.errors import TransientError, UnreadableAnswerError
 
 HIDDEN_VALUE: Final = "<hidden-by-infisical>"
@@ -234,9 +234,12 @@ class Infisical:
         self._client_secret = client_secret
         self._token = ""
         self._token_lock = threading.Lock()
+        self.token_ran_out = False
+        """Was a token used as often as it may be (``accessTokenNumUsesLimit``)? Then another one was taken, once."""
         self._identity: Identity | None = None
 
     def __enter__(self) -> Infisical:
+        self.token_ran_out = False
         self._log_in(stale="")
         return self
 
@@ -263,12 +266,12 @@ class Infisical:
 
     def projects(self) -> list[msgspec.Raw]:
         """Every secret-manager project that the identity has **joined**; others are not even hinted at."""
-        return self._read("/api/v1/projects", _Projects, type=PROJECT_KIND).projects
+        return self.read("/api/v1/projects", _Projects, type=PROJECT_KIND).projects
 
     def own_roles(self, project_id: str) -> list[Role]:
         """The identity's own roles in a project. A ``no-access`` role is denied even this."""
         path = f"/api/v1/projects/{project_id}/memberships/identities/{self.identity.identity_id}"
-        return self._read(path, _OwnMembership).identity_membership.roles
+        return self.read(path, _OwnMembership).identity_membership.roles
 
     def own_privileges(self, project_slug: str) -> list[Privilege]:
         """The identity's own additional privileges in a project, temporary ones too; it may read these itself.
@@ -276,7 +279,7 @@ class Infisical:
         A role does not tell what they deny: an inverted one leaves secrets out of every list with status 200
         (seen on a real server of the community edition).
         """
-        return self._read(
+        return self.read(
             "/api/v1/additional-privilege/identity",
             _Privileges,
             identityId=self.identity.identity_id,
@@ -285,11 +288,11 @@ class Infisical:
 
     def tags(self, project_id: str) -> list[msgspec.Raw]:
         """The project's tags with their colours."""
-        return self._read(f"/api/v1/projects/{project_id}/tags", _Tags).tags
+        return self.read(f"/api/v1/projects/{project_id}/tags", _Tags).tags
 
     def folders(self, project_id: str, environment: str) -> list[msgspec.Raw]:
         """Every folder below the root of an environment, at any depth (the vendor's limit is 20)."""
-        return self._read(
+        return self.read(
             "/api/v2/folders",
             _Folders,
             projectId=project_id,
@@ -304,7 +307,7 @@ class Infisical:
         Both spellings of the import flag are sent: its name and default changed between v4 revisions, and
         unknown parameters are ignored. The vendor expands references by default, a broken one to "".
         """
-        return self._read(
+        return self.read(
             "/api/v4/secrets",
             _Secrets,
             projectId=project_id,
@@ -319,7 +322,7 @@ class Infisical:
 
     def imports(self, project_id: str, environment: str, path: str) -> list[msgspec.Raw]:
         """The imports of one folder in order; the API has no recursive form."""
-        return self._read(
+        return self.read(
             "/api/v2/secret-imports", _Imports, projectId=project_id, environment=environment, path=path
         ).secret_imports
 
@@ -327,12 +330,13 @@ class Infisical:
         """Every project of the organisation, joined or not; needs the organisation role ``admin``."""
         found: list[OrgProject] = []
         while True:
-            page = self._read("/api/v1/organization-admin/projects", _OrgProjects, limit="100", offset=str(len(found)))
+            page = self.read("/api/v1/organization-admin/projects", _OrgProjects, limit="100", offset=str(len(found)))
             found += page.projects
             if not page.projects or len(found) >= page.count:
                 return found
 
-    def _read(self, route: str, kind: type[T], /, **params: str) -> T:
+    def read(self, route: str, kind: type[T], /, **params: str) -> T:
+        """What GET ``route`` answers, as ``kind``."""
         answer = self._authorized(lambda headers: self._door.send("GET", route, params=params, headers=headers))
         if not answer.ok:
             raise refusal(answer, route)
@@ -342,18 +346,25 @@ class Infisical:
         return decoded
 
     def _authorized(self, send: Callable[[dict[str, str]], Answer]) -> Answer:
-        """Send with the token; when it has expired, log in again, once, and send again. It did nothing then."""
+        """Send with the token; when it has expired or is used up, log in again and send again: it did nothing."""
         token = self._token
         answer = send(_bearer(token))
-        if answer.status == 403 and answer.error().error == "TokenError":
-            self._log_in(stale=token)
-            answer = send(_bearer(self._token))
+        used_up = token_is_used_up(answer)
+        if not (used_up or (answer.status == 403 and answer.error().error == "TokenError")):
+            return answer
+        self._log_in(stale=token, used_up=used_up)
+        answer = send(_bearer(self._token))
+        if token_is_used_up(answer):
+            raise token_used_up(self.url)
         return answer
 
-    def _log_in(self, stale: str) -> None:
+    def _log_in(self, stale: str, *, used_up: bool = False) -> None:
         with self._token_lock:
             if self._token != stale:
                 return  # another thread has renewed it meanwhile
+            if used_up and self.token_ran_out:
+                raise token_used_up(self.url)
+            self.token_ran_out |= used_up
             credentials = {"clientId": self._client_id, "clientSecret": self._client_secret}
             # Busy is safe to try again; a refusal (401) is not and never is.
             answer = self._door.send("POST", "/api/v1/auth/universal-auth/login", json=credentials, retry=True)

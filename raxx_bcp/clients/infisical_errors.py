@@ -10,6 +10,10 @@ from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, Unrea
 
 _REFUSALS: Final = frozenset({400, 401, 403, 404, 405, 409, 413, 422, 429})
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z ]{0,49}")
+UNLIMITED_USES: Final = (
+    "In Infisical set Access Token Max Number of Uses to 0, no limit (Organization > Access Control > Identities > the "
+    "identity > Universal Auth)."
+)
 
 
 class LoginRefusedError(PermanentError):
@@ -18,6 +22,28 @@ class LoginRefusedError(PermanentError):
 
 class DeniedError(CouldNotVerifyError):
     """The identity is logged in and may not read this."""
+
+
+class TokenUsedUpError(PermanentError):
+    """Access tokens may be used only so often, and a second one was used up too: a setting is wrong, no secret is."""
+
+
+def token_is_used_up(answer: Answer) -> bool:
+    """Does a 401 say that the token was used as often as it may be? The server looked at nothing else then.
+
+    A used-up token is deleted: whoever holds it still is told that there is none.
+    """
+    said = str(answer.error().message).lower()
+    return answer.status == 401 and ("limit" in said or "no identity access token found" in said)
+
+
+def token_used_up(url: str) -> TokenUsedUpError:
+    """A second token of one session was used as often as it may be."""
+    return TokenUsedUpError(
+        f"The vault at {url} ended this machine identity's access token because it was used as often as it may be "
+        "(accessTokenNumUsesLimit), and a second one for the same reason.",
+        f"{UNLIMITED_USES} Then run it again.",
+    )
 
 
 def not_the_api(answer: Answer, call: str) -> UnreadableAnswerError:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from raxx_bcp import environment
 from raxx_bcp.checks import Check, Status, guarded
 from raxx_bcp.clients.gpg import keyring
 from raxx_bcp.clients.infisical import Infisical
+from raxx_bcp.clients.infisical_errors import UNLIMITED_USES
+from raxx_bcp.clients.infisical_settings import token_uses_limit
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.policy import Policy, VaultExport
 from raxx_bcp.vault import gate, walk
@@ -15,6 +18,8 @@ from raxx_bcp.vault.export import organisation_projects
 from raxx_bcp.vault.inventory import freshness_check
 from raxx_bcp.vault.keys import expiry_check, operator_key
 from raxx_bcp.vault.survey import Membership
+
+USES: Final = "vault token"
 
 
 def examine(policy: Policy, now: datetime) -> list[Check]:
@@ -42,7 +47,29 @@ def _vault(policy: Policy) -> list[Check]:
     with environment.vault_login().client(policy) as vault:
         joined = walk.memberships(vault)
         who = Check("vault login", Status.PASS, f"machine identity {vault.identity.identity_id} at {vault.url}.")
-    return [who, *_projects(joined), *_unseen(joined, org_admin, policy.vault_export)]
+        own = token_uses_limit(vault, vault.identity.identity_id)
+    unseen = _unseen(joined, org_admin, policy.vault_export)
+    uses = token_uses(vault, own, org_admin)
+    return [who, *uses, *_projects(joined), *unseen]
+
+
+def token_uses(vault: Infisical, own: int | None, org_admin: Infisical | None) -> list[Check]:
+    """How often a token may be used, where that can be known: by the setting, or since one ran out just now.
+
+    ``own`` is the setting as the exporter may read it; None: it may not, so the second identity is asked.
+    """
+    limit = own
+    if limit is None and org_admin is not None:
+        with org_admin as admin:
+            limit = token_uses_limit(admin, vault.identity.identity_id)
+    if not limit and not vault.token_ran_out:
+        return [] if limit is None else [Check(USES, Status.PASS, "an access token may be used without limit.")]
+    often = f"{limit} times" if limit else "only so often (one was used up during this look)"
+    detail = (
+        f"an access token may be used {often} (accessTokenNumUsesLimit). An export logs in once more, and fails when "
+        "two tokens are not enough."
+    )
+    return [Check(USES, Status.WARN, detail, UNLIMITED_USES)]
 
 
 def _projects(joined: list[Membership]) -> list[Check]:

@@ -24,7 +24,7 @@ from raxx_bcp.clients.infisical import (
     SecretImport,
     Tag,
 )
-from raxx_bcp.clients.infisical_errors import DeniedError
+from raxx_bcp.clients.infisical_errors import DeniedError, LoginRefusedError, TokenUsedUpError
 from raxx_bcp.errors import PermanentError
 from raxx_bcp.vault.survey import EnvironmentSurvey, FolderSurvey, Membership, ProjectSurvey, Survey
 
@@ -50,6 +50,8 @@ def _own_privileges(vault: Infisical, project: Project) -> tuple[Privilege, ...]
     """None where the list cannot be read, for whatever reason of the server's: unknown is not "none"."""
     try:
         return tuple(vault.own_privileges(project.slug))
+    except (LoginRefusedError, TokenUsedUpError):
+        raise  # that says nothing of this list: nothing at all can be read any more
     except (DeniedError, PermanentError):
         return None
 

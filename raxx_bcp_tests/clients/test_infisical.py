@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from raxx_bcp.clients.infisical import Infisical
-from raxx_bcp.clients.infisical_errors import DeniedError, LoginRefusedError
+from raxx_bcp.clients.infisical_errors import DeniedError, LoginRefusedError, TokenUsedUpError
+from raxx_bcp.clients.infisical_settings import token_uses_limit
 from raxx_bcp.errors import BcpError, PermanentError, TransientError, UnreadableAnswerError, UsageError
 from raxx_bcp.sandbox.infisical.identities import Login
 from raxx_bcp.sandbox.infisical.seed import raxx_world
@@ -183,6 +184,65 @@ def test_a_revoked_token_is_a_plain_refusal(vault: WatchedVault) -> None:
         with pytest.raises(PermanentError, match=r"/api/v1/projects with 401 \(UnauthorizedError\)"):
             client.projects()
     assert vault.watch.logins == 1
+
+
+def test_a_used_up_token_is_replaced_by_one_login(vault: WatchedVault) -> None:
+    vault.limit_token_uses(5)
+    with vault.client() as client:
+        first = decoded(client.projects())
+        for _ in range(9):
+            assert decoded(client.projects()) == first
+        assert (vault.watch.logins, client.token_ran_out) == (2, True)
+
+
+def test_a_second_token_that_is_used_up_names_the_setting_and_is_the_last(vault: WatchedVault) -> None:
+    vault.limit_token_uses(5)
+    with vault.client() as client:
+        for _ in range(10):
+            client.projects()
+        for _ in range(3):
+            with pytest.raises(TokenUsedUpError) as caught:
+                client.projects()
+    assert vault.watch.logins == 2
+    assert "used as often as it may be (accessTokenNumUsesLimit)" in caught.value.what
+    assert "Access Token Max Number of Uses to 0" in caught.value.remedy
+    assert "client secret" not in str(caught.value), "it is no bad secret"
+
+
+def test_threads_that_use_up_a_token_together_log_in_once_more(vault: WatchedVault) -> None:
+    vault.limit_token_uses(20)
+    with vault.client() as client:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda _number: len(client.projects()), range(36)))
+        assert set(found) == {3}
+        assert vault.watch.logins == 2
+
+
+def test_a_token_that_may_be_used_without_limit_is_used_on(vault: WatchedVault) -> None:
+    with vault.client() as client:
+        for _ in range(50):
+            client.projects()
+        assert (vault.watch.logins, client.token_ran_out) == (1, False)
+
+
+def test_the_limit_of_uses_is_read_by_whoever_may_read_identities(vault: WatchedVault) -> None:
+    who = vault.exporter_id
+    for uses in (0, 7):
+        vault.limit_token_uses(uses)
+        with vault.client() as exporter:
+            assert token_uses_limit(exporter, who) is None
+        assert CREDENTIALS.org_admin is not None
+        with vault.client(CREDENTIALS.org_admin) as admin:
+            assert token_uses_limit(admin, who) == uses
+
+
+@pytest.mark.parametrize(("status", "body"), [(404, b"{}"), (200, b"<html>"), (200, b'{"identityUniversalAuth":{}}')])
+def test_a_server_that_does_not_tell_the_limit_of_uses_is_no_trouble(
+    vault: WatchedVault, status: int, body: bytes
+) -> None:
+    with vault.client() as client:
+        vault.watch.answer("/api/v1/auth/universal-auth/identities/x", body, status)
+        assert token_uses_limit(client, "x") is None
 
 
 def test_an_old_server_is_told_to_upgrade() -> None:

@@ -66,6 +66,17 @@ class _Middleware:
 class WatchedVault(Vault):
     watch: Watch = field(default_factory=Watch)
 
+    @property
+    def exporter_id(self) -> str:
+        assert self.world.exporter_id is not None
+        return self.world.exporter_id
+
+    def limit_token_uses(self, uses: int) -> None:
+        """Let each access token of the exporter be used so often; 0: without limit."""
+        auth = self.world.actors[self.exporter_id].auth
+        assert auth is not None
+        auth.token_uses_limit = uses
+
     def client(self, who: Login | None = None, *, slept: list[float] | None = None) -> Infisical:
         """A client that is not logged in yet; it only notes how long it would have slept."""
         login = who or CREDENTIALS.exporter

@@ -12,7 +12,7 @@ import pytest
 
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.clients.gpg import KeyRefusedError
-from raxx_bcp.clients.infisical_errors import LoginRefusedError
+from raxx_bcp.clients.infisical_errors import LoginRefusedError, TokenUsedUpError
 from raxx_bcp.clients.s3 import Bucket, ConflictError, Versioning
 from raxx_bcp.errors import BcpError, PermanentError, TransientError, UnreadableAnswerError
 from raxx_bcp.policy import Policy, SecondCopy
@@ -110,6 +110,7 @@ def test_a_healthy_export_passes_every_check_and_says_where_it_is(policy: Policy
         ("vault-emptied", ExportRefusedError, "no secret in any project"),
         ("vault-no-projects", ExportRefusedError, "no project at all"),
         ("vault-folder-silent", ExportRefusedError, "raxx-ops/dev/backups"),
+        ("vault-token-uses-limited", TokenUsedUpError, "accessTokenNumUsesLimit"),
         ("vault-error-body", UnreadableAnswerError, "not the API's"),
         ("key-missing", KeyRefusedError, "cannot be read"),
         ("key-expired", KeyRefusedError, "expired on"),

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from raxx_bcp.clients.infisical import Infisical, Project
-from raxx_bcp.clients.infisical_errors import DeniedError
+from raxx_bcp.clients.infisical_errors import DeniedError, TokenUsedUpError
 from raxx_bcp.errors import BcpError, PermanentError, TransientError, UnreadableAnswerError
 from raxx_bcp.policy import VaultExport
 from raxx_bcp.sandbox.infisical.seed import empty_world, expected_items
@@ -272,6 +272,12 @@ def test_either_sign_of_hiding_is_enough(vault: WatchedVault, row: dict[str, Any
     secret = seeded(vault, OPS, "dev", "/backups", "DB_HOST")
     secret.encoded = msgspec.json.encode({**secret_listed(secret), **row})
     assert environment_of(surveyed(vault), OPS, "dev").hidden_paths == ("/backups",)
+
+
+def test_a_token_that_is_used_up_is_not_taken_for_privileges_that_cannot_be_read(vault: WatchedVault) -> None:
+    vault.limit_token_uses(1)
+    with vault.client() as client, pytest.raises(TokenUsedUpError):
+        walk.memberships(client)
 
 
 def test_a_silent_folder_is_found_by_its_own_word(vault: WatchedVault) -> None:

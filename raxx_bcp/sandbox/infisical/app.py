@@ -51,13 +51,15 @@ class Endpoint:
 PROJECT = "/api/v1/projects/{project}"
 ENVIRONMENT = PROJECT + "/environments/{environment}"
 MEMBER = PROJECT + "/memberships/identities/{identity}"
-CLIENT_SECRET = "/api/v1/auth/universal-auth/identities/{identity}/client-secrets/{secret}"  # noqa: S105
+UNIVERSAL_AUTH = "/api/v1/auth/universal-auth/identities/{identity}"
+CLIENT_SECRET = UNIVERSAL_AUTH + "/client-secrets/{secret}"
 SECRET = "/api/v4/secrets/{name:path}"  # noqa: S105
 ENDPOINTS = (
     Endpoint("GET", "/api/status", reads.status, token=False),
     Endpoint("POST", "/api/v1/auth/universal-auth/login", writes.login, token=False, limit="write"),
     Endpoint("POST", "/api/v1/auth/token/renew", writes.renew_token, token=False, limit="write"),
     Endpoint("POST", "/api/v1/auth/token/revoke", writes.revoke_token, token=False, limit="write"),
+    Endpoint("GET", UNIVERSAL_AUTH, reads.get_universal_auth),
     Endpoint("POST", CLIENT_SECRET + "/revoke", writes.revoke_client_secret, limit="write"),
     Endpoint("GET", "/api/v1/projects", reads.list_projects),
     Endpoint("POST", "/api/v1/projects", writes.create_project, limit="write"),
@@ -177,7 +179,8 @@ class Vault:
         if not endpoint.token:
             return None
         short = self.faults.on("vault-token-expires")
-        return self.authority.authenticate(request.headers.get("authorization"), short=short)
+        few_uses = self.faults.on("vault-token-uses-limited")
+        return self.authority.authenticate(request.headers.get("authorization"), short=short, few_uses=few_uses)
 
     def _handle(self, handler: Handler, call: Call) -> dict[str, Any] | Reply:
         with self.world.lock:

@@ -19,9 +19,11 @@ LOCKOUT_THRESHOLD = 3
 LOCKOUT_WINDOW_S = 30
 LOCKOUT_DURATION_S = 300
 BROKEN_TOKEN_LIFE_S = 2
+BROKEN_TOKEN_USES = 20
 BAD_CREDENTIALS = "Invalid credentials"
 LOCKED = "This identity auth method is temporarily locked, please try again later"
 MALFORMED = "The provided access token is malformed. Please use a valid token or generate a new one and try again."
+USED_UP = "Access denied due to access token usage limit reached"
 EXPIRED = "Your token has expired. Please re-authenticate."
 
 
@@ -35,6 +37,7 @@ class IssuedToken:
     max_ttl: int
     born: float
     revoked: bool = False
+    uses: int = 0
     client_secret: ClientSecret | None = field(default=None, repr=False)
 
 
@@ -82,12 +85,28 @@ class Authority:
         """A token for any actor without a login: people have no universal auth."""
         return self._sign(self._issue(actor, ttl, ttl, None), ttl)
 
-    def authenticate(self, header: str | None, *, short: bool = False) -> Actor:
-        """Whose request is this? 401 without or with a revoked token (41, 43b), else 403 (41b, 41c, 42c)."""
+    def authenticate(self, header: str | None, *, short: bool = False, few_uses: bool = False) -> Actor:
+        """Whose request is this? 401 without or with a revoked token (41, 43b), else 403 (41b, 41c, 42c).
+
+        401 also for a token that was used as often as its identity's ``accessTokenNumUsesLimit`` says [run]; it is
+        deleted then. ``few_uses`` limits the exporter's tokens to ``BROKEN_TOKEN_USES``.
+        """
         scheme, _, token = (header or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise unauthorized("Token missing")
-        return self._check(token, short=short).actor
+        issued = self._check(token, short=short)
+        limit = self.uses_limit(issued.actor, few_uses=few_uses)
+        if limit and issued.uses >= limit:
+            del self._issued[issued.id]
+            raise unauthorized(USED_UP)
+        issued.uses += 1
+        return issued.actor
+
+    def uses_limit(self, actor: Actor, *, few_uses: bool = False) -> int:
+        """How often a token of ``actor`` may be used; 0: without limit."""
+        if few_uses and actor.id == self.world.exporter_id:
+            return BROKEN_TOKEN_USES
+        return actor.auth.token_uses_limit if actor.auth else 0
 
     def renew(self, token: str, *, short: bool = False) -> dict[str, Any]:
         """A new token for the rest of the longest life that the first one may have (42b, 42d)."""
@@ -177,7 +196,9 @@ class Authority:
         if now >= life_end:
             raise token_error(EXPIRED)
         issued = self._issued.get(payload["identityAccessTokenId"])
-        if issued is None or issued.revoked:
+        if issued is None:
+            raise unauthorized("No identity access token found")
+        if issued.revoked:
             raise unauthorized("Failed to authorize: token has been revoked")
         return issued
 

@@ -39,6 +39,7 @@ KNOWN = {
     "vault-error-body": 'One environment\'s secret list answers 200 with {"error": "401"}.',
     "vault-rate-limited": "The first two calls of each kind answer 429 with retry-after: 1.",
     "vault-token-expires": "Access tokens live 2 seconds.",
+    "vault-token-uses-limited": "The exporter's access tokens may be used 20 times each (accessTokenNumUsesLimit).",
     "vault-slow": "Each call is delayed by 200 ms.",
     "vault-approvals": (
         "An approval policy watches every folder: writing secrets answers 200 with an approval request, and "

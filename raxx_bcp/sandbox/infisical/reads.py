@@ -225,6 +225,25 @@ def get_identity(call: Call) -> Json:
     return {"identity": {"id": actor.membership_id, "identityId": actor.id, "role": actor.org_role}}
 
 
+def get_universal_auth(call: Call) -> Json:
+    """``GET /api/v1/auth/universal-auth/identities/{id}``: whoever may read identities (54c) may read this [model]."""
+    _require_org_reader(call)
+    actor = call.world.actors.get(call.path["identity"])
+    if actor is None or actor.auth is None:
+        raise not_found(f"Failed to find identity with ID {call.path['identity']}")
+    auth, few_uses = actor.auth, call.view.faults.on("vault-token-uses-limited")
+    return {
+        "identityUniversalAuth": {
+            "id": auth.id,
+            "clientId": auth.client_id,
+            "accessTokenTTL": auth.ttl,
+            "accessTokenMaxTTL": auth.max_ttl,
+            "accessTokenNumUsesLimit": call.authority.uses_limit(actor, few_uses=few_uses),
+            "identityId": actor.id,
+        }
+    }
+
+
 def identity_memberships(call: Call) -> Json:
     """``GET /api/v1/identities/{id}/identity-memberships`` (54d, 54e)."""
     _require_org_reader(call)

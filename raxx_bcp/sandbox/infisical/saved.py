@@ -87,7 +87,10 @@ def _actor(actor: Actor) -> Json:
 
 def _auth(auth: UniversalAuth) -> Json:
     """Lockouts are not kept: a restored vault has had no failed login yet."""
-    return {**_fields(auth, "id", "client_id", "ttl", "max_ttl"), "secrets": [_client_secret(s) for s in auth.secrets]}
+    return {
+        **_fields(auth, "id", "client_id", "ttl", "max_ttl", "token_uses_limit"),
+        "secrets": [_client_secret(s) for s in auth.secrets],
+    }
 
 
 _CLIENT_SECRET = ("id", "prefix", "created_at", "updated_at", "uses", "uses_limit", "ttl", "born", "revoked")

@@ -52,6 +52,8 @@ class UniversalAuth:
     client_id: str
     ttl: int = 2_592_000
     max_ttl: int = 2_592_000
+    token_uses_limit: int = 0
+    """How often an access token may be used (``accessTokenNumUsesLimit``); 0: without limit."""
     secrets: list[ClientSecret] = field(default_factory=list)
     failures: int = 0
     forget_failures_at: float = 0.0

@@ -51,6 +51,25 @@ def test_three_failures_lock_for_300_seconds_also_the_right_secret(authority: Au
     assert authority.login(GOOD.client_id, GOOD.client_secret)["tokenType"] == "Bearer"
 
 
+def test_a_token_may_be_used_as_often_as_its_identity_says_and_is_deleted_then(
+    authority: Authority, world: World
+) -> None:
+    auth = world.actors[world.exporter_id or ""].auth
+    assert auth is not None
+    auth.token_uses_limit = 3
+    token = authority.login(GOOD.client_id, GOOD.client_secret)["accessToken"]
+    for _ in range(3):
+        authority.authenticate(f"Bearer {token}")
+    for said in ("Access denied due to access token usage limit reached", "No identity access token found"):
+        with pytest.raises(ApiError) as caught:
+            authority.authenticate(f"Bearer {token}")
+        assert (caught.value.status, caught.value.message) == (401, said)
+    auth.token_uses_limit = 0
+    token = authority.login(GOOD.client_id, GOOD.client_secret)["accessToken"]
+    for _ in range(50):
+        authority.authenticate(f"Bearer {token}")
+
+
 def test_failures_are_forgotten_after_30_seconds(authority: Authority, clock: FakeClock) -> None:
     for _ in range(4):
         refusal(authority, "wrong")
