@@ -167,13 +167,13 @@ class BucketSettings:
                 raise
 
     def _one_of(self, names: type[Named], answered: str | None, absent: Named) -> Named:
-        try:
-            return names(answered) if answered else absent
-        except ValueError:
+        known = {name.value: name for name in names}
+        if answered and answered not in known:
             raise CouldNotVerifyError(
                 f"What S3 says of the versioning of bucket {self.name} is no known answer.",
                 "Look at the bucket in the S3 console; this server may not be S3.",
-            ) from None
+            )
+        return known[answered] if answered else absent
 
 
 def _versions(page: Mapping[str, Any]) -> list[ObjectVersion]:

@@ -289,9 +289,11 @@ def _restore(
 
     def look() -> Transfer | Waiting:
         transfer = heroku.transfer(restored.app_id, begun.uuid)
+        if transfer.state is not TransferState.RUNNING:
+            transfer = heroku.transfer(restored.app_id, begun.uuid, verbose=True)
         if transfer.state is TransferState.RUNNING:
             return Waiting(f"{transfer.processed_bytes} bytes were restored.")
-        return heroku.transfer(restored.app_id, begun.uuid, verbose=True)
+        return transfer
 
     def late(seen: str) -> CouldNotVerifyError:
         with contextlib.suppress(BcpError):  # the app is deleted in any case

@@ -105,6 +105,7 @@ def scripted(*replies: Reply, port: int = 0) -> Iterator[Served]:
     served = Served("", list(replies) or [Reply()])
     server = ThreadingHTTPServer(("127.0.0.1", port), _handler(served))
     server.daemon_threads = True
+    server.handle_error = lambda *_request: None  # type: ignore[method-assign] # a client that hangs up is no news
     server.block_on_close = False
     served.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)

@@ -178,6 +178,21 @@ VAULT = [
         vault(lambda one: one.create_environment("p", "n", "dev", 1).id),
         {"environment": {"id": "e", "name": MARK, "slug": "dev"}},
     ),
+    _vault_call(
+        "deleted_environments",
+        vault(lambda one: one.deleted_environments("p")),
+        {"project": {"id": "p", "deletedEnvironments": [{"id": "e", "name": MARK, "slug": "dev"}]}},
+    ),
+    _vault_call(
+        "undelete_environment",
+        vault(lambda one: one.undelete_environment("p", "e").id),
+        {"environment": {"id": "e", "name": MARK, "slug": "dev"}},
+    ),
+    _vault_call(
+        "move_environment",
+        vault(lambda one: one.move_environment("p", "e", 2)),
+        {"environment": {"id": "e", "name": MARK, "slug": "dev"}},
+    ),
     _vault_call("create_folder", vault(lambda one: one.create_folder("p", "dev", "/api", None)), {"folder": FOLDER}),
     _vault_call(
         "create_secrets", vault(lambda one: one.create_secrets("p", "dev", "/", [])), {"secrets": [{"value": MARK}]}
