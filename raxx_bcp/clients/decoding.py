@@ -17,7 +17,7 @@ import msgspec
 from raxx_bcp.errors import UnreadableAnswerError
 
 T = TypeVar("T")
-UNPARSABLE: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+UNPARSABLE: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What is raised where an answer lacks something, or has another kind of thing there."""
 _PLACE: Final = re.compile(r"`(\$[\w.\[\]]*)`")
 _UNDECODABLE: Final = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)

@@ -207,7 +207,8 @@ class Shell:
 def _private_key(access: Access) -> paramiko.PKey:
     """Lightsail says PEM, and not of which kind."""
     for kind in _KEY_TYPES:
-        with contextlib.suppress(paramiko.SSHException, ValueError):
+        # What paramiko's parsers raise for a damaged key is anything: IndexError and AssertionError were seen.
+        with contextlib.suppress(Exception):
             key = kind.from_private_key(io.StringIO(access.private_key))
             key.load_certificate(access.certificate.strip())
             return key
