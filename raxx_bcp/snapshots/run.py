@@ -14,8 +14,8 @@ from typing import Any, Final
 from raxx_bcp.checks import Check, Status, worst
 from raxx_bcp.clients.lightsail import InstanceSnapshot, Snapshots
 from raxx_bcp.clock import Clock, utc_now
-from raxx_bcp.errors import BcpError
-from raxx_bcp.patience import Patience, Progress, silent
+from raxx_bcp.errors import BcpError, CouldNotVerifyError
+from raxx_bcp.patience import Patience, Progress, Waiting, silent
 from raxx_bcp.policy import Policy
 from raxx_bcp.snapshots.copies import COPY, Copied, copy_to
 from raxx_bcp.snapshots.freescout import BackupState, FreeScoutBackup, backup_of
@@ -156,19 +156,28 @@ def _prune(
 
 
 def _confirm(home: Snapshots, pruned: Pruned, check: Check, patience: Patience) -> Check:
-    """Gone is what is no longer there, not what a delete call said."""
+    """Gone is what is no longer there, not what a delete call said. One look that fails is not the end."""
+    left = list(pruned.deleted)
+
+    def look() -> list[str] | Waiting:
+        left[:] = [name for name in left if home.get(name) is not None]
+        return Waiting(_STILL_THERE) if left else left
+
+    def late(seen: str) -> CouldNotVerifyError:
+        return CouldNotVerifyError(seen, _LOOK_AT_LIST)
+
     try:
-        left = [name for name in pruned.deleted if home.get(name) is not None]
-        while left and patience.left:
-            patience.pause()
-            left = [name for name in left if home.get(name) is not None]
+        patience.ask(look, late)
     except BcpError as error:
-        return Check(RETENTION, Status.WARN, f"whether the old ones are gone is not known: {error.what}", error.remedy)
-    if left:
-        return Check(
-            RETENTION, Status.WARN, f"accepted for deletion and still there: {', '.join(left)}.", _LOOK_AT_LIST
-        )
+        if error.what == _STILL_THERE:
+            detail = f"accepted for deletion and still there: {', '.join(left)}."
+        else:
+            detail = f"whether the old ones are gone is not known: {error.what}"
+        return Check(RETENTION, Status.WARN, detail, error.remedy)
     return check
+
+
+_STILL_THERE: Final = "still there"
 
 
 _DELETE_BY_HAND: Final = (

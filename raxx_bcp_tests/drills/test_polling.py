@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from raxx_bcp.checks import Check, Status
 from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.heroku_shapes import RawTransfer, Transfer
 from raxx_bcp.drills import heroku_postgres
@@ -22,6 +23,7 @@ from raxx_bcp.errors import (
 )
 from raxx_bcp.patience import Patience, Waiting
 from raxx_bcp.policy import HerokuPostgres
+from raxx_bcp.snapshots.run import _confirm
 from raxx_bcp_tests.clients.damage import DAMAGES, MARK
 from raxx_bcp_tests.clients.herokus import (
     RESTORE,
@@ -85,6 +87,35 @@ def test_a_definite_answer_ends_it_at_once(definite: BcpError) -> None:
     with pytest.raises(type(definite)) as caught:
         patience(clock).ask(looking(Waiting("pending"), definite, "never"), late)
     assert caught.value is definite
+
+
+# -- Lightsail's old snapshots ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seen", "detail"),
+    [
+        ([UNREADABLE, "there", AWAY, None], ""),
+        (["there"], "accepted for deletion and still there: s1."),
+        (["there", UNREADABLE], "whether the old ones are gone is not known: not seen: It was a page."),
+        ([CouldNotVerifyError("Denied.", "Ask.")], "whether the old ones are gone is not known: Denied."),
+    ],
+    ids=["gone at last", "still there", "unreadable", "denied"],
+)
+def test_a_deleted_snapshot_is_looked_for_until_the_deadline(seen: list[object], detail: str) -> None:
+    clock, rest = StillClock(), list(seen)
+
+    def get(_name: str) -> object:
+        one = rest.pop(0) if len(rest) > 1 else rest[0]
+        if isinstance(one, BcpError):
+            raise one
+        return one
+
+    home: Any = SimpleNamespace(get=get)
+    pruned: Any = SimpleNamespace(deleted=("s1",))
+    good = Check("retention", Status.PASS, "7 of 7 kept, 1 deleted.")
+    found = _confirm(home, pruned, good, patience(clock))
+    assert (found.status, found.detail) == ((Status.WARN, detail) if detail else (Status.PASS, good.detail))
 
 
 # -- Heroku ----------------------------------------------------------------------------------------------
