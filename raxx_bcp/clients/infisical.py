@@ -211,7 +211,7 @@ class Infisical:
     """A logged-in session with one vault. Use as a context manager: leaving it revokes the token.
 
     ``login_variables`` is how the variables ``…ID`` and ``…SECRET`` begin that the login came from, for the
-    remedy of a refusal.
+    remedy of a refusal; ``address_from`` is what its address was given by, ``role`` what it needs in each project.
 
     Every read raises ``DeniedError`` (403), ``PermanentError`` (any other refusal, or an answer that is
     not what the API documents) or ``TransientError`` (unreachable, busy).
@@ -224,11 +224,15 @@ class Infisical:
         client_secret: str,
         *,
         login_variables: str = "INFISICAL_CLIENT_",
+        address_from: str = "INFISICAL_URL",
+        role: str = "Viewer",
         timeout_seconds: float = 120.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.url = url.rstrip("/")
         self._login_variables = login_variables.removesuffix("_")
+        self._address_from = address_from
+        self._role = role
         self._door = Door("The vault", url, timeout_seconds=timeout_seconds, sleep=sleep)
         self._client_id = client_id
         self._client_secret = client_secret
@@ -339,7 +343,7 @@ class Infisical:
         """What GET ``route`` answers, as ``kind``."""
         answer = self._authorized(lambda headers: self._door.send("GET", route, params=params, headers=headers))
         if not answer.ok:
-            raise refusal(answer, route)
+            raise refusal(answer, route, address_from=self._address_from, role=self._role)
         decoded = answer.decoded(kind)
         if decoded is None:
             raise not_the_api(answer, f"GET {route}")
@@ -371,13 +375,14 @@ class Infisical:
             if answer.status in (401, 403):
                 raise login_refusal(answer, self.url, self._login_variables)
             if not answer.ok:
-                raise refusal(answer, "/api/v1/auth/universal-auth/login")
+                route = "/api/v1/auth/universal-auth/login"
+                raise refusal(answer, route, address_from=self._address_from)
             login = answer.decoded(_Login)
             identity = _identity(login.access_token) if login else None
             if login is None or identity is None:
                 raise UnreadableAnswerError(
                     f"{self.url} answered the login with {answer.status} but not as an Infisical server does.",
-                    "Check that INFISICAL_URL is the vault's own address.",
+                    f"Check that {self._address_from} is the vault's own address.",
                 )
             self._token, self._identity = login.access_token, identity
 

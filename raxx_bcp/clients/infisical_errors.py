@@ -82,21 +82,25 @@ def login_refusal(answer: Answer, url: str, variables: str) -> BcpError:
     )
 
 
-def refusal(answer: Answer, path: str) -> BcpError:
-    """What an answer to GET ``path`` means that is not 2xx."""
+def refusal(answer: Answer, path: str, *, address_from: str = "INFISICAL_URL", role: str = "Viewer") -> BcpError:
+    """What an answer to GET ``path`` means that is not 2xx.
+
+    ``address_from`` is what the vault's address was given by, ``role`` what the identity needs in its projects.
+    """
     error = answer.error()
     if not is_refusal(answer):
         return not_the_api(answer, f"GET {path}")
     if answer.status == 403:
         return DeniedError(
             f"The vault denies this machine identity GET {path} ({said(answer) or 'Forbidden'}).",
-            "Look at the identity's entry in that project (Access Control > Machine Identities): with the role Viewer, "
-            "not temporary, it may read this, unless an additional privilege denies it: then remove that privilege.",
+            "Look at the identity's entry in that project (Access Control > Machine Identities): with the role "
+            f"{role}, not temporary, it may read this, unless an additional privilege denies it: then remove that "
+            "privilege.",
         )
     if answer.status == 404 and error.reqId is None and "Route" in str(error.message):
         return PermanentError(
-            f"The vault has no route {path}: the server is too old for this exporter, or the URL is not an Infisical.",
-            "Upgrade Infisical to a version with API v4, or correct INFISICAL_URL.",
+            f"The vault has no route {path}: the server is too old, or the URL is not an Infisical.",
+            f"Upgrade Infisical to a version with API v4, or correct {address_from}.",
         )
     return PermanentError(
         f"The vault answered {path} with {answer.status} ({said(answer) or 'no reason given'}).",

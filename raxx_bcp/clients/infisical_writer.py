@@ -17,14 +17,20 @@ from raxx_bcp.clients.infisical import Environment, Infisical, Project, Tag
 from raxx_bcp.clients.infisical_errors import DeniedError, is_refusal, not_the_api, said
 from raxx_bcp.errors import BcpError, PermanentError, TransientError, UnreadableAnswerError
 
+SERVER_BODY_LIMIT_BYTES: Final = 1_048_576
+"""The largest body that the vault takes (measured); over it, it answers 500, and proxies that allow "1m" 413."""
 BODY_LIMIT_BYTES: Final = 1_000_000
-"""Stay below: over 1 MiB (1,048,576 bytes) the vault answers 500, and so do proxies that allow "1m"."""
+"""What several secrets together stay below; a lone one may go up to the vault's own limit."""
 
 T = TypeVar("T")
 
 
 class TooOldError(PermanentError):
     """The server has no API v4."""
+
+
+class TooLargeError(PermanentError):
+    """A request is larger than the vault, or a proxy before it, takes. Nothing was done."""
 
 
 class ServerStatus(msgspec.Struct, frozen=True):
@@ -55,6 +61,14 @@ class NewSecret(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
 
     def __repr__(self) -> str:
         return f"NewSecret({self.secret_key!r})"
+
+
+class NewReminder(msgspec.Struct, frozen=True, rename="camel"):
+    """The reminder of a secret that is there, as a batch that updates takes it: its value stays as it is."""
+
+    secret_key: str
+    secret_reminder_note: str | None
+    secret_reminder_repeat_days: int | None
 
 
 class _Created(msgspec.Struct):
@@ -106,6 +120,7 @@ class InfisicalWriter(Infisical):
         *,
         deletable_prefix: str = "",
         login_variables: str = "INFISICAL_RESTORE_CLIENT_",
+        address_from: str = "--to",
         timeout_seconds: float = 120.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -114,6 +129,8 @@ class InfisicalWriter(Infisical):
             client_id,
             client_secret,
             login_variables=login_variables,
+            address_from=address_from,
+            role="Admin",
             timeout_seconds=timeout_seconds,
             sleep=sleep,
         )
@@ -136,7 +153,7 @@ class InfisicalWriter(Infisical):
         if _is_missing_route(answer):
             raise TooOldError(
                 f"The vault at {self.url} has no API v4: it is too old for this restore. Nothing was written.",
-                "Restore into a newer Infisical (one of 2026 is known to work), or correct --to.",
+                f"Restore into a newer Infisical (one of 2026 is known to work), or correct {self._address_from}.",
             )
 
     def slug_is_taken(self, slug: str) -> bool:
@@ -193,7 +210,8 @@ class InfisicalWriter(Infisical):
     def create_secrets(self, project_id: str, environment: str, path: str, rows: Sequence[msgspec.Raw]) -> bool:
         """Secrets that are not there yet, all or none. False: an approval policy holds them back.
 
-        ``rows`` are encoded ``NewSecret``; the caller keeps their sum below ``BODY_LIMIT_BYTES``.
+        ``rows`` are encoded ``NewSecret``; the caller keeps their sum below ``BODY_LIMIT_BYTES``, a lone one such
+        that ``batch_bytes`` and it are at most ``SERVER_BODY_LIMIT_BYTES``.
         """
         return self._batch("POST", project_id, environment, path, rows)
 
@@ -230,10 +248,10 @@ class InfisicalWriter(Infisical):
             raise _refusal(answer, "DELETE", route)
 
     def _batch(self, method: str, project_id: str, environment: str, path: str, rows: Sequence[msgspec.Raw]) -> bool:
-        body: dict[str, Any] = {"projectId": project_id, "environment": environment, "secretPath": path}
-        if method == "PATCH":
+        body = _batch_body(project_id, environment, path, rows)
+        if method == "PATCH" and not _needs_every_byte(environment, path, rows):
             body["mode"] = "upsert"
-        written = self._write(method, "/api/v4/secrets/batch", {**body, "secrets": rows}, _Batch)
+        written = self._write(method, "/api/v4/secrets/batch", body, _Batch)
         if written.approval is None and written.secrets is None:
             raise UnreadableAnswerError(
                 f"The vault answered {method} /api/v4/secrets/batch with success, but not with what was written.",
@@ -246,6 +264,12 @@ class InfisicalWriter(Infisical):
         answer = self._authorized(
             lambda headers: self._sent(method, route, encoded, headers),
         )
+        if answer.status == 413:
+            raise TooLargeError(
+                f"The vault, or a proxy before it, answered {method} {route} with 413: {len(encoded)} bytes are more "
+                "than it takes.",
+                f"Let the proxy take {SERVER_BODY_LIMIT_BYTES} bytes, as the vault does (nginx: client_max_body_size).",
+            )
         if not answer.ok:
             raise _refusal(answer, method, route)
         return _decoded(answer, kind, method, route)
@@ -258,6 +282,21 @@ class InfisicalWriter(Infisical):
                 f"{error.what} Whether {method} {route} was done is not known.",
                 "Run the same restore again: it reads what is there, and goes on from it.",
             ) from None
+
+
+def batch_bytes(environment: str, path: str) -> int:
+    """How many bytes the body of a batch has beside its rows, and without the commas between them."""
+    return len(msgspec.json.encode(_batch_body("0" * 36, environment, path, ())))  # a project's id is a UUID
+
+
+def _batch_body(project_id: str, environment: str, path: str, rows: Sequence[msgspec.Raw]) -> dict[str, Any]:
+    return {"projectId": project_id, "environment": environment, "secretPath": path, "secrets": rows}
+
+
+def _needs_every_byte(environment: str, path: str, rows: Sequence[msgspec.Raw]) -> bool:
+    """Is it a lone secret so large that the word ``upsert`` would not fit? What is there needs it not."""
+    size = batch_bytes(environment, path) + sum(memoryview(row).nbytes for row in rows)
+    return len(rows) == 1 and size + len(',"mode":"upsert"') > SERVER_BODY_LIMIT_BYTES
 
 
 def _is_missing_route(answer: Answer) -> bool:

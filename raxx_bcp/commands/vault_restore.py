@@ -235,7 +235,15 @@ def restored_lines(restored: Restored) -> Iterator[str]:
     if restored.approvals:
         yield f"  {restored.approvals} secrets wait for approval in the vault: approve them, then run it again"
     yield from (f"  order differs in {one.where}: {one.why}" for one in compared.order)
-    yield "the vault holds what the export holds" if restored.ok else "the vault does NOT hold what the export holds"
+    yield _ending(restored)
+
+
+def _ending(restored: Restored) -> str:
+    if restored.compared.different:
+        return "the vault does NOT hold what the export holds"
+    count = len(restored.compared.left_out)
+    rest = f", all but {count} {'item' if count == 1 else 'items'}" if count else ""
+    return f"the vault holds what the export holds{rest}"
 
 
 def _limited(lines: Iterator[str]) -> Iterator[str]:

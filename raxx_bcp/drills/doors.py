@@ -150,6 +150,7 @@ def throwaway_vault(policy: Policy) -> OpenVault | None:
             client_secret,
             deletable_prefix=policy.vault_drill.throwaway_prefix,
             login_variables="INFISICAL_DRILL_CLIENT_",
+            address_from="INFISICAL_DRILL_URL",
             timeout_seconds=policy.vault_export.timeout_seconds,
         )
 

@@ -7,7 +7,6 @@ state bucket is only read. The plaintext is in memory only.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -18,18 +17,20 @@ from raxx_bcp.clients.infisical import Identity
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.drills.drill import Drill, Order, Source
 from raxx_bcp.drills.record import RESOURCE
+from raxx_bcp.drills.vault_export_compare import APPROVALS, EQUAL, judge
 from raxx_bcp.drills.vault_projects import OpenVault, project_lease, project_slug
 from raxx_bcp.drills.vault_source import NEWEST, RANDOM_OLDER, StoredExport, body_of, checksum, choose, moment
 from raxx_bcp.errors import CouldNotVerifyError, PermanentError
 from raxx_bcp.policy import Policy
-from raxx_bcp.vault.compare import KINDS, Compared
 from raxx_bcp.vault.kinship import Kin, kinship
 from raxx_bcp.vault.opening import OpenedExport, open_document
 from raxx_bcp.vault.restore import Restored, restore
 from raxx_bcp.vault.survey import EnvironmentCount
 
 __all__ = [
+    "APPROVALS",
     "CHECKS",
+    "EQUAL",
     "KIND",
     "NEWEST",
     "RANDOM_OLDER",
@@ -52,16 +53,11 @@ PINNED_KEY: Final = "pinned key"
 DECRYPTS: Final = "decrypts"
 DOCUMENT: Final = "document"
 COUNTS: Final = "counts of the manifest"
-APPROVALS: Final = "nothing waits for approval"
-EQUAL: Final = {kind: f"{kind}s equal" for kind in KINDS}
-"""The check of each kind of item that is compared."""
 RESTORE_TIME: Final = "restore time"
 _ANOTHER_VAULT: Final = (
     "Set INFISICAL_DRILL_URL to another Infisical with an organisation of its own, which holds nothing; an export that "
     "does not name its organisation can only be restored by raxx-bcp vault restore."
 )
-_MOST_TOLD: Final = 20
-"""Differences that are named while it runs; the record only counts them."""
 _WITH_KEY: Final = (DECRYPTS, DOCUMENT, COUNTS)
 _RESTORED: Final = (APPROVALS, *EQUAL.values())
 CHECKS: Final = (
@@ -154,7 +150,8 @@ def vault_export(drill: Drill, doors: Doors, policy: Policy, wanted: Wanted) -> 
         _not_run(drill, (*_RESTORED, RESTORE_TIME), "no throwaway vault is configured (INFISICAL_DRILL_URL)")
         return
     restored = _restore(drill, doors.open_vault, policy, document)
-    _judge(drill, document, restored)
+    with drill.phase("verify"):
+        judge(drill, document, restored)
     drill.newest_record_utc = moment(export.manifest.newest_change_utc)
     _restore_time(drill, policy)
 
@@ -330,56 +327,6 @@ def _refuse_the_vault_itself(drill: Drill, url: str, identity: Identity, documen
 
 
 # -- judge -----------------------------------------------------------------------------------------------
-
-
-def _judge(drill: Drill, document: OpenedExport, restored: Restored) -> None:
-    with drill.phase("verify"):
-        if restored.approvals:
-            held = f"{restored.approvals} secrets wait for approval: the throwaway vault answered 200 and wrote nothing"
-            _not_run(drill, _RESTORED, held)
-            return
-        drill.check(APPROVALS, expected=0, actual=0)
-        totals, compared = _totals(document), restored.compared
-        for kind, name in EQUAL.items():
-            _equal(drill, kind, name, totals[kind], compared)
-        for one in compared.different[:_MOST_TOLD]:
-            drill.progress(f"differs: {one.kind} {one.where}: {one.why}")
-        if compared.left_out:
-            whys = Counter(one.why for one in compared.left_out)
-            told = "; ".join(f"{count} {why}" for why, count in whys.most_common())
-            drill.findings.append(f"No API call can bring back {len(compared.left_out)} items: {told}.")
-
-
-def _equal(drill: Drill, kind: str, name: str, total: int, compared: Compared) -> None:
-    """Every item was compared, and is equal or known beforehand to be impossible. Names are not put on record."""
-    equal, different = compared.equal[kind], compared.differing(kind)
-    left_out = sum(one.kind == kind for one in compared.left_out)
-    altered = compared.normalised if kind == "secret" else Counter[str]()
-    notes = [f"{left_out} cannot be restored"] if left_out else []
-    notes += [f"{count} {what}" for what, count in altered.items() if count]
-    whys = Counter(one.why for one in compared.different if one.kind == kind)
-    told = ", ".join(f"{count} {why}" for why, count in whys.most_common())
-    drill.check(
-        name,
-        expected=f"{total} equal",
-        actual=", ".join([f"{equal} equal", *notes]),
-        ok=not different and equal + left_out == total,
-        reason=f"{different} differ: {told}" if different else f"{total - equal - left_out} were not compared",
-    )
-
-
-def _totals(document: OpenedExport) -> dict[str, int]:
-    projects = document.projects
-    environments = [environment for project in projects for environment in project.environments]
-    folders = [folder for environment in environments for folder in environment.folders]
-    return {
-        "project": len(projects),
-        "tag": sum(len(project.tags) for project in projects),
-        "environment": len(environments),
-        "folder": sum(folder.folder is not None for folder in folders),
-        "secret": document.secret_count,
-        "import": sum(len(folder.imports) for folder in folders),
-    }
 
 
 def _restore_time(drill: Drill, policy: Policy) -> None:

@@ -70,6 +70,12 @@ class Compared:
         self.left_out += other.left_out
         self.order += other.order
 
+    def except_for(self, left_out: Iterable[Difference]) -> Compared:
+        """Take what is ``left_out`` and there all the same for what it is: set by hand, and in nobody's way."""
+        by_hand = {(one.kind, one.where) for one in left_out}
+        self.different = [one for one in self.different if one.why != EXTRA or (one.kind, one.where) not in by_hand]
+        return self
+
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``: counts and names, no value."""
         return {

@@ -30,6 +30,7 @@ from raxx_bcp.vault.restore_write import Progress, Written, write_project
 from raxx_bcp.vault.target import TargetProject, projects_of
 
 HELD_BACK = "waits for approval in the vault"
+REFUSED_SIZE = "too large for the vault or a proxy before it, which refused it: set it by hand (raxx-bcp vault get)"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Restored:
 
     @property
     def ok(self) -> bool:
-        return not self.compared.different
+        """Is everything there that the export holds? What no call can bring back is not."""
+        return not self.compared.different and not self.compared.left_out
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``: names and counts, no value."""
@@ -116,7 +118,7 @@ def carry_out(
     finished: list[str] = []
     with _told(plan, written, finished, progress):
         for planned in plan.projects:
-            project = _undeleted(writer, planned, written, progress) if planned.held else planned
+            project = _undeleted(writer, planned, written, progress, plan.left_out) if planned.held else planned
             target = project.existing or _create(writer, project, written, created)
             if project.action is not Action.NOTHING:
                 write_project(writer, project, target, written, progress)
@@ -124,13 +126,19 @@ def carry_out(
         compared = Compared(left_out=list(plan.left_out))
         there = projects_of(writer)
         for project in plan.projects:
-            compared.add(_read_back(writer, project, there.get(project.slug), written))
+            compared.add(_read_back(writer, project, there.get(project.slug), written, plan.left_out))
             progress(f"read {project.slug} back")
     done = tuple(there[project.slug].as_project() for project in plan.projects if project.slug in there)
     return Restored(done, compared, written)
 
 
-def _undeleted(writer: InfisicalWriter, plan: ProjectPlan, written: Written, progress: Progress) -> ProjectPlan:
+def _undeleted(
+    writer: InfisicalWriter,
+    plan: ProjectPlan,
+    written: Written,
+    progress: Progress,
+    left_out: Sequence[Difference],
+) -> ProjectPlan:
     """Bring its deleted environments back, then look again: what they hold was not to be seen before."""
     for one in plan.held:
         if plan.existing is not None:
@@ -143,7 +151,7 @@ def _undeleted(writer: InfisicalWriter, plan: ProjectPlan, written: Written, pro
             f"The project {plan.slug} went away while its environments were brought back.",
             "Somebody else is at work in that vault: ask, then run it again.",
         )
-    compared = compare_with(writer, plan.expected, target)
+    compared = compare_with(writer, plan.expected, target).except_for(left_out)
     action = action_for(compared, overwrite=plan.overwrite)
     if action is None:
         back = ", ".join(one.slug for one in plan.held)
@@ -165,13 +173,23 @@ def _create(
     return TargetProject(project.id, project.name, project.slug, fields.type, list(project.environments))
 
 
-def _read_back(writer: InfisicalWriter, plan: ProjectPlan, target: TargetProject | None, written: Written) -> Compared:
+def _read_back(
+    writer: InfisicalWriter,
+    plan: ProjectPlan,
+    target: TargetProject | None,
+    written: Written,
+    left_out: Sequence[Difference],
+) -> Compared:
     if target is None:
         return Compared(different=[Difference("project", plan.expected.project.slug, MISSING)])
-    found = compare_with(writer, plan.expected, target, made_by_us=plan.existing is None)
+    found = compare_with(writer, plan.expected, target, made_by_us=plan.existing is None).except_for(left_out)
+    missing = {one.where for one in found.different if one.kind == "secret" and one.why == MISSING}
+    refused = missing & written.too_large
+    found.left_out += [Difference("secret", where, REFUSED_SIZE) for where in sorted(refused)]
     found.different = [
         one._replace(why=HELD_BACK) if one.kind == "secret" and one.where in written.held_back else one
         for one in found.different
+        if one.kind != "secret" or one.where not in refused
     ]
     return found
 

@@ -36,7 +36,7 @@ from raxx_bcp.vault.opening import (
 )
 from raxx_bcp.vault.read_back import compare_with
 from raxx_bcp.vault.restore_held import held_by, refuse_held, without
-from raxx_bcp.vault.rows import LARGEST_ROW_BYTES, has_reminder, row_of
+from raxx_bcp.vault.rows import SHARED_BYTES, fits_alone, has_reminder
 from raxx_bcp.vault.target import TargetProject, projects_of
 
 NOT_IN_AN_EXPORT: Final = (
@@ -46,6 +46,7 @@ NOT_IN_AN_EXPORT: Final = (
     "ids and times of creation: the vault gives new ones",
 )
 """Beside these: rotations, and the next dates of reminders, where there are any."""
+TOO_LARGE: Final = "larger than one request to the vault may be: set it by hand (raxx-bcp vault get)"
 _SLUG: Final = re.compile(r"(?=.{5,36}$)[a-z0-9]+(?:[_-][a-z0-9]+)*")  # the vendor's rule (POST /api/v1/projects)
 _MOST_NAMED: Final = 5
 
@@ -183,7 +184,7 @@ def plan_restore(
             held_there.append((slug, held))
             continue
         named = whole.project.slug in overwrite
-        compared = compare_with(writer, without(expected, held), existing)
+        compared = compare_with(writer, without(expected, held), existing).except_for(left.items)
         action = action_for(compared, overwrite=named)
         if action is None:
             in_the_way.append((slug, compared))
@@ -233,18 +234,19 @@ def restorable(project: OpenedProject, left: LeftOut) -> OpenedProject:
     environments = []
     for environment in project.environments:
         where = f"{project.project.slug}/{environment.environment.slug}"
-        folders = [_restorable(where, folder, project.project.id, left) for folder in environment.folders]
+        name = environment.environment.slug
+        folders = [_restorable(where, name, folder, project.project.id, left) for folder in environment.folders]
         environments.append(OpenedEnvironment(environment.environment, environment.position, folders))
     return OpenedProject(project.project, project.tags, environments)
 
 
-def _restorable(where: str, folder: OpenedFolder, project_id: str, left: LeftOut) -> OpenedFolder:
+def _restorable(where: str, environment: str, folder: OpenedFolder, project_id: str, left: LeftOut) -> OpenedFolder:
     secrets, imports = [], []
     for raw in folder.secrets:
         secret = secret_of(raw)
         left.rotated += secret.is_rotated_secret
         left.reminders += has_reminder(secret)
-        if why := _impossible_secret(secret, len(memoryview(raw))):
+        if why := _impossible_secret(secret, len(memoryview(raw)), environment, folder.path):
             left.items.append(Difference("secret", secret_place(where, folder.path, secret.secret_key), why))
         else:
             secrets.append(raw)
@@ -256,12 +258,12 @@ def _restorable(where: str, folder: OpenedFolder, project_id: str, left: LeftOut
     return OpenedFolder(folder.path, folder.folder, imports, secrets)
 
 
-def _impossible_secret(secret: Secret, listed_bytes: int) -> str:
+def _impossible_secret(secret: Secret, listed_bytes: int, environment: str, path: str) -> str:
     if secret.type != "shared":
         return "a personal override: its owner must set it"
     # A listed secret is longer than its row, unless the row escapes more: only the large ones are measured.
-    if listed_bytes > LARGEST_ROW_BYTES // 8 and row_of(secret, {}).size_bytes > LARGEST_ROW_BYTES:
-        return "larger than one request to the vault may be: set it by hand (raxx-bcp vault get)"
+    if listed_bytes > SHARED_BYTES // 8 and not fits_alone(secret, environment, path):
+        return TOO_LARGE
     return ""
 
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from raxx_bcp.clients.infisical import Environment, SecretImport
-from raxx_bcp.clients.infisical_writer import InfisicalWriter, NewTag
-from raxx_bcp.errors import CouldNotVerifyError, PermanentError
+from raxx_bcp.clients.infisical_writer import InfisicalWriter, NewTag, TooLargeError
+from raxx_bcp.errors import CouldNotVerifyError, PermanentError, TransientError
 from raxx_bcp.vault.compare import (
     REMINDER_UNSET,
     by_key,
@@ -25,7 +25,7 @@ from raxx_bcp.vault.compare import (
 )
 from raxx_bcp.vault.opening import ROOT, OpenedEnvironment, OpenedFolder, secret_of
 from raxx_bcp.vault.restore_plan import Action, ProjectPlan
-from raxx_bcp.vault.rows import Row, batches, has_reminder, row_of
+from raxx_bcp.vault.rows import SHARED_BYTES, Row, batches, fits, has_reminder, reminder_of, row_of
 from raxx_bcp.vault.target import TargetProject, projects_of, read_environment, read_head
 
 Progress = Callable[[str], None]
@@ -38,6 +38,8 @@ class Written:
     calls: int = 0
     items: Counter[str] = field(default_factory=Counter)
     held_back: set[str] = field(default_factory=set)
+    too_large: set[str] = field(default_factory=set)
+    """The secrets that the vault, or a proxy before it, did not take although the vault's own limit allows them."""
 
     def count(self, kind: str, number: int = 1) -> None:
         """One call that was answered, and the items of it."""
@@ -140,12 +142,12 @@ class _Project:
         there = {folder.path: folder for folder in actual.folders}
         for folder in expected.folders:
             known = there.get(folder.path)
-            new, later = self._rows(folder, known, tag_ids)
+            new, later = self._rows(expected.environment.slug, folder, known, tag_ids)
             self._send(expected, folder.path, new, create=True)
             self._send(expected, folder.path, later, create=False)
 
     def _rows(
-        self, folder: OpenedFolder, known: OpenedFolder | None, tag_ids: Mapping[str, str]
+        self, environment: str, folder: OpenedFolder, known: OpenedFolder | None, tag_ids: Mapping[str, str]
     ) -> tuple[list[Row], list[Row]]:
         """The secrets to be made, and those to be set after that: reminders, and what is overwritten."""
         there = by_key(known.secrets) if known else {}
@@ -159,18 +161,26 @@ class _Project:
             else:
                 differing = respects(secret, secret_of(other))
             if differing == (REMINDER_UNSET,) or (differing and self._overwrite):
-                later.append(row_of(secret, tag_ids, remind=True))
+                whole = row_of(secret, tag_ids, remind=True)
+                later.append(whole if fits(whole, environment, folder.path) else reminder_of(secret))
         return new, later
 
     def _send(self, environment: OpenedEnvironment, path: str, rows: list[Row], *, create: bool) -> None:
         name = environment.environment.slug
         send = self._writer.create_secrets if create else self._writer.update_secrets
+        where = f"{self._expected.project.slug}/{name}"
         for batch in batches(rows):
-            done = send(self._target.id, name, path, [row.encoded for row in batch])
+            places = {secret_place(where, path, row.key) for row in batch}
+            try:
+                done = send(self._target.id, name, path, [row.encoded for row in batch])
+            except (TooLargeError, TransientError):  # it answers 500 as well
+                if batch[0].size_bytes <= SHARED_BYTES:
+                    raise
+                self._written.too_large |= places  # reading back tells whether it is there; the rest goes on
+                continue
             self._written.count("secret", len(batch) if done and create else 0)
             if not done:
-                where = f"{self._expected.project.slug}/{name}"
-                self._written.held_back |= {secret_place(where, path, row.key) for row in batch}
+                self._written.held_back |= places
 
     def _imports(self, expected: OpenedEnvironment, there: Mapping[str, list[SecretImport]]) -> None:
         for folder in expected.folders:

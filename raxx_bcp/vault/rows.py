@@ -1,4 +1,8 @@
-"""Secrets as the vault's batch calls take them, in batches that stay below its limit on a request's size."""
+"""Secrets as the vault's batch calls take them, in batches that stay below its limit on a request's size.
+
+They are encoded as raw UTF-8: only ``"``, ``\\`` and control characters are escaped, so that a lone secret may be as
+large as the vault takes at all.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,18 @@ from typing import Final
 import msgspec
 
 from raxx_bcp.clients.infisical import Secret
-from raxx_bcp.clients.infisical_writer import BODY_LIMIT_BYTES, NewSecret
+from raxx_bcp.clients.infisical_writer import (
+    BODY_LIMIT_BYTES,
+    SERVER_BODY_LIMIT_BYTES,
+    NewReminder,
+    NewSecret,
+    batch_bytes,
+)
 
 ENVELOPE_BYTES: Final = 8_192
 """Room for the rest of a request: project, environment, a path 20 folders deep."""
-LARGEST_ROW_BYTES: Final = BODY_LIMIT_BYTES - ENVELOPE_BYTES
+SHARED_BYTES: Final = BODY_LIMIT_BYTES - ENVELOPE_BYTES
+"""What the secrets of one request have together; a larger one goes alone."""
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -52,13 +63,30 @@ def row_of(secret: Secret, tag_ids: Mapping[str, str], *, remind: bool = False) 
     return Row(secret.secret_key, msgspec.Raw(encoded), len(encoded))
 
 
+def reminder_of(secret: Secret) -> Row:
+    """Only the reminder of ``secret``, for one that is there."""
+    row = NewReminder(secret.secret_key, secret.secret_reminder_note, secret.secret_reminder_repeat_days)
+    encoded = _ENCODER.encode(row)
+    return Row(secret.secret_key, msgspec.Raw(encoded), len(encoded))
+
+
+def fits(row: Row, environment: str, path: str) -> bool:
+    """Does the vault take ``row`` when it is sent alone?"""
+    return batch_bytes(environment, path) + row.size_bytes <= SERVER_BODY_LIMIT_BYTES
+
+
+def fits_alone(secret: Secret, environment: str, path: str) -> bool:
+    """Does the vault take ``secret`` when it is sent alone? The ids of its tags are UUIDs."""
+    return fits(row_of(secret, {tag.slug: "0" * 36 for tag in secret.tags}), environment, path)
+
+
 def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """``rows`` in order, each batch as large as one request may be."""
+    """``rows`` in order, each batch as large as one request may be; a larger one alone."""
     batch: list[Row] = []
     size = 0
     for row in rows:
         length = row.size_bytes + 1  # and a comma
-        if batch and size + length > LARGEST_ROW_BYTES:
+        if batch and size + length > SHARED_BYTES:
             yield batch
             batch, size = [], 0
         batch.append(row)

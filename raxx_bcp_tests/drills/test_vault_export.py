@@ -469,6 +469,19 @@ def test_secrets_that_wait_for_approval_are_not_restored(stage: Stage) -> None:
     assert stage.projects() == []
 
 
+def test_what_no_call_can_bring_back_is_no_pass_and_no_failure_of_the_export(stage: Stage, sandbox: Sandbox) -> None:
+    DOCUMENTS[id(stage)] = opened(stage.policy, sandbox)
+    projects = json.loads(json.dumps(DOCUMENTS[id(stage)]["projects"]))
+    linked = next(f for p in projects for e in p["environments"] for f in e["folders"] if f["imports"])
+    linked["imports"][0]["isReplication"] = True
+    stage.store_encrypted(_with(stage, projects=projects))
+    done = stage.drill()
+    assert done.verdict is Verdict.COULD_NOT_VERIFY, said(done)
+    assert not_run(done) == {EQUAL["import"]}
+    assert "all but 1 of 18: no API call can bring them back" in said(done)
+    assert "No API call can bring back 1 items: 1 a replication" in said(done)
+
+
 def test_a_lost_answer_is_no_pass_and_leaves_nothing(stage: Stage) -> None:
     stage.vault.faults.switch("vault-write-lost", on=True)
     done = stage.drill()

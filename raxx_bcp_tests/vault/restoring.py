@@ -49,6 +49,8 @@ class Wire:
     """The failing write is done, and only its answer is lost."""
     status: int = 503
     largest_bytes: int = 0
+    proxy_limit_bytes: int = 0
+    """A proxy before the vault answers a larger body with 413; 0: there is none."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fails(self, call: str) -> bool:
@@ -69,7 +71,11 @@ class _Middleware:
             return
         length = dict(scope["headers"]).get(b"content-length", b"0")
         self.wire.largest_bytes = max(self.wire.largest_bytes, int(length))
-        if not self.wire.fails(call):
+        failing = self.wire.fails(call)
+        if 0 < self.wire.proxy_limit_bytes < int(length):
+            await Response(b"<html>Request Entity Too Large</html>", 413)(scope, receive, send)
+            return
+        if not failing:
             await self.app(scope, receive, send)
             return
 

@@ -9,16 +9,24 @@ from typing import Any
 import msgspec
 import pytest
 
+from raxx_bcp.clients.infisical import Infisical
 from raxx_bcp.clients.infisical_errors import DeniedError, LoginRefusedError
-from raxx_bcp.clients.infisical_writer import BODY_LIMIT_BYTES, InfisicalWriter, TooOldError
+from raxx_bcp.clients.infisical_writer import (
+    BODY_LIMIT_BYTES,
+    SERVER_BODY_LIMIT_BYTES,
+    InfisicalWriter,
+    TooOldError,
+    batch_bytes,
+)
 from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError, UsageError
 from raxx_bcp.sandbox.infisical.identities import Login, add_identities
 from raxx_bcp.sandbox.infisical.seed import SeedClock, blank_world, raxx_world
 from raxx_bcp.sandbox.infisical.world import World
 from raxx_bcp.vault.compare import TRIMMED_COMMENTS, TRIMMED_VALUES
 from raxx_bcp.vault.opening import OpenedExport, open_document, secret_of
-from raxx_bcp.vault.restore import HELD_BACK, carry_out, restore
-from raxx_bcp.vault.restore_plan import Action, TargetNotEmptyError, plan_restore
+from raxx_bcp.vault.restore import HELD_BACK, REFUSED_SIZE, carry_out, restore
+from raxx_bcp.vault.restore_plan import TOO_LARGE, Action, TargetNotEmptyError, plan_restore
+from raxx_bcp.vault.rows import row_of
 from raxx_bcp_tests.clients.leaks import everything_shown
 from raxx_bcp_tests.clients.servers import Reply, scripted
 from raxx_bcp_tests.sandbox.infisical.support import CREDENTIALS, FakeClock
@@ -406,13 +414,40 @@ def test_a_login_that_is_refused_names_the_restores_variables(small: bytes) -> N
     assert "INFISICAL_RESTORE_CLIENT_ID and _SECRET" in caught.value.remedy
 
 
-def test_an_address_that_is_no_vault(small: bytes) -> None:
+@pytest.mark.parametrize(
+    ("reply", "words", "remedy"),
+    [
+        (
+            Reply(b"<html>hello</html>", content_type="text/html"),
+            "not as an Infisical server does",
+            "Check that --to is",
+        ),
+        (Reply(b"{}"), "not as an Infisical server does", "Check that --to is"),
+        (Reply(b'{"message":"Route POST:/api not found"}', 404), "has no route", "or correct --to"),
+        (Reply(b"<html>", 404, content_type="text/html"), "a body that is not the API's", "check that the address"),
+    ],
+    ids=["a web site", "another API", "an API without the route", "a page not found"],
+)
+def test_an_address_that_is_no_vault_speaks_of_what_it_was_given_by(reply: Reply, words: str, remedy: str) -> None:
     with (
-        scripted(Reply(b"<html>hello</html>", content_type="text/html")) as served,
-        pytest.raises(PermanentError, match="not as an Infisical server does"),
-        InfisicalWriter(served.url, "id", "secret") as writer,
+        scripted(reply) as served,
+        pytest.raises(BcpError, match=words) as caught,
+        InfisicalWriter(served.url, "id", "secret"),
     ):
-        restore(open_document(small), writer)
+        pass
+    assert remedy in caught.value.remedy
+    assert "INFISICAL_URL" not in str(caught.value)
+
+
+def test_the_exporters_own_client_still_speaks_of_its_variable() -> None:
+    page = Reply(b"<html>hello</html>", content_type="text/html")
+    with (
+        scripted(page) as served,
+        pytest.raises(BcpError, match="not as an Infisical server does") as caught,
+        Infisical(served.url, "id", "secret"),
+    ):
+        pass
+    assert "Check that INFISICAL_URL is" in caught.value.remedy
 
 
 def test_a_vault_that_is_down_is_worth_another_try(small: bytes) -> None:
@@ -459,9 +494,19 @@ def test_what_no_call_can_bring_back_is_named_and_everything_else_restored(small
         root["imports"][0]["importEnv"]["projectId"] = "of-another-project"
         root["imports"][1]["isReplication"] = True
 
+    document = _altered(small, change)
     with target() as there:
-        restored = _restored(there, _altered(small, change))
-    assert restored.ok
+        restored = _restored(there, document)
+        assert restored.compared.equal_count == 28, "everything else"
+        root = there.world.projects[_id(there.world)].environments["dev"].folders["/"]
+        there.world.add_secret(root, "HUGE", "rxs_by_hand", actor=next(iter(there.world.actors.values())))
+        there.world.add_import(root, root.environment, "/a/b")
+        writes = len(there.wire.writes)
+        again = _restored(there, document)
+        assert len(there.wire.writes) == writes
+    assert again.compared.as_dict() == restored.compared.as_dict(), "what was set by hand is in nobody's way"
+    assert not restored.compared.different
+    assert not restored.ok, "not everything is there"
     reasons = {one.where: one.why for one in restored.compared.left_out}
     assert reasons == {
         "raxx-small/dev/HUGE": "larger than one request to the vault may be: set it by hand (raxx-bcp vault get)",
@@ -503,6 +548,85 @@ def test_no_request_is_larger_than_the_vault_takes() -> None:
     assert restored.ok
     assert 0.9 * BODY_LIMIT_BYTES < there.wire.largest_bytes <= BODY_LIMIT_BYTES
     assert sum(call.endswith("/batch") for call in there.wire.writes) == restored.written.calls - 2 > 3
+
+
+def _with_large(plaintext: bytes, *values: str, **fields: Any) -> OpenedExport:
+    """The small export with large secrets in raxx-small/dev, each with ``fields``."""
+
+    def change(document: dict[str, Any]) -> None:
+        root = _root(document)
+        for number, value in enumerate(values):
+            large = copy.deepcopy(next(one for one in root["secrets"] if one["secretKey"] == "ONE"))
+            large.update(secretKey=f"LARGE_{number}", secretValue=value, **fields)
+            root["secrets"].append(large)
+
+    return _altered(plaintext, change)
+
+
+def _room(small: bytes, fill: str) -> str:
+    """The longest value of ``fill`` that a request of the server's own limit has room for."""
+    document = _with_large(small, "")
+    (raw,) = [raw for f in document.projects[1].folders() for raw in f.secrets if b"LARGE_0" in bytes(memoryview(raw))]
+    room = SERVER_BODY_LIMIT_BYTES - batch_bytes("dev", "/") - row_of(secret_of(raw), {"critical": "0" * 36}).size_bytes
+    each = len(msgspec.json.encode(fill)) - 2
+    return fill * (room // each) + "x" * (room % each)
+
+
+@pytest.mark.parametrize(
+    "fill", ["x", "ü", "🌍", '"', "\x01"], ids=["ascii", "two bytes", "four bytes", "quotes", "control"]
+)
+def test_a_lone_secret_goes_up_to_the_servers_own_limit(small: bytes, fill: str) -> None:
+    value = _room(small, fill)
+    with target() as there:
+        done = _restored(there, _with_large(small, value))
+        assert done.ok, done.compared.as_dict()
+        assert there.wire.largest_bytes == SERVER_BODY_LIMIT_BYTES
+        found = there.world.projects[_id(there.world)].environments["dev"].folders["/"].secrets["LARGE_0"]
+        assert found.value == value
+        found.value, found.encoded = "rxs_changed", None
+        assert _restored(there, _with_large(small, value), overwrite=["raxx-small"]).ok
+        assert found.value == value
+        over = _restored(there, _with_large(small, value, f"{value}x"), overwrite=["raxx-small"])
+    assert [(one.where, one.why) for one in over.compared.left_out] == [("raxx-small/dev/LARGE_1", TOO_LARGE)]
+    assert not over.ok
+
+
+def test_large_secrets_go_alone_and_the_others_together(small: bytes) -> None:
+    large = "x" * 1_020_000
+    with target() as there:
+        before = _restored(there, open_document(small)).written.calls
+    with target() as there:
+        done = _restored(there, _with_large(small, large, large))
+    assert done.ok
+    assert done.written.calls == before + 2
+
+
+def test_a_reminder_that_would_not_fit_beside_a_large_value_goes_without_it(small: bytes) -> None:
+    document = _with_large(small, _room(small, "x"), secretReminderNote="turn it", secretReminderRepeatDays=30)
+    with target() as there:
+        assert _restored(there, document).ok
+        found = there.world.projects[_id(there.world)].environments["dev"].folders["/"].secrets["LARGE_0"]
+        assert (found.reminder_note, found.reminder_days, len(found.value) > 1_000_000) == ("turn it", 30, True)
+
+
+def test_what_a_proxy_before_the_vault_refuses_for_its_size_is_named_and_the_rest_restored(small: bytes) -> None:
+    document = _with_large(small, "x" * 1_020_000)
+    with target() as there:
+        there.wire.proxy_limit_bytes = BODY_LIMIT_BYTES
+        done = _restored(there, document)
+        assert [(one.where, one.why) for one in done.compared.left_out] == [("raxx-small/dev/LARGE_0", REFUSED_SIZE)]
+        assert not done.compared.different
+        assert not done.ok
+        assert done.compared.equal_count == 30
+        there.wire.proxy_limit_bytes = 0
+        assert _restored(there, document).ok
+
+
+def test_a_proxy_that_refuses_an_ordinary_request_stops_the_restore(small: bytes) -> None:
+    with target() as there:
+        there.wire.proxy_limit_bytes = 300
+        with pytest.raises(PermanentError, match="with 413"):
+            _restored(there, open_document(small))
 
 
 def test_no_value_is_shown_by_anything(small: bytes) -> None:

@@ -247,6 +247,27 @@ def test_an_order_that_the_vault_keeps_is_told_and_is_no_missing_content(laptop:
         assert "NOT" not in done.stdout
 
 
+@pytest.mark.parametrize(("links", "ending"), [(1, "all but 1 item"), (3, "all but 3 items")])
+def test_what_cannot_be_restored_is_in_the_last_word_and_in_the_exit_code(
+    laptop: Laptop, small: bytes, operator: KeyPair, links: int, ending: str
+) -> None:
+    document = msgspec.json.decode(small)
+    imports = [
+        link for p in document["projects"] for e in p["environments"] for f in e["folders"] for link in f["imports"]
+    ]
+    for link in imports[:links]:
+        link["isReplication"] = True
+    name = laptop.file(msgspec.json.encode(document), operator)
+    with target() as there:
+        asked = ("restore", "--from", name, "--to", there.address, "--yes")
+        first = laptop.with_key(*asked)
+        second = laptop.with_key(*asked, "--json")
+    assert (first.returncode, second.returncode) == (1, 1), first.stderr
+    assert first.stdout.splitlines()[-1] == f"the vault holds what the export holds, {ending}"
+    assert json.loads(second.stdout)["ok"] is False
+    assert len(json.loads(second.stdout)["left_out"]) == links
+
+
 def test_differences_are_told_with_their_reason(laptop: Laptop) -> None:
     with target() as there:
         there.faults.switch("vault-approvals", on=True)
