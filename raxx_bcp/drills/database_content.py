@@ -46,8 +46,10 @@ CHANGED: Final = frozenset(
     }
 )
 """Columns that say when a row was last changed."""
-WHOLE_BYTES: Final = 1024 * 1024
-"""All rows of a table up to this size, with what it stores out of line, are hashed; of a larger one about as much."""
+WHOLE_BYTES: Final = 512 * 1024
+"""All rows of a table up to this size, with what it stores out of line, are hashed."""
+SAMPLE_BYTES: Final = 256 * 1024
+"""At most so much of a larger one is: hashing rows is what costs most (benchmarks/verify_database.py)."""
 END_ROWS: Final = 25
 """How many rows at each end of a large table's key and time are hashed whatever the sample chose."""
 BEGUN: Final = timedelta(minutes=5)
@@ -170,7 +172,7 @@ def content_of(shape: Shape, answer: Sequence[object]) -> Content:
 def _shape(columns: Sequence[_Column], key: tuple[str, ...], ordered: set[str], size_bytes: int) -> Shape:
     kinds = {one.name: one.kind for one in columns}
     one_in = 1
-    while size_bytes > WHOLE_BYTES * one_in:
+    while size_bytes > WHOLE_BYTES and size_bytes > SAMPLE_BYTES * one_in:
         one_in *= 2
     moments = {name for name, kind in kinds.items() if kind in _MOMENTS}
     created = tuple(sorted(moments & CREATED))[:1]

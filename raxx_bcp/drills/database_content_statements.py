@@ -49,8 +49,9 @@ def _numbers(counts: Iterable[sql.Composable]) -> sql.Composable:
 
 def _record(shape: Shape, later: sql.Composable) -> sql.Composed:
     row = sql.SQL("sha256(convert_to(ROW({})::text, 'UTF8'))").format(_listed(shape.columns))
-    template = "int8send({}) || substring({} FROM 1 FOR {}) || decode(CASE WHEN {} THEN '01' ELSE '00' END, 'hex')"
-    return sql.SQL(template).format(_key(shape), row, sql.Literal(HASH_BYTES), later)
+    template = "int8send({}) || substring({} FROM 1 FOR {}) || CASE WHEN {} THEN {} ELSE {} END"
+    flags = (sql.Literal(b"\x01"), sql.Literal(b"\x00"))
+    return sql.SQL(template).format(_key(shape), row, sql.Literal(HASH_BYTES), later, *flags)
 
 
 def _key(shape: Shape) -> sql.Composable:
