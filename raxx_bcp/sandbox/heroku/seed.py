@@ -27,14 +27,14 @@ _HISTORY_DAYS: Final = 400
 _TAKES_SECONDS: Final = 20.0
 _LATEST_SECONDS: Final = 300.0
 _DAILY_GROWTH: Final = 0.001
-_SEEDED: Final = "seeded with an administrator"
+SEEDED: Final = "seeded with an administrator"
 """An account of before, whose owners made their own extensions, is made anew."""
 _SCHEDULE: Final = "raxx_sandbox_schedule"
 
 
 def seed(world: World, rows: int = production.ROWS) -> None:
     """Fill a new account. One that is filled is left alone; one that was left half filled is emptied first."""
-    if world.store.setting(_SEEDED):
+    if world.store.setting(SEEDED):
         return
     for half in world.apps():
         world.delete_app(half)
@@ -47,7 +47,7 @@ def seed(world: World, rows: int = production.ROWS) -> None:
     _live(world, addon, now, production.complete(rows))
     world.store.put(addon)
     world.store.put(app)
-    world.store.set(_SEEDED, "yes")
+    world.store.set(SEEDED, "yes")
 
 
 def catch_up(world: World) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from raxx_bcp.sandbox.heroku import production
 from raxx_bcp.sandbox.heroku.app import DATA
 from raxx_bcp.sandbox.heroku.records import Transfer
-from raxx_bcp.sandbox.heroku.seed import SCHEDULED_KEPT, seed
+from raxx_bcp.sandbox.heroku.seed import SCHEDULED_KEPT, SEEDED, seed
 from raxx_bcp.sandbox.heroku.world import PRODUCTION
 from raxx_bcp_tests.sandbox.heroku.lab import HEALTHY_WARNINGS, Lab, heroku_lab
 
@@ -158,10 +158,12 @@ class TestAgain:
             after = lab.get(TRANSFERS)
             assert [each["uuid"] for each in after] == [each["uuid"] for each in before]
 
-    def test_one_that_was_left_half_filled_is_filled_anew(self) -> None:
+    @pytest.mark.parametrize("before", ["half filled", "of a version whose owners made their own extensions"])
+    def test_one_that_is_not_whole_is_filled_anew(self, before: str) -> None:
         with heroku_lab(rows=SMALL, now=NOW) as lab:
             with lab.world.lock:
-                lab.world.store.set("seeded", "")
+                lab.world.store.set(SEEDED, "")
+                lab.world.store.set("seeded", "" if before == "half filled" else "yes")
                 for transfer in lab.world.store.all(Transfer)[:3]:
                     lab.world.store.remove(transfer)
             seed(lab.world, SMALL)
