@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from raxx_bcp.drill_names import drill_name
 from raxx_bcp.errors import UsageError
+from raxx_bcp.policy_addon import refuse_hour
 from raxx_bcp.policy_source import complain, environment_overrides
 
 POLICY_VARIABLE: Final = "RAXX_BCP_POLICY"
@@ -26,8 +27,6 @@ DEFAULT_POLICY_FILE: Final = "bcp.toml"
 OFF: Final = ""
 """An empty string switches an optional thing off; TOML has no null."""
 ADDON_OFF: Final = "off"
-ADDON_WINDOW_MINUTES: Final = 45
-"""Lightsail starts an automatic snapshot "between the time specified and up to 45 minutes after" (EnableAddOn)."""
 
 
 def _clock_time(value: str) -> str:
@@ -47,30 +46,6 @@ def _prefix(value: str) -> str:
     if value.startswith("/") or not value.endswith("/"):
         raise ValueError("an S3 prefix has no leading slash and ends in one, such as vault-exports/")
     return value
-
-
-def _refuse_hour(hour: str, schedule_utc: str, deadline_minutes: int) -> None:
-    """The automatic snapshot's hour must be one that Lightsail takes, and stay clear of our own snapshot."""
-    if not re.fullmatch(r"([01]\d|2[0-3]):00", hour):
-        raise ValueError(
-            f"Lightsail's automatic snapshots are hourly only (HH:00), so not {hour!r}: the daily {schedule_utc} is "
-            "taken by the schedule instead; write off, or a full hour such as 18:00"
-        )
-    start, ours = _minute(hour), _minute(schedule_utc)
-    if _overlap(start, ADDON_WINDOW_MINUTES, ours, deadline_minutes):
-        raise ValueError(
-            f"an automatic snapshot at {hour} may run for {ADDON_WINDOW_MINUTES} minutes and would meet the one at "
-            f"{schedule_utc}, which Lightsail then refuses; choose an hour well clear of it, such as 18:00"
-        )
-
-
-def _minute(clock_time: str) -> int:
-    return int(clock_time[:2]) * 60 + int(clock_time[3:])
-
-
-def _overlap(first: int, first_minutes: int, second: int, second_minutes: int) -> bool:
-    """Do two daily windows, in minutes of the day, meet? Both ends count, and a day joins the next."""
-    return (second - first) % 1440 <= first_minutes or (first - second) % 1440 <= second_minutes
 
 
 UtcTime = Annotated[str, AfterValidator(_clock_time)]
@@ -162,7 +137,7 @@ class VaultSnapshot(Section):
     @model_validator(mode="after")
     def _a_legal_hour(self) -> VaultSnapshot:
         if self.addon != ADDON_OFF:
-            _refuse_hour(self.addon, self.schedule_utc, self.deadline_minutes)
+            refuse_hour(self.addon, self.schedule_utc, self.deadline_minutes)
         return self
 
 

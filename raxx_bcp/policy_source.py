@@ -47,7 +47,7 @@ def complain(
     path = [str(part) for part in first["loc"] if not isinstance(part, int)]
     dotted = ".".join(path) or "the whole file"
     if _is_in(overrides, path):
-        place = f"the environment (RAXX_BCP_{'__'.join(path).upper()})"
+        place = f"the environment ({', '.join(_set_below(overrides, path))})"
     else:
         place = f"{source}, line {line_of(text, path) or 1}"
     reason, remedy = _reason(dict(first), path, model)
@@ -93,7 +93,8 @@ def _reason(error: dict[str, Any], path: list[str], model: type[BaseModel]) -> t
     message = _plain(error)
     unit = _UNIT.search(key)
     hint = f" (the value is a plain number of {unit.group(1)})" if unit and isinstance(given, str) else ""
-    return message + hint, f"Correct the value of {key}; {_EXAMPLES}."
+    what = f"what it names in [{'.'.join(path)}]" if path and _fields(model, path) else f"the value of {key}"
+    return message + hint, f"Correct {what}; {_EXAMPLES}."
 
 
 _EXAMPLES: Final = "the shipped bcp.toml shows each key with a value that is taken"
@@ -104,8 +105,8 @@ def _plain(error: dict[str, Any]) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
     message = message.replace("a valid tuple", 'a valid array, such as ["one", "two"]').replace("Input", "the value")
     if error["type"] == "string_pattern_mismatch":
-        message = f"{error.get('input')!r} does not match pattern {error['ctx']['pattern']}"
-    return message[:1].lower() + message[1:]
+        return f"{error.get('input')!r} does not match pattern {error['ctx']['pattern']}"
+    return message if error["type"] == "value_error" else message[:1].lower() + message[1:]  # ours begins as it should
 
 
 def _unknown_key(path: list[str], model: type[BaseModel]) -> tuple[str, str]:
@@ -132,6 +133,16 @@ def _no_such_variable(name: str, known: list[str]) -> UsageError:
         f"The environment variable {name} names no key of the policy.",
         f"Unset it. What overrides a key is called RAXX_BCP_<SECTION>__<KEY>, such as {known[0]}.",
     )
+
+
+def _set_below(overrides: Mapping[str, Any], path: list[str]) -> list[str]:
+    """The variables that are set for the key ``path``, or for keys of the table ``path``."""
+    node: Any = overrides
+    for part in path:
+        node = node[part]
+    if not isinstance(node, Mapping):
+        return [f"RAXX_BCP_{'__'.join(path).upper()}"]
+    return [name for key in node for name in _set_below(overrides, [*path, key])]
 
 
 def _is_in(overrides: Mapping[str, Any], path: list[str]) -> bool:

@@ -268,6 +268,15 @@ def test_a_mistyped_override_is_answered_with_the_nearest_name(written: Path) ->
     assert caught.value.remedy.startswith("Set RAXX_BCP_VAULT_EXPORT__CONCURRENCY instead")
 
 
+def test_what_two_keys_make_impossible_is_blamed_on_the_one_that_was_set(written: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(written, "", {"RAXX_BCP_VAULT_SNAPSHOT__ADDON": "06:30"})
+    assert (
+        "the environment (RAXX_BCP_VAULT_SNAPSHOT__ADDON): vault_snapshot: Lightsail's automatic" in caught.value.what
+    )
+    assert caught.value.remedy.startswith("Correct what it names in [vault_snapshot]")
+
+
 def test_an_override_unlike_any_is_told_how_one_is_called(written: Path) -> None:
     with pytest.raises(UsageError) as caught:
         load(written, "", {"RAXX_BCP_QQQQ__ZZZZ": "4"})
