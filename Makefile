@@ -6,10 +6,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed-dev
 
-.PHONY: help setup demo test lint format schemas screenshots bench lock clean
+.PHONY: help setup demo test test-host lint format schemas screenshots bench lock clean
 
 help:            ## What can be done here
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 setup: $(STAMP)  ## Make .venv from the hash-locked requirements
 
@@ -26,6 +26,9 @@ demo: setup      ## The whole of it on this machine: sandbox, export, UI on 127.
 
 test: setup      ## Every test, on real parts
 	$(BIN)/pytest -n $${PYTEST_WORKERS:-3} --dist loadgroup $(PYTEST_ARGS)
+
+test-host: setup ## The copy guard on a real Debian under systemd; root, Linux and Debian's packages
+	@sh raxx_bcp_tests/real_host/missing.sh && $(BIN)/pytest -n 0 $(PYTEST_ARGS) raxx_bcp_tests/real_host || [ $$? = 77 ]
 
 lint: setup      ## ruff and mypy --strict
 	$(BIN)/ruff check .

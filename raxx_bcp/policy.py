@@ -201,6 +201,13 @@ class ThrowawayInstances(Section):
     """After this time the sweeper deletes what a drill left behind."""
 
 
+class CopyGuard(Section):
+    """What keeps a restored copy of production silent, on the disks of production's own hosts."""
+
+    sightings_prefix: Annotated[str, AfterValidator(_prefix)] = "host-guards/"
+    """Where it is on record since when each host is guarded, in the state bucket."""
+
+
 class VaultDrill(Section):
     """D1 and D3: the vault's snapshot and its export, restored."""
 
@@ -208,6 +215,8 @@ class VaultDrill(Section):
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8080
     """Where Infisical listens on its own host."""
     quiet_units: tuple[Annotated[str, Field(pattern=r"^[\w.@-]+$")], ...] = ("cron", "postfix", "exim4")
+    start_units: tuple[Annotated[str, Field(pattern=r"^[\w.@-]+\.(service|socket)$")], ...] = ("docker.service",)
+    """What answers ``/api/status``. On a copy it is silent until the drill has seen egress closed, and starts it."""
     boot_deadline_minutes: Annotated[int, Field(ge=1, le=60)] = 10
     """How long Infisical may take to answer after its instance has booted."""
     throwaway_prefix: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{3,9}-$")] = "raxx-drill-"
@@ -316,6 +325,7 @@ class Policy(Section):
     freescout: FreeScout = FreeScout()
     heroku_postgres: HerokuPostgres = HerokuPostgres()
     throwaway_instances: ThrowawayInstances = ThrowawayInstances()
+    copy_guard: CopyGuard = CopyGuard()
     vault_drill: VaultDrill = VaultDrill()
     state_recovery: StateRecovery = StateRecovery()
     drills: Drills = Drills()

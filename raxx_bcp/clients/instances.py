@@ -92,7 +92,7 @@ class Instances:
     @property
     def _client(self) -> LightsailClient:
         if self._made is None:
-            self._made = self._given or _make_client(self._region)
+            self._made = self._given or make_client(self._region)
             look_at_answers(self._made)
             self._made.meta.events.register("provide-client-params.lightsail", self._refuse)
         return self._made
@@ -249,7 +249,8 @@ def _refused(operation: str, why: str) -> PermanentError:
     )
 
 
-def _make_client(region: str) -> LightsailClient:
+def make_client(region: str) -> LightsailClient:
+    """A client with the machine's own AWS settings. Raises what ``lightsail_errors`` raises."""
     import boto3
     from botocore.config import Config
 

@@ -10,6 +10,8 @@ from raxx_bcp.clock import utc_now
 from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option
 from raxx_bcp.drills.readiness import examine as drills
 from raxx_bcp.drills.timetable import schedules_check
+from raxx_bcp.guard.doors import sightings_of
+from raxx_bcp.guard.health import examine as copy_guards
 from raxx_bcp.policy import load_policy
 from raxx_bcp.snapshots.doors import snapshot_doors
 from raxx_bcp.snapshots.health import checks_of as snapshots
@@ -31,6 +33,7 @@ def doctor(*, as_json: bool) -> int:
     others = (
         *vault(policy, now),
         *guarded("lightsail", lambda: snapshots(take_inventory(snapshot_doors(policy), policy, now))),
+        *copy_guards(sightings_of(policy), policy, now),
         *drills(policy),
         *schedules_check(policy, now),
         slack_check(policy.alerts),

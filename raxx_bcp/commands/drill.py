@@ -13,6 +13,7 @@ import click
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.console import emit, exit_codes, json_option, progress
 from raxx_bcp.drills import heroku_postgres, starts, state_recovery, vault_export, vault_snapshot
+from raxx_bcp.drills.admission import require_reason
 from raxx_bcp.drills.conduct import Conducted
 from raxx_bcp.drills.doors import places, record_of
 from raxx_bcp.drills.freescout import dump_drill, snapshot_drill
@@ -43,6 +44,15 @@ def private_key_option(command: F) -> F:
     return click.option("--private-key-file", type=kind, help="Open it with this key; it is held in memory only.")(
         command
     )
+
+
+def unguarded_option(command: F) -> F:
+    """For drills that restore a snapshot of a host."""
+    return click.option(
+        "--accept-unguarded",
+        metavar="WHY",
+        help="Restore a snapshot that was taken without the copy guard; why that is harmless goes on record.",
+    )(command)
 
 
 class _DrillGroup(click.Group):
@@ -93,11 +103,14 @@ def heroku_command(
     help="newest, random-older, a snapshot's name, or YYYY-MM-DD of an automatic one.",
 )
 @click.option("--bundle", default="", help="Bundle of the throwaway instance; default: the cheapest that fits.")
+@unguarded_option
 @json_option
 @exit_codes
-def freescout_snapshot_command(*, operator: str, keep: bool, snapshot: str, bundle: str, as_json: bool) -> int:
+def freescout_snapshot_command(
+    *, operator: str, keep: bool, snapshot: str, bundle: str, accept_unguarded: str | None, as_json: bool
+) -> int:
     """Tier 1: FreeScout's snapshot as a throwaway instance, isolated first, then examined over SSH."""
-    wanted = snapshot_drill.Wanted(snapshot, bundle)
+    wanted = snapshot_drill.Wanted(snapshot, bundle, require_reason(accept_unguarded))
     return _start(starts.start_freescout_snapshot, Asked(operator, keep=keep), wanted, as_json=as_json)
 
 
@@ -160,11 +173,14 @@ def vault_export_command(
     "--snapshot", default=vault_snapshot.NEWEST, show_default=True, help="newest, random-older, or a snapshot's name."
 )
 @click.option("--bundle", default="", help="Bundle of the throwaway instance; default: the cheapest that fits.")
+@unguarded_option
 @json_option
 @exit_codes
-def vault_snapshot_command(*, operator: str, keep: bool, snapshot: str, bundle: str, as_json: bool) -> int:
+def vault_snapshot_command(
+    *, operator: str, keep: bool, snapshot: str, bundle: str, accept_unguarded: str | None, as_json: bool
+) -> int:
     """The vault host's snapshot as a throwaway instance: does Infisical answer, and with all of its secrets?"""
-    wanted = vault_snapshot.Wanted(snapshot, bundle)
+    wanted = vault_snapshot.Wanted(snapshot, bundle, require_reason(accept_unguarded))
     return _start(starts.start_vault_snapshot, Asked(operator, keep=keep), wanted, as_json=as_json)
 
 

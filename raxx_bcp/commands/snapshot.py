@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from raxx_bcp.checks import Check, Status, worst
@@ -64,6 +66,10 @@ def addon_command(*, apply_it: bool, as_json: bool) -> int:
     return EXIT_PASS if found.in_line else EXIT_FAIL
 
 
+_WORDS: Final = {True: "", False: " unguarded", None: " guarded?"}
+"""A snapshot without the copy guard must not be drilled."""
+
+
 def _receipt_text(receipt: SnapshotReceipt) -> str:
     taken = receipt.taken.snapshot
     head = f"{taken.name} of {receipt.instance} ({receipt.region}): {taken.state}, {taken.size_gb} GB"
@@ -76,6 +82,7 @@ def _inventory_text(inventory: SnapshotInventory, checks: tuple[Check, ...]) -> 
     rows = [
         f"  {row.name:<{width}}  {row.state:<10} {row.age_hours(inventory.now):>8.1f} h  {row.size_gb:>4} GB  "
         f"${row.cost_usd(price):>5.2f}  {'ours' if row.ours else ''} {row.kind if row.kind is not Kind.MANUAL else ''}"
+        f"{_WORDS[inventory.guarded(row)]}"
         for row in inventory.rows
     ]
     gaps = f"gaps: {', '.join(inventory.gaps)}" if inventory.gaps else "no gap"

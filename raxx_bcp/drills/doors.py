@@ -37,6 +37,7 @@ from raxx_bcp.evidence.gate import history_of
 from raxx_bcp.evidence.ledger import Ledger
 from raxx_bcp.evidence.row import Verdict, drill_of
 from raxx_bcp.evidence.spool import Spool
+from raxx_bcp.guard.doors import sightings_of
 from raxx_bcp.policy import Policy
 from raxx_bcp.vault.keys import operator_key
 
@@ -112,7 +113,7 @@ def facts_store(policy: Policy) -> FactsStore:
 def freescout_doors(policy: Policy, ledger: Ledger, private_key: bytes | None = None) -> FreeScoutDoors:
     """Lightsail, the last drill that passed, and where it was given a private key for encrypted sets."""
     _require_worker_address(policy)
-    return FreeScoutDoors(instances_door(policy), Snapshots(), last_pass(ledger), private_key)
+    return FreeScoutDoors(instances_door(policy), Snapshots(), sightings_of(policy), last_pass(ledger), private_key)
 
 
 def last_pass(ledger: Ledger) -> LastDrill | None:
@@ -162,7 +163,12 @@ def vault_snapshot_doors(policy: Policy) -> VaultSnapshotDoors:
     _require_worker_address(policy)
     login = environment.vault_login()
     return VaultSnapshotDoors(
-        instances_door(policy), Snapshots(), environment.state_bucket(policy), login.client_id, login.client_secret
+        instances_door(policy),
+        Snapshots(),
+        environment.state_bucket(policy),
+        sightings_of(policy),
+        login.client_id,
+        login.client_secret,
     )
 
 

@@ -28,6 +28,7 @@ from raxx_bcp.clients.instance_shapes import (
 from raxx_bcp.clients.instances import Instances
 from raxx_bcp.clients.lightsail_errors import NameTakenError
 from raxx_bcp.clients.ssh import HostUnknownError, LoginRefusedError, Shell, WrongHostError, connect
+from raxx_bcp.drills.admission import Admission
 from raxx_bcp.drills.drill import Drill
 from raxx_bcp.drills.host_shell import DatabaseError, Host
 from raxx_bcp.drills.isolation import IsolationUnknownError
@@ -101,9 +102,12 @@ def make_host(
     *,
     user_data: str,
     bundle: str = "",
+    admission: Admission | None = None,
     login: Login = connect,
 ) -> Host:
     """Make instance ``name`` from ``origin``, and log in. Its lease closes the login as well.
+
+    A snapshot needs an ``admission``: one without the copy guard is refused before anything is made.
 
     ``bundle`` names its size; empty: the cheapest that fits. Raises ``BackupWrongError`` (a snapshot in error),
     ``WrongHostError``, ``IsolationUnknownError`` (Lightsail's firewall does not close), ``CouldNotVerifyError`` (the
@@ -115,16 +119,17 @@ def make_host(
             "Set throwaway_instances.worker_cidr to its public address, such as 203.0.113.9/32.",
         )
     source = _source(instances, origin)
+    guarded = source is not None and _admitted(drill, source, admission)
     size = _size(instances.bundles(), origin, source, bundle)
     _require_free(drill, instances.get(name), name)
     making = Making(policy.zone, size.id, user_data, drill_tags(drill.id, drill.expires_utc))
-    drill.target = {RESOURCE: name, REGION: instances.region, "bundle": size.id}
+    drill.target |= {RESOURCE: name, REGION: instances.region, "bundle": size.id}
     throwaway = _Throwaway(instances, name, drill.id)
     drill.lease(throwaway.lease(size.usd_per_hour), lambda: throwaway.make(origin, source, making))
     patience = Patience.of(policy.provision_deadline_minutes, policy.poll_seconds, drill.clock, drill.sleep)
     _await_running(drill, instances, policy, name, patience)
     shell = _await_login(instances, policy, name, patience, login)
-    throwaway.host = Host(name, shell, policy.command_timeout_seconds)
+    throwaway.host = Host(name, shell, policy.command_timeout_seconds, guarded=guarded)
     return throwaway.host
 
 
@@ -191,6 +196,16 @@ def _source(instances: Instances, origin: Origin) -> SnapshotSource | None:
             "Wait until it is available, or choose another one.",
         )
     return source
+
+
+def _admitted(drill: Drill, source: SnapshotSource, admission: Admission | None) -> bool:
+    """Judged by Lightsail's own word of when it was taken."""
+    if admission is None:
+        raise PermanentError(
+            f"{source.label} was not restored: nobody asked whether it holds the copy guard.",
+            "Nothing was made. Whatever asked for it is a mistake in the program.",
+        )
+    return admission.admit(drill, source.label, source.created_utc)
 
 
 def _size(bundles: Sequence[Bundle], origin: Origin, source: SnapshotSource | None, named: str) -> Bundle:

@@ -22,7 +22,7 @@ SQL_CLIENT: Final = (
     "--raw",
     "--skip-column-names",
     "--default-character-set=utf8mb4",
-    "--skip-print-query-on-error",
+    "--loose-skip-print-query-on-error",
 )
 NOT_RUNNING: Final = frozenset({2002, 2003, 2006, 2013})
 """MariaDB's client errors for a server that is not there, or went away."""
@@ -56,8 +56,10 @@ class Host:
     raises.
     """
 
-    def __init__(self, name: str, shell: Shell, command_seconds: float) -> None:
+    def __init__(self, name: str, shell: Shell, command_seconds: float, *, guarded: bool = False) -> None:
         self.name = name
+        self.guarded = guarded
+        """Was the snapshot that it was made from taken of a host with the copy guard?"""
         self.shell = shell
         self._command_seconds = command_seconds
 

@@ -35,7 +35,7 @@ _HARMLESS: Final = re.compile(
     r"|-A (?:OUTPUT|FORWARD) (?:.* )?-j (?:DROP|REJECT(?: --reject-with \S+)?)"
 )
 """Loopback, answers, and towards this host's own containers."""
-_NO_FURTHER: Final = "-A FORWARD -j DROP"
+_NO_FURTHER: Final = re.compile(r"-A FORWARD -j (?:DROP|REJECT(?: --reject-with \S+)?)")
 """What stands behind it in the chain is never reached, such as Docker's own rules, which let containers out."""
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
@@ -59,15 +59,22 @@ echo looked=0
 """
 _WHEN_BOOTED: Final = """\
 zone=$(sed -n 's/^APP_TIMEZONE=["'"'"']\\{{0,1\\}}\\([A-Za-z0-9_+\\/-]*\\).*$/\\1/p' {env} | tail -n 1)
-up=$(uptime -s) && [ -n "$up" ] && booted=$(date -d "$up" +%s) &&
+started=$(systemctl show -p UserspaceTimestampMonotonic --value)
+case "$started" in
+    "" | *[!0-9]*) up=$(uptime -s) && [ -n "$up" ] && booted=$(date -d "$up" +%s) ;;
+    *) read -r up _ </proc/uptime && booted=$(($(date +%s) - ${{up%%.*}} + started / 1000000 - 1)) ;;
+esac &&
     TZ="${{zone:-UTC}}" date -d "@$booted" '+%Y-%m-%d %H:%M:%S'
 """
+"""By the host's own clock and systemd's count of its own seconds: in a container ``uptime`` is the outer machine's."""
 _QUIETEN: Final = """\
-SELECT COUNT(*) FROM send_logs WHERE created_at >= '{booted}';
+SELECT COUNT(*) FROM send_logs WHERE status = 1 AND created_at >= '{booted}';
+SELECT COUNT(*) FROM send_logs WHERE COALESCE(status, 0) <> 1 AND created_at >= '{booted}';
 SELECT COUNT(*) FROM jobs;
 DELETE FROM jobs;
 SELECT COUNT(*) FROM jobs;
 """
+"""Status 1 of send_logs: the mail server took it. Any other is an attempt that did not get out (FreeScout)."""
 
 
 class NotIsolatedError(BackupWrongError):
@@ -94,7 +101,9 @@ class _Assertions:
             (self.held if holds else self.failed).append(said if holds else otherwise)
 
 
-def isolate_and_assert(drill: Drill, host: Host, policy: ThrowawayInstances, quiet_units: Sequence[str]) -> None:
+def isolate_and_assert(
+    drill: Drill, host: Host, policy: ThrowawayInstances, quiet_units: Sequence[str], *, name: str = ISOLATION
+) -> None:
     """Wait until the launch script has ended, then assert what it was for. One check, a line for each assertion.
 
     Units stopped and unable to start, no worker, egress closed for IPv4 and IPv6, and each of ``egress_probes`` out of
@@ -110,12 +119,12 @@ def isolate_and_assert(drill: Drill, host: Host, policy: ThrowawayInstances, qui
     ]
     expected = f"{len(made.held) + len(made.failed) + len(made.unknown)} assertions hold"
     if made.unknown and not made.failed:
-        drill.not_run(ISOLATION, "; ".join(made.unknown), expected=expected)
-        raise _unknown(host, "; ".join(made.unknown))
+        drill.not_run(name, "; ".join(made.unknown), expected=expected)
+        raise unknown(host, "; ".join(made.unknown))
     why = "; ".join([*made.failed, *made.unknown])
-    drill.check(ISOLATION, expected=expected, actual=f"{len(made.held)} assertions hold", reason=why)
+    drill.check(name, expected=expected, actual=f"{len(made.held)} assertions hold", reason=why)
     if made.failed:
-        raise _not_isolated(host, why)
+        raise not_isolated(host, why)
 
 
 def quieten_freescout(drill: Drill, host: Host, policy: FreeScout) -> int:
@@ -128,22 +137,26 @@ def quieten_freescout(drill: Drill, host: Host, policy: FreeScout) -> int:
     try:
         booted = host.script("tell when it booted", _WHEN_BOOTED.format(env=env)).strip()
         if not _MOMENT.fullmatch(booted):
-            raise _unknown(host, "it does not say when it booted")
+            raise unknown(host, "it does not say when it booted")
         rows = host.sql(_QUIETEN.format(booted=booted), database=policy.database)
-        sent, queued, left = (int(row[0]) for row in rows)
+        sent, tried, queued, left = (int(row[0]) for row in rows)
     except CommandFailedError as error:
-        raise _unknown(host, f"the queue could not be emptied: {error.what}") from None
+        raise unknown(host, f"the queue could not be emptied: {error.what}") from None
     except ValueError:
-        raise _unknown(host, "the queue's counts could not be read") from None
+        raise unknown(host, "the queue's counts could not be read") from None
     if sent or left:
         why = f"{sent} mails were handed over since it booted" if sent else f"{left} jobs are left in the queue"
         drill.isolation.append(f"NOT ISOLATED: {why}")
-        raise _not_isolated(host, why)
-    drill.isolation += ["no mail was handed over since boot (send_logs)", f"queue emptied: {queued} jobs, now 0"]
+        raise not_isolated(host, why)
+    drill.isolation += [
+        f"no mail was handed over since boot, {tried} attempts did not get out (send_logs)",
+        f"queue emptied: {queued} jobs, now 0",
+    ]
     return queued
 
 
-def _not_isolated(host: Host, why: str) -> NotIsolatedError:
+def not_isolated(host: Host, why: str) -> NotIsolatedError:
+    """The error of a host that was seen to be able to act."""
     return NotIsolatedError(
         f"{host.name} is not isolated: {why.removesuffix('.')}.",
         "The drill was ended at once and the instance is given back. Find out why before the next drill: a restored "
@@ -151,7 +164,8 @@ def _not_isolated(host: Host, why: str) -> NotIsolatedError:
     )
 
 
-def _unknown(host: Host, why: str) -> IsolationUnknownError:
+def unknown(host: Host, why: str) -> IsolationUnknownError:
+    """The error of a host of which nobody knows."""
     return IsolationUnknownError(
         f"Whether {host.name} is isolated is not known: {why.removesuffix('.')}.",
         "The drill was ended at once and the instance is given back: nothing is asked of a copy that may act on the "
@@ -177,7 +191,7 @@ def _await_launch_script(drill: Drill, host: Host, policy: ThrowawayInstances) -
         return found or Waiting("it still runs")
 
     def late(_seen: str) -> IsolationUnknownError:
-        return _unknown(host, f"its launch script had not ended after {policy.provision_deadline_minutes} minutes")
+        return unknown(host, f"its launch script had not ended after {policy.provision_deadline_minutes} minutes")
 
     found = patience.ask(look, late)
     code = found.splitlines()[-1].removeprefix(mark).strip()
@@ -203,7 +217,7 @@ def _look(host: Host, policy: ThrowawayInstances, quiet_units: Sequence[str]) ->
     try:
         printed = host.script("look whether it is isolated", script)
     except CommandFailedError as error:
-        raise _unknown(host, f"it could not be looked at: {error.what}") from None
+        raise unknown(host, f"it could not be looked at: {error.what}") from None
     seen: dict[str, list[str]] = {}
     for line in printed.splitlines():
         name, _, value = line.partition("=")
@@ -256,7 +270,8 @@ def _containers(tables: str, rules: Sequence[str]) -> tuple[bool | None, str, st
     """Containers send through FORWARD, past every rule of OUTPUT."""
     if not rules:
         return None, "", f"{tables}: whether FORWARD is closed cannot be seen"
-    reached = rules[1 : rules.index(_NO_FURTHER)] if _NO_FURTHER in rules else None
+    ends = [number for number, rule in enumerate(rules) if _NO_FURTHER.fullmatch(rule)]
+    reached = rules[1 : ends[0]] if ends else None
     closed = reached is not None and all(_HARMLESS.fullmatch(rule) for rule in reached)
     return closed, f"{tables}: FORWARD is closed", f"{tables}: FORWARD may let a container's traffic out"
 

@@ -49,6 +49,8 @@ class SnapshotDrillConfig(DrillConfig):
     """newest, random-older, or a snapshot's name; of FreeScout also YYYY-MM-DD of an automatic one."""
     bundle: str = ""
     """Lightsail's bundle for the throwaway instance; empty: the cheapest that fits."""
+    accept_unguarded: str = ""
+    """Why a snapshot that was taken without the copy guard may be restored all the same; it goes on record."""
 
 
 class DumpDrillConfig(DrillConfig):
@@ -109,7 +111,7 @@ def _heroku(raxx: Raxx, asked: Asked, config: HerokuDrillConfig, progress: Progr
 
 
 def _freescout_snapshot(raxx: Raxx, asked: Asked, config: SnapshotDrillConfig, progress: Progress) -> Conducted:
-    wanted = snapshot_drill.Wanted(config.snapshot, config.bundle)
+    wanted = snapshot_drill.Wanted(config.snapshot, config.bundle, config.accept_unguarded)
     return starts.start_freescout_snapshot(raxx, asked, wanted, progress)
 
 
@@ -128,7 +130,7 @@ def _vault_export(raxx: Raxx, asked: Asked, config: VaultExportDrillConfig, prog
 
 
 def _vault_snapshot(raxx: Raxx, asked: Asked, config: SnapshotDrillConfig, progress: Progress) -> Conducted:
-    wanted = vault_snapshot.Wanted(config.snapshot, config.bundle)
+    wanted = vault_snapshot.Wanted(config.snapshot, config.bundle, config.accept_unguarded)
     return starts.start_vault_snapshot(raxx, asked, wanted, progress)
 
 

@@ -23,17 +23,21 @@ _CLOSE_EGRESS: Final = """\
 for tables in iptables ip6tables; do
     $tables -w -P OUTPUT DROP
     $tables -w -F OUTPUT
-    $tables -w -I OUTPUT 1 -o lo -j ACCEPT
-    $tables -w -I OUTPUT 2 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
-    $tables -w -I OUTPUT 3 -o docker0 -j ACCEPT
-    $tables -w -I OUTPUT 4 -o br-+ -j ACCEPT
+    $tables -w -A OUTPUT -o lo -j ACCEPT
+    $tables -w -A OUTPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+    $tables -w -A OUTPUT -o docker0 -j ACCEPT
+    $tables -w -A OUTPUT -o br-+ -j ACCEPT
+    $tables -w -A OUTPUT -j REJECT
     $tables -w -I FORWARD 1 -o docker0 -j ACCEPT
     $tables -w -I FORWARD 2 -o br-+ -j ACCEPT
     $tables -w -I FORWARD 3 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
-    $tables -w -I FORWARD 4 -j DROP
+    $tables -w -I FORWARD 4 -j REJECT
 done
 """
-"""What containers send passes FORWARD, not OUTPUT: they may be reached (Docker's bridges), and may reach each other."""
+"""What containers send passes FORWARD, not OUTPUT: they may be reached (Docker's bridges), and may reach each other.
+
+The last rule refuses at once: with the policy alone every look-up waits for its time-out, and sudo makes one a command.
+"""
 _INSTALL: Final = """\
 install() (
     set -eu
@@ -78,14 +82,17 @@ class Install:
 
 
 def launch_script(drill_id: str, quiet_units: Sequence[str], *, install: Install | None = None) -> str:
-    """Close egress, stop and mask ``quiet_units``, end FreeScout's workers; say in the log that it has ended.
+    """Tell ``quiet_units`` to stop, close egress, stop and mask them, end FreeScout's workers; say that it has ended.
 
-    With ``install`` the packages come first, while egress is open: nothing of production is on such a host yet.
+    The second belt, behind the copy guard on the disk: cloud-init runs it when all else is up. With ``install`` the
+    packages come first, while egress is open: nothing of production is on such a host yet.
     """
     parts = [f"#!/bin/sh\n# raxx-bcp, drill {drill_id}: this copy must not act on the world.\ninstalled=0\n"]
     parts += [_install(install)] if install else []
-    parts += [_CLOSE_EGRESS, *map(_quiet, quiet_units)]
-    parts += [f"pkill -KILL -f {shlex.quote(WORKERS)}\n", f'echo "{ended_mark(drill_id)} $installed"\n']
+    end_workers = f"pkill -KILL -f {shlex.quote(WORKERS)}\n"
+    stop_soon = "".join(f"systemctl stop --no-block {shlex.quote(unit)}\n" for unit in quiet_units)
+    parts += [stop_soon, end_workers, _CLOSE_EGRESS, *map(_quiet, quiet_units)]
+    parts += [end_workers, f'echo "{ended_mark(drill_id)} $installed"\n']
     return "".join(parts)
 
 

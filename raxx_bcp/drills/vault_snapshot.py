@@ -19,11 +19,14 @@ from raxx_bcp.clients.infisical_writer import InfisicalWriter
 from raxx_bcp.clients.instances import Instances
 from raxx_bcp.clients.lightsail import AVAILABLE, ERROR, InstanceSnapshot, Snapshots
 from raxx_bcp.clients.s3 import Bucket
+from raxx_bcp.drills.admission import Admission
 from raxx_bcp.drills.drill import Drill, Order, Source
 from raxx_bcp.drills.isolation import ISOLATION
-from raxx_bcp.drills.vault_host import VaultHost, entered
+from raxx_bcp.drills.silence import SILENT
+from raxx_bcp.drills.vault_host import STILL_ISOLATED, VaultHost, entered
 from raxx_bcp.drills.vault_source import NEWEST, RANDOM_OLDER, StoredExport, moment, nearest
 from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError, UsageError
+from raxx_bcp.guard.sightings import Sightings
 from raxx_bcp.patience import Patience
 from raxx_bcp.policy import Policy
 from raxx_bcp.snapshots.names import is_ours
@@ -41,7 +44,18 @@ READABLE: Final = "every value is readable"
 COUNTED: Final = ("projects", "environments", "folders", "secrets", "imports")
 EMPTIED: Final = "no environment is empty that was not"
 RESTORE_TIME: Final = "restore time"
-CHECKS: Final = (SNAPSHOT_AGE, ISOLATION, ANSWERS, LOGIN, READABLE, *COUNTED, EMPTIED, RESTORE_TIME)
+CHECKS: Final = (
+    SNAPSHOT_AGE,
+    SILENT,
+    ISOLATION,
+    STILL_ISOLATED,
+    ANSWERS,
+    LOGIN,
+    READABLE,
+    *COUNTED,
+    EMPTIED,
+    RESTORE_TIME,
+)
 
 _POLL_SECONDS: Final = 5.0
 
@@ -54,6 +68,8 @@ class Wanted:
     """``newest``, ``random-older``, or the name of a snapshot of the vault's instance."""
     bundle: str = ""
     """Of the throwaway instance; empty: the cheapest that fits."""
+    accept_unguarded: str = ""
+    """Why a snapshot without the copy guard may be restored; empty: it may not."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +79,7 @@ class Doors:
     instances: Instances
     snapshots: Snapshots
     bucket: Bucket
+    sightings: Sightings
     client_id: str = field(repr=False)
     client_secret: str = field(repr=False)
 
@@ -101,8 +118,9 @@ def vault_snapshot(drill: Drill, doors: Doors, policy: Policy, wanted: Wanted) -
     with drill.phase("select"):
         snapshot = _select(drill, doors.snapshots, policy, wanted.snapshot)
         expected = nearest(doors.bucket, policy.vault_export.prefix, snapshot.created_utc)
+    admission = Admission(policy.vault_snapshot.instance, doors.sightings, wanted.accept_unguarded)
     with (
-        entered(drill, doors.instances, policy, snapshot.name, wanted.bundle) as host,
+        entered(drill, doors.instances, policy, snapshot.name, wanted.bundle, admission) as host,
         host.forward(policy.vault_drill.api_port) as port,
     ):
         if not _examine(drill, doors, host, f"http://127.0.0.1:{port}", policy, expected):

@@ -233,10 +233,9 @@ def _metadata(
 
 
 def _inventory_metadata(inventory: SnapshotInventory) -> dict[str, dg.MetadataValue | int | float | str]:
-    price = inventory.policy.vault_snapshot.price_usd_per_gb_month
-    records = [dg.TableRecord(row.as_dict(inventory.now, price)) for row in inventory.rows[:_MOST_ROWS]]
+    records = [dg.TableRecord(inventory.row_dict(row)) for row in inventory.rows[:_MOST_ROWS]]
     numbers = {"age_hours": "float", "size_gb": "int", "monthly_cost_usd": "float", "ours": "bool"}
-    names = ("name", "instance", "kind", "state", "created_utc", *numbers, "region")
+    names = ("name", "instance", "kind", "state", "created_utc", *numbers, "region", "guarded")
     metadata: dict[str, dg.MetadataValue | int | float | str] = {
         "snapshot_count": len(inventory.good),
         "all_snapshots_count": len(inventory.rows),

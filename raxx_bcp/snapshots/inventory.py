@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from raxx_bcp.clients.lightsail import AVAILABLE, InstanceSnapshot, Snapshots
 from raxx_bcp.daily import days_up_to, expected_day, next_due
+from raxx_bcp.errors import BcpError
+from raxx_bcp.guard.sightings import Period, Sightings
 from raxx_bcp.policy import ADDON_OFF, Policy
 from raxx_bcp.snapshots.freescout import FreeScoutBackup, backup_of
 from raxx_bcp.snapshots.names import FREESCOUT_TAG, is_ours
@@ -78,6 +80,18 @@ class SnapshotInventory:
     automatic_utc: str | None
     """When the vault's automatic snapshots start; None where they are off."""
     home_region: str
+    guards: Mapping[str, tuple[Period, ...] | None] = field(default_factory=dict)
+    """When each host had the copy guard, by its instance; None where that could not be read."""
+
+    def guarded(self, row: Row) -> bool | None:
+        """Does this snapshot hold the copy guard, so that a drill may boot it? None: nobody knows."""
+        periods = self.guards.get(row.instance)
+        return None if periods is None else any(each.covers(row.created_utc) for each in periods)
+
+    def row_dict(self, row: Row) -> dict[str, Any]:
+        """For tables and ``--json``."""
+        guarded = {True: "yes", False: "no", None: "unknown"}[self.guarded(row)]
+        return {**row.as_dict(self.now, self.policy.vault_snapshot.price_usd_per_gb_month), "guarded": guarded}
 
     @property
     def ours(self) -> tuple[Row, ...]:
@@ -121,10 +135,10 @@ class SnapshotInventory:
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
-        price = self.policy.vault_snapshot.price_usd_per_gb_month
         age = self.newest_age_hours
         return {
-            "snapshots": [row.as_dict(self.now, price) for row in self.rows],
+            "snapshots": [self.row_dict(row) for row in self.rows],
+            "guarded_since_utc": {name: _since(periods) for name, periods in self.guards.items()},
             "snapshot_count": len(self.good),
             "newest_age_hours": None if age is None else round(age, 2),
             "monthly_cost_usd": round(self.monthly_cost_usd, 2),
@@ -170,7 +184,21 @@ def take_inventory(doors: SnapshotDoors, policy: Policy, now: datetime) -> Snaps
         freescout=backup_of(due, automatic[freescout], manual, freescout),
         automatic_utc=vault_instance.automatic_utc,
         home_region=doors.home.region,
+        guards={name: _periods(doors.sightings, name) for name in (vault, freescout)},
     )
+
+
+def _periods(sightings: Sightings | None, instance: str) -> tuple[Period, ...] | None:
+    """What cannot be read now is unknown: the snapshots themselves are looked at all the same."""
+    try:
+        return None if sightings is None else tuple(sightings.periods(instance))
+    except BcpError:
+        return None
+
+
+def _since(periods: tuple[Period, ...] | None) -> str | None:
+    standing = [each for each in periods or () if each.until_utc is None]
+    return f"{standing[-1].since_utc:%Y-%m-%dT%H:%M:%SZ}" if standing else None
 
 
 def _copies(away: Snapshots | None, vault: str) -> Iterator[Row]:

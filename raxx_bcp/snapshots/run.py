@@ -15,6 +15,7 @@ from raxx_bcp.checks import Check, Status, worst
 from raxx_bcp.clients.lightsail import InstanceSnapshot, Snapshots
 from raxx_bcp.clock import Clock, utc_now
 from raxx_bcp.errors import BcpError, CouldNotVerifyError
+from raxx_bcp.guard.sightings import Sightings
 from raxx_bcp.patience import Patience, Progress, Waiting, silent
 from raxx_bcp.policy import Policy
 from raxx_bcp.snapshots.copies import COPY, Copied, copy_to
@@ -35,6 +36,8 @@ class SnapshotDoors:
 
     home: Snapshots
     away: Snapshots | None = None
+    sightings: Sightings | None = None
+    """Since when each host is guarded; None: not asked."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, Trans
 from raxx_bcp.policy import Policy
 from raxx_bcp_tests.clients.ssh_lab import Lab as Machine
 from raxx_bcp_tests.clients.ssh_lab import pinned, ssh_lab
+from raxx_bcp_tests.drills.guards import admission
 from raxx_bcp_tests.drills.hosts import PRODUCTION, RESTORED, Desk, desk
 from raxx_bcp_tests.sandbox.lightsail.lab import MakeLab, lightsail_server
 
@@ -54,7 +55,7 @@ def at(make_lab: MakeLab, machine: Machine) -> Iterator[Desk]:
 
 
 def host_of(at: Desk, drill: Drill, origin: Origin = BY_HAND, **named: Any) -> Host:
-    return make_host(drill, at.door(), at.policy, RESTORED, origin, user_data=SCRIPT, **named)
+    return make_host(drill, at.door(), at.policy, RESTORED, origin, user_data=SCRIPT, admission=admission(), **named)
 
 
 def instance(at: Desk) -> dict[str, Any]:
@@ -118,7 +119,7 @@ def test_the_firewall_is_closed_before_the_instance_runs(at: Desk) -> None:
             at.bodies.up = True
 
     door = Watching(names=(RESTORED,), protected=PRODUCTION, client=at.lightsail.client())
-    make_host(at.drill(), door, at.policy, RESTORED, BY_HAND, user_data="").close()
+    make_host(at.drill(), door, at.policy, RESTORED, BY_HAND, user_data="", admission=admission()).close()
     assert seen == ["pending"]
 
 
@@ -230,7 +231,7 @@ def test_somebody_who_was_quicker_keeps_it(at: Desk) -> None:
     door = Late(names=(RESTORED,), protected=PRODUCTION, client=at.lightsail.client())
     drill = at.drill()
     with pytest.raises(CouldNotVerifyError, match="already in use"):
-        make_host(drill, door, at.policy, RESTORED, BY_HAND, user_data="")
+        make_host(drill, door, at.policy, RESTORED, BY_HAND, user_data="", admission=admission())
     drill.leases.release_all()
     assert drill.leases.confirmed
     assert RESTORED in at.standing()
@@ -245,7 +246,7 @@ def test_an_answer_that_was_lost_leaves_nothing_behind(at: Desk) -> None:
     door = Deaf(names=(RESTORED,), protected=PRODUCTION, client=at.lightsail.client())
     drill = at.drill()
     with pytest.raises(TransientError):
-        make_host(drill, door, at.policy, RESTORED, BY_HAND, user_data="")
+        make_host(drill, door, at.policy, RESTORED, BY_HAND, user_data="", admission=admission())
     assert RESTORED in at.standing()
     at.lightsail.advance(600)
     drill.leases.release_all()
@@ -260,7 +261,7 @@ def test_a_call_that_was_sent_twice_is_still_ours(at: Desk) -> None:
             super().create_from_snapshot(*arguments)
 
     door = Twice(names=(RESTORED,), protected=PRODUCTION, client=at.lightsail.client())
-    make_host(at.drill(), door, at.policy, RESTORED, BY_HAND, user_data="").close()
+    make_host(at.drill(), door, at.policy, RESTORED, BY_HAND, user_data="", admission=admission()).close()
 
 
 def test_an_instance_whose_tag_was_removed_is_reported_and_not_deleted(at: Desk) -> None:

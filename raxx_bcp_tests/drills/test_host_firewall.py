@@ -13,6 +13,7 @@ from raxx_bcp.drills.isolation import IsolationUnknownError
 from raxx_bcp.errors import PermanentError
 from raxx_bcp_tests.clients.ssh_lab import Lab as Machine
 from raxx_bcp_tests.clients.ssh_lab import ssh_lab
+from raxx_bcp_tests.drills.guards import admission
 from raxx_bcp_tests.drills.hosts import PRODUCTION, RESTORED, Desk, desk
 from raxx_bcp_tests.sandbox.lightsail.lab import MakeLab, lightsail_server
 
@@ -62,7 +63,7 @@ def test_a_firewall_that_does_not_hold_ends_the_drill(at: Desk, openings: list[d
     door = Leaky(names=(RESTORED,), protected=PRODUCTION, client=at.lightsail.client())
     drill = at.drill()
     with pytest.raises(IsolationUnknownError, match="does not hold"):
-        make_host(drill, door, at.policy, RESTORED, BY_HAND, user_data="")
+        make_host(drill, door, at.policy, RESTORED, BY_HAND, user_data="", admission=admission())
     assert drill.isolation == []
     at.lightsail.advance(600)
     drill.leases.release_all()
@@ -79,5 +80,5 @@ def test_a_firewall_that_may_not_be_changed_ends_the_drill_when_it_runs(at: Desk
 
     door = Denied(names=(RESTORED,), protected=PRODUCTION, client=at.lightsail.client())
     with pytest.raises(PermanentError, match="denied"):
-        make_host(at.drill(), door, at.policy, RESTORED, BY_HAND, user_data="")
+        make_host(at.drill(), door, at.policy, RESTORED, BY_HAND, user_data="", admission=admission())
     assert len(tries) > 1, "while it boots, a refusal is not the end"

@@ -34,7 +34,7 @@ def test_rows_come_back_as_they_were_printed(machine: Machine, host: Host) -> No
     assert host.sql("SELECT 1;\n", database="free scout") == [["1", "NULL"], ["Ü😀", ""]]
     assert (machine.home / "mariadb.in").read_text() == "SELECT 1;\n"
     assert (machine.home / "mariadb.argv").read_text().strip() == (
-        "--batch --raw --skip-column-names --default-character-set=utf8mb4 --skip-print-query-on-error free scout"
+        "--batch --raw --skip-column-names --default-character-set=utf8mb4 --loose-skip-print-query-on-error free scout"
     )
     assert machine.commands[-1].startswith("sudo -n mariadb ")
 

@@ -6,7 +6,7 @@ Over real SSH; the programs that would act on this machine are the host's own.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -320,9 +320,12 @@ def test_packages_that_could_not_be_installed_judge_no_backup(
 # -- FreeScout's queue -----------------------------------------------------------------------------------
 
 
-def database(machine: Machine, sent: object, queued: object, left: object, zone: str | None = "UTC") -> None:
-    """A client that answers with three counts and keeps what it was asked."""
-    machine.program("mariadb", f'echo "$@" >mariadb.argv; cat >mariadb.in; printf "{sent}\\n{queued}\\n{left}\\n"')
+def database(
+    machine: Machine, sent: object, queued: object, left: object, zone: str | None = "UTC", tried: int = 0
+) -> None:
+    """A client that answers with four counts and keeps what it was asked."""
+    counts = f"{sent}\\n{tried}\\n{queued}\\n{left}\\n"
+    machine.program("mariadb", f'echo "$@" >mariadb.argv; cat >mariadb.in; printf "{counts}"')
     site = Path(machine.home / "site")
     site.mkdir(exist_ok=True)
     (site / ".env").write_text("APP_KEY=base64:rxs_key\n" + (f"APP_TIMEZONE={zone}\n" if zone else ""))
@@ -333,13 +336,46 @@ def test_the_queue_is_counted_and_emptied(drill: Drill, machine: Machine, host: 
     assert quieten_freescout(drill, host, FREESCOUT) == 3
     asked = (machine.home / "mariadb.in").read_text()
     assert asked.splitlines() == [
-        "SELECT COUNT(*) FROM send_logs WHERE created_at >= '2031-03-14 09:01:00';",
+        "SELECT COUNT(*) FROM send_logs WHERE status = 1 AND created_at >= '2031-03-14 09:01:00';",
+        "SELECT COUNT(*) FROM send_logs WHERE COALESCE(status, 0) <> 1 AND created_at >= '2031-03-14 09:01:00';",
         "SELECT COUNT(*) FROM jobs;",
         "DELETE FROM jobs;",
         "SELECT COUNT(*) FROM jobs;",
     ]
     assert (machine.home / "mariadb.argv").read_text().rstrip().endswith(" freescout")
-    assert drill.isolation == ["no mail was handed over since boot (send_logs)", "queue emptied: 3 jobs, now 0"]
+    assert drill.isolation == [
+        "no mail was handed over since boot, 0 attempts did not get out (send_logs)",
+        "queue emptied: 3 jobs, now 0",
+    ]
+
+
+def test_an_attempt_that_did_not_get_out_is_on_record_and_no_mail(drill: Drill, machine: Machine, host: Host) -> None:
+    """Status 2: the mail server was not reached, as it should be."""
+    database(machine, 0, 3, 0, tried=7)
+    assert quieten_freescout(drill, host, FREESCOUT) == 3
+    assert "no mail was handed over since boot, 7 attempts did not get out (send_logs)" in drill.isolation
+
+
+def test_the_boot_is_told_by_the_hosts_own_clock_and_systemds_count(drill: Drill, machine: Machine, host: Host) -> None:
+    """In a container ``uptime`` is the outer machine's, and a clock that was set since the boot moves it."""
+    database(machine, 0, 0, 0)
+    started = float(Path("/proc/uptime").read_text().split()[0]) - 100
+    machine.program(
+        "systemctl", f'[ "$*" = "show -p UserspaceTimestampMonotonic --value" ] && echo {started * 1e6:.0f}'
+    )
+    quieten_freescout(drill, host, FREESCOUT)
+    asked = (machine.home / "mariadb.in").read_text()
+    told = datetime.strptime(asked.partition("created_at >= '")[2][:19], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    assert 99 <= (datetime.now(UTC) - told).total_seconds() <= 115
+
+
+@pytest.mark.parametrize("last", ["DROP", "REJECT --reject-with icmp-port-unreachable"])
+def test_a_chain_may_end_in_either_word(
+    drill: Drill, machine: Machine, host: Host, policy: ThrowawayInstances, last: str
+) -> None:
+    (machine.home / "iptables.forward").write_text(FORWARD.replace("-j DROP", f"-j {last}"))
+    (machine.home / "iptables.rules").write_text(f"{RULES}-A OUTPUT -j {last}\n")
+    isolate_and_assert(drill, host, policy, UNITS)
 
 
 @pytest.mark.parametrize(

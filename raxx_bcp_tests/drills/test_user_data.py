@@ -14,6 +14,10 @@ from raxx_bcp_tests.clients.ssh_lab import ssh_lab
 from raxx_bcp_tests.drills.hosts import UNITS, quiet
 
 INSTALL = Install("1.8.145", "site", "help.example.com", 8088)
+STOPPED = [
+    *(f"stop --no-block {unit}" for unit in UNITS),
+    *(f"{verb} {unit}" for unit in UNITS for verb in ("stop", "disable", "mask")),
+]
 SENDS = "artisan queue:work --queue=emails"
 
 
@@ -60,25 +64,34 @@ def test_the_launch_script_closes_stops_and_says_that_it_has_ended(machine: Mach
         assert called(machine, tables) == [
             "-w -P OUTPUT DROP",
             "-w -F OUTPUT",
-            "-w -I OUTPUT 1 -o lo -j ACCEPT",
-            "-w -I OUTPUT 2 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
-            "-w -I OUTPUT 3 -o docker0 -j ACCEPT",
-            "-w -I OUTPUT 4 -o br-+ -j ACCEPT",
+            "-w -A OUTPUT -o lo -j ACCEPT",
+            "-w -A OUTPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
+            "-w -A OUTPUT -o docker0 -j ACCEPT",
+            "-w -A OUTPUT -o br-+ -j ACCEPT",
+            "-w -A OUTPUT -j REJECT",
             "-w -I FORWARD 1 -o docker0 -j ACCEPT",
             "-w -I FORWARD 2 -o br-+ -j ACCEPT",
             "-w -I FORWARD 3 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
-            "-w -I FORWARD 4 -j DROP",
+            "-w -I FORWARD 4 -j REJECT",
         ]
-    assert called(machine, "systemctl") == [f"{verb} {unit}" for unit in UNITS for verb in ("stop", "disable", "mask")]
-    assert called(machine, "pkill") == ["-KILL", "-f", WORKERS]
+    assert called(machine, "systemctl") == STOPPED
+    assert called(machine, "pkill") == ["-KILL", "-f", WORKERS] * 2
+
+
+def test_what_acts_is_told_to_stop_before_egress_is_closed_and_ended_for_good_after(machine: Machine) -> None:
+    """A unit may take minutes to stop: nothing waits for it while the way out is open."""
+    script = launch_script("d-1", UNITS)
+    order = ("stop --no-block supervisor", "pkill -KILL", "-P OUTPUT DROP", "mask supervisor", "pkill -KILL")
+    places = [script.index(each) for each in order[:-1]] + [script.rindex(order[-1])]
+    assert places == sorted(places)
 
 
 def test_one_step_that_fails_does_not_stop_the_others(machine: Machine) -> None:
     machine.program("iptables", 'echo "$@" >>iptables.log; exit 4')
     machine.program("systemctl", 'echo "$@" >>systemctl.log; exit 5')
     assert ended_mark("d-1") in launch(machine, launch_script("d-1", UNITS))
-    assert len(called(machine, "ip6tables")) == 10
-    assert len(called(machine, "systemctl")) == 9
+    assert len(called(machine, "ip6tables")) == 11
+    assert len(called(machine, "systemctl")) == 12
     assert called(machine, "pkill")
 
 
@@ -120,10 +133,10 @@ def test_tier_two_installs_first_and_is_isolated_all_the_same(machine: Machine) 
         "location / { try_files $uri $uri/ /index.php?$query_string; }",
     ):
         assert f"    {line}\n" in site
-    assert len(called(machine, "iptables")) == 10
+    assert len(called(machine, "iptables")) == 11
     assert called(machine, "systemctl") == [
         "reload nginx",
-        *(f"{verb} {unit}" for unit in UNITS for verb in ("stop", "disable", "mask")),
+        *STOPPED,
     ]
 
 
@@ -134,7 +147,7 @@ def test_an_installation_that_fails_is_said_and_the_host_is_isolated(machine: Ma
     machine.program(program, f"exit {code}")
     printed = launch(machine, script)
     assert printed.splitlines()[-1] == f"{ended_mark('d-2')} {code}"
-    assert len(called(machine, "iptables")) == 10
+    assert len(called(machine, "iptables")) == 11
     assert called(machine, "pkill")
 
 

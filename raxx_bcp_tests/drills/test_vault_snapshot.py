@@ -19,10 +19,13 @@ import pytest
 from raxx_bcp.clients.infisical import Infisical
 from raxx_bcp.clients.instances import Instances
 from raxx_bcp.clients.lightsail import Snapshots
+from raxx_bcp.drills.admission import Admission
 from raxx_bcp.drills.conduct import Conducted, conduct
 from raxx_bcp.drills.drill import Drill
 from raxx_bcp.drills.isolation import ISOLATION, NotIsolatedError
 from raxx_bcp.drills.record import entry_of
+from raxx_bcp.drills.silence import SILENT
+from raxx_bcp.drills.vault_host import STILL_ISOLATED
 from raxx_bcp.drills.vault_snapshot import (
     ANSWERS,
     CHECKS,
@@ -48,6 +51,7 @@ from raxx_bcp.vault import manifest as manifests
 from raxx_bcp_tests.clients.vaults import WatchedVault, watched_vault
 from raxx_bcp_tests.drills.engine import Memory, Shelf, StillClock
 from raxx_bcp_tests.drills.exports import lay_export
+from raxx_bcp_tests.drills.guards import Known
 from raxx_bcp_tests.sandbox.hosts.lab import IDENTITIES, HostLab, host_lab
 from raxx_bcp_tests.sandbox.infisical.support import CREDENTIALS
 from raxx_bcp_tests.sandbox.lightsail.lab import Lab, MakeLab, lightsail_server
@@ -72,14 +76,16 @@ class FakeInstance:
 
     @contextmanager
     def entered(
-        self, drill: Drill, _instances: Instances, policy: Policy, snapshot: str, bundle: str
+        self, drill: Drill, _instances: Instances, policy: Policy, snapshot: str, bundle: str, admission: Admission
     ) -> Iterator[FakeInstance]:
+        assert admission.instance == policy.vault_snapshot.instance
         self.made_from.append((snapshot, bundle))
         name = policy.vault_drill.restored_instance
         drill.lease(self.shelf.lease(name, usd_per_hour=0.01), lambda: self.shelf.make(name))
         if self.isolation:
             raise self.isolation
-        drill.check(ISOLATION, expected="asserted", actual="asserted")
+        for name in (SILENT, ISOLATION, STILL_ISOLATED):
+            drill.check(name, expected="asserted", actual="asserted")
         yield self
 
     @contextmanager
@@ -110,6 +116,7 @@ class Stage:
             Instances(names=(RESTORED,), protected=("raxx-vault",), client=client),
             Snapshots(client=self.lab.client()),
             state_bucket(self.policy),
+            Known(),
             self.login.client_id,
             self.login.client_secret,
         )
@@ -513,6 +520,7 @@ class HostStage:
             Instances(names=(RESTORED,), protected=("raxx-vault",), client=client()),
             Snapshots(client=client()),
             state_bucket(self.policy),
+            Known(),
             IDENTITIES["RAXX_SANDBOX_CLIENT_ID"],
             IDENTITIES["RAXX_SANDBOX_CLIENT_SECRET"],
         )
@@ -537,7 +545,7 @@ def hosts(policy: Policy, sandbox: Sandbox, make_lab: MakeLab) -> Iterator[HostS
             egress_probes=(f"{net.sink}:{net.smtp}",),
             poll_seconds=4.0,
         )
-        drill = VaultDrill(api_port=net.api, boot_deadline_minutes=5)
+        drill = VaultDrill(api_port=net.api, boot_deadline_minutes=5, start_units=("infisical.service",))
         yield HostStage(lab, policy.model_copy(update={"throwaway_instances": throwaway, "vault_drill": drill}))
 
 

@@ -13,12 +13,14 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from raxx_bcp.clients.lightsail import AVAILABLE, ERROR, PENDING, Snapshots
+from raxx_bcp.drills.admission import Admission
 from raxx_bcp.drills.drill import Drill, Order, Source
 from raxx_bcp.drills.freescout import examine, expected
 from raxx_bcp.drills.freescout.doors import Doors
 from raxx_bcp.drills.freescout.examine import Restored
 from raxx_bcp.drills.host import FromAutomatic, FromSnapshot, make_host
 from raxx_bcp.drills.isolation import ISOLATION, isolate_and_assert, quieten_freescout
+from raxx_bcp.drills.silence import SILENT, assert_silent
 from raxx_bcp.drills.user_data import launch_script
 from raxx_bcp.errors import BackupWrongError, CouldNotVerifyError, UsageError
 from raxx_bcp.policy import FreeScout, Policy
@@ -30,7 +32,7 @@ NEWEST: Final = "newest"
 RANDOM_OLDER: Final = "random-older"
 BACKUP_AGE: Final = "backup age"
 RESTORE_TIME: Final = "restore time"
-CHECKS: Final = (BACKUP_AGE, ISOLATION, *examine.CHECKS, RESTORE_TIME)
+CHECKS: Final = (BACKUP_AGE, SILENT, ISOLATION, *examine.CHECKS, RESTORE_TIME)
 _STATES: Final = {"Success": AVAILABLE, "InProgress": PENDING, "Failed": ERROR}
 """Lightsail's words for automatic snapshots as those for manual ones."""
 
@@ -43,6 +45,8 @@ class Wanted:
     """``newest``, ``random-older``, a snapshot's name, or the day (``YYYY-MM-DD``) of an automatic one."""
     bundle: str = ""
     """Lightsail's bundle for the copy; empty: what the policy says, else the cheapest that fits."""
+    accept_unguarded: str = ""
+    """Why a snapshot without the copy guard may be restored; empty: it may not."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,10 @@ def freescout_snapshot(drill: Drill, doors: Doors, policy: Policy, wanted: Wante
             chosen.origin,
             user_data=launch_script(drill.id, promised.quiet_units),
             bundle=wanted.bundle or promised.bundle,
+            admission=Admission(promised.instance, doors.sightings, wanted.accept_unguarded),
         )
     with drill.phase("isolate"):
+        assert_silent(drill, host, guarded=host.guarded)
         isolate_and_assert(drill, host, throwaway, promised.quiet_units)
     with drill.phase("verify"):
         restored = Restored(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import re
 import signal
@@ -15,7 +16,7 @@ from typing import Final, NoReturn
 
 import psutil
 
-from raxx_bcp.sandbox.hosts import kinds, marks, packages, web
+from raxx_bcp.sandbox.hosts import guard, kinds, marks, packages, web
 from raxx_bcp.sandbox.hosts.answer import Answer, failed, said
 from raxx_bcp.sandbox.hosts.machine import Machine
 
@@ -24,6 +25,7 @@ BLOCKED_SECONDS: Final = 0.1
 _MATCHED, _NONE, _WRONG = 0, 1, 2
 _SIGNAL: Final = re.compile(r"-(?:SIG)?([A-Z0-9]+)")
 _NOT_FOUND: Final = 127
+_UNIT_UNKNOWN: Final = 4
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,61 @@ def run(machine: Machine, request: Request) -> Answer:
 
 
 def _systemctl(machine: Machine, request: Request) -> Answer:
+    if request.arguments[:1] == ["show"]:
+        return _show(machine, request.arguments[1:])
+    if request.arguments == ["is-active", guard.UNIT]:
+        return Answer(b"active\n") if machine.guard.awake else Answer(b"inactive\n", status=_UNIT_UNKNOWN)
     return machine.units.command(request.arguments)
+
+
+def _show(machine: Machine, arguments: list[str]) -> Answer:
+    """``systemctl show -p PROPERTY --value UNIT``, of moments: 0 for what never was."""
+    match arguments:
+        case ["-p", "UserspaceTimestampMonotonic", "--value"]:
+            return said(f"{machine.booted_monotonic * 1e6:.0f}")
+        case ["-p", property_name, "--value", unit]:
+            moment = machine.guard.moments.get(unit, 0.0) if property_name.endswith("TimestampMonotonic") else 0.0
+            return said(f"{moment * 1e6:.0f}")
+    raise UsageRefusedError("only -p PROPERTY --value UNIT is there on this host")
+
+
+def _copy_guard(machine: Machine, request: Request) -> Answer:
+    """The guard's own command, as far as it can be needed from outside."""
+    match request.arguments:
+        case ["status"]:
+            return _guard_status(machine)
+        case ["install", kind] if kind in ("freescout", "vault"):
+            guard.put(machine.layout, machine.role.name, kind)
+            return Answer()
+        case ["uninstall"]:
+            guard.remove(machine.layout)
+            return Answer()
+        case ["start", *names]:
+            return _guard_start(machine, names)
+    raise UsageRefusedError("only status, install, uninstall and start are there on this host")
+
+
+def _guard_status(machine: Machine) -> Answer:
+    if not guard.installed(machine.layout):
+        return said("machine=not-installed", 1)
+    same = guard.same_machine(machine.layout, machine.role.name)
+    identity = hashlib.sha256(machine.role.name.encode()).hexdigest()[:16]
+    lines = (
+        *("version=1", f"kind={guard.kind_of(machine.layout)}", f"machine={'same' if same else 'differs'}"),
+        *(f"identity_sha256={identity}", "list_sha256=0123456789abcdef", "whole=yes", "a_copy_masks=64"),
+    )
+    return said("\n".join(lines), 0 if same else 1)
+
+
+def _guard_start(machine: Machine, names: list[str]) -> Answer:
+    refused = [each for each in names if not guard.on_demand(each)]
+    if refused or not machine.guard.awake:
+        return failed(f"copy-guard: The list does not offer {' '.join(refused) or 'that here'}.", _WRONG)
+    machine.close_egress()
+    machine.units.masked_now -= {each.removesuffix(".service") for each in names}
+    answer = machine.units.command(["start", *names])
+    machine.close_egress()
+    return answer
 
 
 def _iptables(machine: Machine, request: Request) -> Answer:
@@ -221,4 +277,5 @@ _COMMANDS: Final[dict[str, Command]] = {
     "uptime": _uptime,
     "hostname": _hostname,
     "php": _php,
+    "copy-guard": _copy_guard,
 }

@@ -10,9 +10,15 @@ from pathlib import Path
 from typing import Final
 
 from raxx_bcp.sandbox import freescout
-from raxx_bcp.sandbox.hosts import kinds
+from raxx_bcp.sandbox.hosts import guard, kinds
 from raxx_bcp.sandbox.hosts.layout import Layout
-from raxx_bcp.sandbox.hosts.quirks import APP_KEY_EMPTY, APP_KEY_WRONG, ATTACHMENTS_MISSING, VAULT_DATABASE_DOWN
+from raxx_bcp.sandbox.hosts.quirks import (
+    APP_KEY_EMPTY,
+    APP_KEY_WRONG,
+    ATTACHMENTS_MISSING,
+    GUARD_GONE,
+    VAULT_DATABASE_DOWN,
+)
 
 WRONG_KEY: Final = "base64:" + base64.b64encode(b"not the key of this FreeScout's!").decode()
 _KEY_LINE: Final = re.compile(r"^APP_KEY=.*$", re.MULTILINE)
@@ -28,6 +34,8 @@ def apply(layout: Layout, quirks: Collection[str]) -> None:
         (site / "storage" / ".installed").unlink(missing_ok=True)
     if ATTACHMENTS_MISSING in quirks:
         shutil.rmtree(site / "storage" / "app" / "attachment", ignore_errors=True)
+    if GUARD_GONE in quirks:
+        guard.remove(layout)
     if VAULT_DATABASE_DOWN in quirks:
         (layout.disk / kinds.WORLD).unlink(missing_ok=True)
 

@@ -217,8 +217,6 @@ class Host:
         if self._wanted:
             self.up.set()
             self._launch(machine, memory)
-        if self._wanted:
-            machine.boot_late()
 
     def _launch(self, machine: Machine, memory: Memory) -> None:
         """The launch script, once in an instance's life. As on a real host, people can log in meanwhile."""

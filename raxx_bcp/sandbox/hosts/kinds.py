@@ -12,7 +12,7 @@ from typing import Final
 
 from raxx_bcp.errors import UsageError
 from raxx_bcp.sandbox import freescout
-from raxx_bcp.sandbox.hosts import units
+from raxx_bcp.sandbox.hosts import guard, units
 from raxx_bcp.sandbox.hosts.layout import Layout
 from raxx_bcp.sandbox.infisical.identities import MissingCredentials, credentials_from
 from raxx_bcp.sandbox.infisical.saved import save_world
@@ -44,6 +44,10 @@ _UNITS: Final = {
 }
 
 
+_GUARDED: Final = {Kind.FREESCOUT: TICKETS, Kind.VAULT: VAULT}
+"""Which disks have the copy guard, and which machine is the original."""
+
+
 @dataclass(frozen=True)
 class Furnishings:
     """What new disks are made with: the vault's identities by their variables, and where MariaDB's programs are."""
@@ -62,6 +66,8 @@ class Furnishings:
             self._vault(layout.disk)
         units.write(layout.etc / UNITS, {name: units.UnitFile() for name in _UNITS[kind]})
         (layout.etc / "kind").write_text(kind)
+        if kind in _GUARDED:
+            guard.put(layout, _GUARDED[kind], kind.value)
 
     def _vault(self, disk: Path) -> None:
         try:

@@ -13,20 +13,18 @@ from pathlib import Path
 from typing import Final
 
 from raxx_bcp.sandbox import freescout, mariadb
-from raxx_bcp.sandbox.hosts import kinds, marks, programs, shim
+from raxx_bcp.sandbox.hosts import guard, kinds, marks, programs, shim, units
 from raxx_bcp.sandbox.hosts.answer import Answer
 from raxx_bcp.sandbox.hosts.kinds import Furnishings, Kind
 from raxx_bcp.sandbox.hosts.layout import Layout
 from raxx_bcp.sandbox.hosts.network import Network
-from raxx_bcp.sandbox.hosts.quirks import CRON_RUNNING, DATABASE_DOWN, EGRESS_OPEN
+from raxx_bcp.sandbox.hosts.quirks import CRON_RUNNING, DATABASE_DOWN, EGRESS_OPEN, GUARD_LATE
 from raxx_bcp.sandbox.hosts.services import CronService, MariadbService, NoProcess, ProcessService, Service
 from raxx_bcp.sandbox.hosts.tables import Tables
 from raxx_bcp.sandbox.hosts.units import Units
 from raxx_bcp.sandbox.mariadb_install import BIN_VARIABLE
 from raxx_bcp.sandbox.processes import PART_VARIABLE
 
-LATE_UNITS: Final = (kinds.CRON, kinds.SUPERVISOR, kinds.POSTFIX)
-"""Started after the launch script has run."""
 _INHERITED: Final = ("LANG", "LC_ALL", "LC_CTYPE", "PYTHONPATH", "PYTHONUNBUFFERED", PART_VARIABLE)
 _FOR_SERVICES: Final = ("PATH", "HOME", "XDG_CACHE_HOME", BIN_VARIABLE)
 _STUBBORN: Final = (kinds.CRON, kinds.SUPERVISOR)
@@ -68,6 +66,7 @@ class Machine:
         self.role = role
         self.network = network
         self.booted = time.time()
+        self.booted_monotonic = time.monotonic()
         self.kind = kinds.kind_of(layout)
         self.launch_ended = threading.Event()
         self.launched = 0
@@ -77,8 +76,10 @@ class Machine:
         self._settings = settings
         self._lock = threading.Lock()
         stubborn = _STUBBORN if CRON_RUNNING in role.quirks else ()
-        self.units = Units(layout.etc / kinds.UNITS, self._service, stubborn=stubborn)
-        self._note_firewall()
+        names = tuple(units.read(layout.etc / kinds.UNITS))
+        self.guard = guard.wake(layout, role.name, names, late=GUARD_LATE in role.quirks)
+        self.units = Units(layout.etc / kinds.UNITS, self._service, stubborn=stubborn, masked_now=self.guard.masked)
+        self.close_egress() if self.guard.awake else self._note_firewall()
 
     @property
     def address(self) -> str:
@@ -103,13 +104,12 @@ class Machine:
     # -- from boot to halt -------------------------------------------------------------------------------
 
     def boot(self) -> None:
-        """Start what starts before the launch script runs. Raises ``UsageError`` where MariaDB cannot be had."""
+        """Start all that is enabled: on a real host too the launch script runs after that, and comes too late.
+
+        Raises ``UsageError`` where MariaDB cannot be had.
+        """
         self.write_programs()
         self.units.boot(but=self._not_now())
-
-    def boot_late(self) -> None:
-        """Start cron, and whatever else the launch script may have forbidden."""
-        self.units.boot(only=LATE_UNITS)
 
     def halt(self) -> None:
         """Stop everything that runs on it."""
@@ -119,7 +119,7 @@ class Machine:
 
     def _not_now(self) -> Iterable[str]:
         """Production's vault is the sandbox's part infisical: here it has a disk and no second server."""
-        return (*LATE_UNITS, kinds.INFISICAL) if self.role.production else LATE_UNITS
+        return (kinds.INFISICAL,) if self.role.production else ()
 
     # -- what runs on it ---------------------------------------------------------------------------------
 
@@ -211,6 +211,12 @@ class Machine:
         """May the instance connect there?"""
         version = 6 if ":" in address else 4
         return self.tables[version].lets_out(address, port, loopback=address in (self.address, "::1"))
+
+    def close_egress(self) -> None:
+        """As the copy guard does it."""
+        for version in self.tables:
+            for rule in guard.RULES:
+                self.iptables(version, rule.split())
 
     def iptables(self, version: int, arguments: list[str]) -> Answer:
         """``iptables`` (4) or ``ip6tables`` (6)."""

@@ -15,7 +15,7 @@ from raxx_bcp.sandbox.hosts import shim
 
 ASKING: Final = (
     *("systemctl", "pgrep", "pkill", "iptables", "ip6tables", "nc", "curl"),
-    *("apt-get", "cloud-init", "uptime", "hostname", "php"),
+    *("apt-get", "cloud-init", "uptime", "hostname", "php", "copy-guard"),
 )
 ROOT_VARIABLE: Final = "RAXX_BCP_SANDBOX_ROOT"
 """Set for what runs as the instance's root: no user is ever changed here."""

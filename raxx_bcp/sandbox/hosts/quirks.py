@@ -10,6 +10,8 @@ LOGIN_REFUSED = "host-login-refused"
 WRONG_KEY = "host-wrong-key"
 CRON_RUNNING = "host-cron-running"
 EGRESS_OPEN = "host-egress-open"
+GUARD_GONE = "host-guard-gone"
+GUARD_LATE = "host-guard-late"
 DATABASE_DOWN = "host-database-down"
 APP_KEY_WRONG = "host-app-key-wrong"
 APP_KEY_EMPTY = "host-app-key-empty"
@@ -23,6 +25,8 @@ KNOWN: Final = {
     WRONG_KEY: "New instances answer SSH with another host key than GetInstanceAccessDetails says.",
     CRON_RUNNING: "On new instances cron and supervisor cannot be stopped, disabled or masked.",
     EGRESS_OPEN: "On new instances firewall rules are taken and not applied: everything gets out.",
+    GUARD_GONE: "New instances have lost the copy guard, which was seen on production: they act as they boot.",
+    GUARD_LATE: "On new instances the copy guard closes egress only after the network is up.",
     DATABASE_DOWN: "On new instances MariaDB does not start; FreeScout's login page is green all the same.",
     APP_KEY_WRONG: "FreeScout on new instances has another APP_KEY than its data was encrypted with.",
     APP_KEY_EMPTY: "FreeScout on new instances has an empty APP_KEY and makes itself a new one.",

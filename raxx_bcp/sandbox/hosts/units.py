@@ -39,10 +39,13 @@ class Units:
         service: Callable[[str], Service],
         *,
         stubborn: Iterable[str] = (),
+        masked_now: Iterable[str] = (),
     ) -> None:
         self._file = file
         self._make = service
         self._stubborn = frozenset(stubborn)
+        self.masked_now = set(masked_now) - self._stubborn
+        """Masked until the next boot."""
         self._services: dict[str, Service] = {}
         self._failed: set[str] = set()
         self._lock = threading.RLock()
@@ -52,7 +55,7 @@ class Units:
         """Start what is enabled and not masked, in the order of the file: all, or ``only`` some, ``but`` not others."""
         for name, unit in self.files.items():
             wanted = name not in but and (only is None or name in only)
-            if wanted and unit.exists and unit.enabled and not unit.masked:
+            if wanted and unit.exists and unit.enabled and not self._masked(name):
                 self.start(name)
 
     def service(self, name: str) -> Service | None:
@@ -71,7 +74,7 @@ class Units:
             known = self.files.setdefault(name, UnitFile())
             known.exists = True
             self._save()
-        if start and not known.masked:
+        if start and not self._masked(name):
             self.start(name)
 
     def active(self, name: str) -> bool:
@@ -142,14 +145,15 @@ class Units:
         unit = self.files.get(name)
         if unit is not None and unit.masked:
             return Answer(b"masked\n", status=1)
+        if name in self.masked_now:
+            return Answer(b"masked-runtime\n", status=1)
         if unit is None or not unit.exists:
             return Answer(b"not-found\n", status=_UNKNOWN)
         return Answer(b"enabled\n") if unit.enabled else Answer(b"disabled\n", status=1)
 
     def verb_start(self, name: str, _now: bool) -> Answer:  # noqa: FBT001
         """``systemctl start``."""
-        unit = self.files.get(name)
-        if unit is not None and unit.masked:
+        if self._masked(name):
             return failed(f"Failed to start {name}.service: Unit {name}.service is masked.")
         if not self._exists(name):
             return failed(f"Failed to start {name}.service: Unit {name}.service not found.", _NOT_LOADED)
@@ -209,6 +213,10 @@ class Units:
             return failed(f"Failed to {verb} unit: Unit file {name}.service does not exist.", _NO_SUCH_UNIT)
         self._set(name, enabled=enabled)
         return Answer()
+
+    def _masked(self, name: str) -> bool:
+        unit = self.files.get(name)
+        return name in self.masked_now or (unit is not None and unit.masked)
 
     def _exists(self, name: str) -> bool:
         unit = self.files.get(name)

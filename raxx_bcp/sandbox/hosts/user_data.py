@@ -15,10 +15,12 @@ from typing import Final
 from raxx_bcp.sandbox.hosts.machine import Machine
 from raxx_bcp.sandbox.hosts.services import end, spawn
 
-_LED: Final = ("etc", "home", "opt", "root", "srv", "var")
+_LED: Final = ("etc", "home", "opt", "root", "run", "srv", "var")
 _HOMES: Final = re.compile(r"(?<![\w.~/}-])/home/(?:ubuntu|admin)(?=/|\b)")
 _ABSOLUTE: Final = re.compile(rf"(?<![\w.~/}}-])/({'|'.join(_LED)})(?=/|\b)")
 _DISK: Final = "\0disk"
+_GUARD_INSTALLER: Final = re.compile(r'"\$place/copy-guard"')
+"""The copy guard's own script would be installed on the machine that the sandbox runs on."""
 _SHELL: Final = re.compile(r"#!\s*(?:/usr)?/bin/(?:env )?(?:sh|bash|dash)\b")
 
 
@@ -45,5 +47,5 @@ def run(machine: Machine, script: str, running: Callable[[subprocess.Popen[bytes
 
 def led(script: str, disk: Path) -> str:
     """The script, or a command, with its absolute paths below ``disk``; the login's home is the disk itself."""
-    marked = _HOMES.sub(lambda _found: _DISK, script)
+    marked = _HOMES.sub(lambda _found: _DISK, _GUARD_INSTALLER.sub("copy-guard", script))
     return _ABSOLUTE.sub(lambda found: f"{_DISK}/{found[1]}", marked).replace(_DISK, str(disk))

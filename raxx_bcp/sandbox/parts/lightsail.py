@@ -62,6 +62,7 @@ def _environment(place: Place) -> dict[str, str]:
         "RAXX_BCP_FREESCOUT__SITE_DIRECTORY": SITE,
         "RAXX_BCP_FREESCOUT__SITE_PORT": str(net.site),
         "RAXX_BCP_VAULT_DRILL__API_PORT": str(net.api),
+        "RAXX_BCP_VAULT_DRILL__START_UNITS": json.dumps(["infisical.service"]),
     }
 
 

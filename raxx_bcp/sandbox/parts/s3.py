@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from raxx_bcp.clock import utc_now
 from raxx_bcp.errors import TransientError, UsageError
 from raxx_bcp.freescout.backup_tool import Credentials, Storage
+from raxx_bcp.sandbox import guards
 from raxx_bcp.sandbox.freescout.sets import PREFIX, Shelf, put_sets
 from raxx_bcp.sandbox.part import Fault, Launch, Part, Place, Port, new_secret
 from raxx_bcp.sandbox.parts import operator_keys
@@ -188,6 +189,7 @@ def _fill(place: Place) -> None:
             for serial in range(len(known.get("Versions", [])) + 1, serials + 1):
                 s3.put_object(Bucket=STATE_BUCKET, Key=key, Body=_terraform_state(key, serial))
         _put_dump_sets(place, s3)
+        guards.put_sightings(s3, STATE_BUCKET, utc_now())
     except (BotoCoreError, ClientError) as error:
         raise _unwilling("fill its buckets", error) from error
 
@@ -262,6 +264,16 @@ def _versioning(status: Any) -> Callable[[Place], None]:
             raise _unwilling(f"set versioning to {status}", error) from error
 
     return switch
+
+
+def _guards(switch: Callable[[S3Client], None]) -> Callable[[Place], None]:
+    def change(place: Place) -> None:
+        try:
+            switch(client(place))
+        except (BotoCoreError, ClientError) as error:
+            raise _unwilling("change the record of the hosts' copy guards", error) from error
+
+    return change
 
 
 def _statements(s3: S3Client) -> list[dict[str, Any]]:
@@ -363,6 +375,12 @@ PART = Part(
             f"Versioning of {STATE_BUCKET} is suspended: an overwrite destroys what was there.",
             _versioning("Suspended"),
             _versioning("Enabled"),
+        ),
+        Fault(
+            "host-unguarded",
+            "The record says that the copy guard was not found on either host: no snapshot of it is guarded.",
+            _guards(lambda s3: guards.lose(s3, STATE_BUCKET, utc_now())),
+            _guards(lambda s3: guards.find_again(s3, STATE_BUCKET)),
         ),
     ),
     tidy=_tidy,

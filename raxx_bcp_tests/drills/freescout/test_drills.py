@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from raxx_bcp.drills.freescout import compare, dump_drill, examine, site, snapsh
 from raxx_bcp.drills.freescout.doors import Doors
 from raxx_bcp.drills.freescout.expected import LastDrill
 from raxx_bcp.drills.isolation import ISOLATION
+from raxx_bcp.drills.silence import SILENT
 from raxx_bcp.errors import PermanentError
 from raxx_bcp.evidence.row import Verdict
 from raxx_bcp.policy import FreeScout, Policy, ThrowawayInstances
@@ -28,6 +29,7 @@ from raxx_bcp.sandbox.hosts import quirks
 from raxx_bcp.sandbox.mariadb import MariadbServer
 from raxx_bcp_tests.drills.engine import Memory
 from raxx_bcp_tests.drills.freescout.stage import Shelf, check, failed, not_run, passed, said
+from raxx_bcp_tests.drills.guards import Known
 from raxx_bcp_tests.faults.freescout_dumps import HealthySet
 from raxx_bcp_tests.faults.scanning import found_in_bytes
 from raxx_bcp_tests.sandbox.hosts.lab import RESTORED, TICKETS, HostLab, host_lab
@@ -46,6 +48,9 @@ class World:
     poll_seconds: float = 0.5
     poll_real_seconds: float = POLL_REAL_SECONDS
     last: LastDrill | None = None
+    sightings: Known = field(default_factory=Known)
+    mails_sent: int = 0
+    """What a test's copies may rightly have sent."""
 
     @property
     def policy(self) -> Policy:
@@ -73,7 +78,7 @@ class World:
             protected=(policy.freescout.instance,),
             client=self.lab.client(),
         )
-        return Doors(instances, Snapshots(client=self.lab.client()), self.last)
+        return Doors(instances, Snapshots(client=self.lab.client()), self.sightings, self.last)
 
     def sleep(self, seconds: float) -> None:
         self.lab.lab.advance(seconds)
@@ -117,11 +122,11 @@ def hosts() -> Iterator[HostLab]:
 def world(hosts: HostLab, shelf: Shelf, tmp_path: Path) -> Iterator[World]:
     """The production instance and its snapshots; nothing else."""
     made = World(hosts, shelf, f"{tmp_path.name}/")
-    before = made.names()
+    before, mails = made.names(), hosts.mails()
     try:
         yield made
         assert made.names() == before, "a throwaway instance is left, or production is gone"
-        assert hosts.mails() == 0, "a restored copy has sent mail"
+        assert hosts.mails() == mails + made.mails_sent, "a restored copy has sent mail"
     finally:
         for name in quirks.KNOWN:
             hosts.lab.fault(name, on=False)
@@ -176,6 +181,7 @@ def last_drill(done: Conducted) -> LastDrill:
 @pytest.mark.parametrize(
     ("fault", "names", "skipped"),
     [
+        (quirks.GUARD_LATE, {SILENT}, (ISOLATION, *examine.CHECKS)),
         (quirks.CRON_RUNNING, {ISOLATION}, examine.CHECKS),
         (quirks.EGRESS_OPEN, {ISOLATION}, examine.CHECKS),
         (quirks.DATABASE_DOWN, {examine.DATABASE, site.LOGIN}, compare.SQL_CHECKS),
@@ -194,6 +200,39 @@ def test_tier_1_fails_by_the_check_that_names_it(
     assert set(skipped) <= not_run(done.drill), said(done.drill)
     assert done.drill.leases.confirmed
     assert found_in_bytes(said(done.drill).encode(), freescout.planted()) == []
+
+
+def test_a_copy_that_has_lost_its_guard_mails_before_anybody_can_stop_it_and_is_a_fail(
+    world: World, hosts: HostLab
+) -> None:
+    """The guard was seen on production, and is not on the snapshot's disk: somebody removed it by hand."""
+    mails = hosts.mails()
+    world.lab.lab.fault(quirks.GUARD_GONE)
+    done = world.snapshot()
+    assert done.verdict is Verdict.FAIL
+    assert check(done.drill, SILENT).actual == "unknown"
+    assert "left no marks" in check(done.drill, SILENT).reason
+    assert {ISOLATION, *examine.CHECKS} <= not_run(done.drill)
+    assert done.drill.leases.confirmed
+    world.mails_sent = hosts.mails() - mails
+
+
+@pytest.mark.parametrize("wanted", [snapshot_drill.NEWEST, snapshot_drill.RANDOM_OLDER])
+def test_nothing_is_made_of_an_unguarded_snapshot(world: World, wanted: str) -> None:
+    world.sightings = Known([])
+    done = world.snapshot(snapshot_drill.Wanted(wanted))
+    assert done.verdict is Verdict.COULD_NOT_VERIFY
+    assert "no copy guard was ever seen on raxx-tickets" in " ".join(done.drill.findings)
+    assert done.drill.leases.returned == []
+    assert "isolate" not in [phase.name for phase in done.drill.phases]
+
+
+def test_an_accepted_one_is_restored_is_on_record_and_never_passes(world: World) -> None:
+    world.sightings = Known([])
+    done = world.snapshot(snapshot_drill.Wanted(accept_unguarded="its queue was emptied before"))
+    assert done.verdict is Verdict.COULD_NOT_VERIFY, said(done.drill)
+    assert not_run(done.drill) == {SILENT}
+    assert "accepted by alice: its queue was emptied before" in " ".join(done.drill.findings)
 
 
 @pytest.mark.parametrize(

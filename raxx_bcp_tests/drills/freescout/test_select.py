@@ -18,6 +18,7 @@ from raxx_bcp.errors import CouldNotVerifyError, PermanentError, UsageError
 from raxx_bcp.patience import silent
 from raxx_bcp.policy import Policy
 from raxx_bcp_tests.drills.engine import START, StillClock
+from raxx_bcp_tests.drills.guards import Known
 
 POLICY = Policy()
 TICKETS = POLICY.freescout.instance
@@ -54,7 +55,7 @@ def select(shown: Shown, wanted: str = "newest") -> Drill:
     nobody: Any = None
     lister: Any = shown
     try:
-        freescout_snapshot(drill, Doors(nobody, lister), POLICY, chosen)
+        freescout_snapshot(drill, Doors(nobody, lister, Known()), POLICY, chosen)
     except UsageError as error:
         if "worker_cidr" not in error.remedy:  # the first thing that making an instance asks for
             raise

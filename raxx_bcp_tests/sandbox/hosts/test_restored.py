@@ -153,7 +153,7 @@ class TestIsolation:
         for tables in ("iptables", "ip6tables"):
             lines = shell.run(f"sudo -n {tables} -S OUTPUT").out.splitlines()
             assert lines[0] == "-P OUTPUT DROP"
-            assert len(lines) == 3
+            assert "-A OUTPUT -j REJECT" in lines
         assert shell.run(f"sudo -n nc -z -w 3 127.0.0.1 {lab.net.ssh}").status == 0
         assert shell.run("sudo -n nc -z -w 3 127.0.0.1 1").status == 1
         for address, port in ((lab.net.sink, lab.net.smtp), ("1.1.1.1", 443), ("8.8.8.8", 53), ("2001:db8::1", 443)):

@@ -38,7 +38,10 @@ def restored(lab: HostLab) -> Shell:
     """A vault from the newest daily snapshot."""
     snapshots: list[Any] = lab.client().get_instance_snapshots()["instanceSnapshots"]
     newest = max((each for each in snapshots if each["fromInstanceName"] == VAULT), key=lambda each: each["createdAt"])
-    return lab.shell(lab.restore(COPY, instanceSnapshotName=newest["name"]))
+    shell = lab.shell(lab.restore(COPY, instanceSnapshotName=newest["name"]))
+    assert shell.run("systemctl is-enabled infisical").out == "masked-runtime\n"
+    assert shell.run("sudo -n copy-guard start infisical.service").status == 0
+    return shell
 
 
 def test_it_answers_and_knows_the_exporter() -> None:

@@ -110,7 +110,7 @@ class TestCreating:
 
 class TestRestoring:
     def test_from_a_manual_snapshot_with_default_ports_and_no_tags(self, lab: Lab, client: LightsailClient) -> None:
-        assert open_ports(client, TICKETS) == [(22, ["203.0.113.7/32"]), (443, ["0.0.0.0/0"])]
+        assert open_ports(client, TICKETS) == [(22, ["203.0.113.7/32", "127.0.0.1/32"]), (443, ["0.0.0.0/0"])]
         (operation,) = restore(client)
         assert operation["operationType"] == "CreateInstancesFromSnapshot"
         lab.advance(4)

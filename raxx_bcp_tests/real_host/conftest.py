@@ -1,0 +1,118 @@
+"""Production, once: booted, filled, guarded, and cut off while it runs, as a snapshot finds it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from raxx_bcp.sandbox.hosts.certificates import Authority
+from raxx_bcp_tests.real_host import image, production
+from raxx_bcp_tests.real_host.machine import Disk, Machine
+from raxx_bcp_tests.real_host.outside import Outside
+
+
+@dataclass
+class Rack:
+    """Makes machines, and forgets them all at the end."""
+
+    directory: Path
+
+    def __post_init__(self) -> None:
+        self.machines: list[Machine] = []
+        self._numbers = itertools.count(1)
+
+    def place(self) -> Path:
+        return self.directory / f"m{next(self._numbers)}"
+
+    def machine(self, disk: Disk, identity: str = production.COPY, *, user_data: str = "") -> Machine:
+        """A machine around ``disk``, which does not run yet."""
+        if not disk.root.is_mount():
+            disk.mount()
+        made = Machine(disk, Outside())
+        made.be(identity, user_data=user_data)
+        self.machines.append(made)
+        return made
+
+    def scrap(self, machine: Machine) -> None:
+        """Forget one."""
+        self.machines.remove(machine)
+        machine.kill()
+        machine.disk.remove()
+        machine.outside.close()
+
+    def close(self) -> None:
+        for machine in list(self.machines):
+            self.scrap(machine)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """What signs logins, as Lightsail's does."""
+    return Authority(tmp_path_factory.mktemp("authority") / "key")
+
+
+@pytest.fixture(scope="session")
+def session_rack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rack]:
+    rack = Rack(tmp_path_factory.mktemp("rack"))
+    yield rack
+    rack.close()
+
+
+@pytest.fixture
+def rack(tmp_path: Path) -> Iterator[Rack]:
+    """Machines of one test."""
+    rack = Rack(tmp_path)
+    yield rack
+    rack.close()
+
+
+@pytest.fixture(scope="session")
+def unguarded(session_rack: Rack, authority: Authority) -> Disk:
+    """Production's disk before anybody installed a guard."""
+    disk = Disk(session_rack.place(), (image.base_image(),))
+    production.furnish(disk.mount(), authority.public)
+    machine = session_rack.machine(disk, production.ORIGINAL)
+    machine.boot()
+    machine.wait_up()
+    production.fill(machine)
+    _snapshot(machine)
+    return disk
+
+
+@pytest.fixture(scope="session")
+def guarded(session_rack: Rack, unguarded: Disk) -> Disk:
+    """Production's disk with the guard, installed while it ran, as its page says."""
+    disk = unguarded.copy(session_rack.place())
+    machine = session_rack.machine(disk, production.ORIGINAL)
+    production.bring_guard(disk.root)
+    machine.boot()
+    machine.wait_up()
+    machine.run("/root/copy-guard/copy-guard", "install", "freescout")
+    _snapshot(machine)
+    return disk
+
+
+def _snapshot(machine: Machine) -> None:
+    """Replies wait, and the plug is pulled: what a snapshot of a running instance holds. MariaDB must recover."""
+    machine.run("systemctl", "stop", "supervisor", "cron", "exim4")  # or they would be sent before
+    production.queue(machine)
+    machine.run("sync")
+    machine.kill()
+    machine.disk.unmount()
+
+
+@pytest.fixture
+def booted(rack: Rack) -> Callable[..., Machine]:
+    """Boot a copy of a disk, and wait until it is up."""
+
+    def boot(disk: Disk, identity: str = production.COPY, **given: str) -> Machine:
+        machine = rack.machine(disk.copy(rack.place()), identity, **given)
+        machine.boot()
+        machine.wait_up()
+        return machine
+
+    return boot
