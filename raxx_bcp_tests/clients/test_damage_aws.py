@@ -28,10 +28,11 @@ from raxx_bcp_tests.clients.servers import Reply, Served, scripted
 CLIENTS: dict[str, Any] = {}
 
 
-def client(served: Served, service: str) -> Any:
-    """The real client, which asks once only."""
-    if service not in CLIENTS:
-        CLIENTS[service] = boto3.client(
+def client(served: Served, service: str, door: str = "") -> Any:
+    """The real client, which asks once only. A ``door`` that registers refusals with it has one of its own."""
+    name = f"{service} {door}"
+    if name not in CLIENTS:
+        CLIENTS[name] = boto3.client(
             service,  # type: ignore[call-overload]
             region_name="eu-central-1",
             endpoint_url=served.url,
@@ -41,8 +42,8 @@ def client(served: Served, service: str) -> Any:
                 retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=3, s3={"addressing_style": "path"}
             ),
         )
-        look_at_answers(CLIENTS[service])
-    return CLIENTS[service]
+        look_at_answers(CLIENTS[name])
+    return CLIENTS[name]
 
 
 # -- Lightsail -------------------------------------------------------------------------------------------
@@ -79,7 +80,7 @@ def instances(ask: Callable[[Instances], object]) -> Callable[[Served], object]:
 
 def boto3_instances(served: Served) -> Instances:
     """A client of its own: the door registers its refusals with it."""
-    return Instances(names=("restored",), protected=("production",), client=client(served, "lightsail"))
+    return Instances(names=("restored",), protected=("production",), client=client(served, "lightsail", "instances"))
 
 
 LIGHTSAIL = [
@@ -192,26 +193,11 @@ def settings(ask: Callable[[BucketSettings], object]) -> Callable[[Served], obje
 
 
 def scratch(ask: Callable[[Scratch], object]) -> Callable[[Served], object]:
-    return lambda served: ask(Scratch("b", "drill-scratch/", ID, client=scratch_client(served)))
-
-
-def scratch_client(served: Served) -> Any:
-    """Its door refuses all other keys of this client, so it has one of its own."""
-    return _other(served, "scratch")
-
-
-def _other(served: Served, name: str) -> Any:
-    if name not in CLIENTS:
-        kept = CLIENTS.pop("s3", None)
-        CLIENTS[name] = client(served, "s3")
-        CLIENTS.pop("s3")
-        if kept is not None:
-            CLIENTS["s3"] = kept
-    return CLIENTS[name]
+    return lambda served: ask(Scratch("b", "drill-scratch/", ID, client=client(served, "s3", "scratch")))
 
 
 def around(served: Served) -> object:
-    return Surroundings("b", scratch_prefix="drill-scratch/", client=_other(served, "around")).current()
+    return Surroundings("b", scratch_prefix="drill-scratch/", client=client(served, "s3", "around")).current()
 
 
 PUT = Reply(b"", headers={"etag": '"e"', "x-amz-version-id": "v1"}, content_type="")
