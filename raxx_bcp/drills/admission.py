@@ -1,6 +1,6 @@
 """Which snapshots may become a host at all: those that hold the copy guard, asked before anything is made.
 
-A copy of a host without the guard acts on the world before anybody can stop it (docs/decisions/0019). Whoever makes an
+A copy of a host without the guard acts on the world before anybody can stop it (docs/decisions/0020). Whoever makes an
 instance from a snapshot must show an ``Admission`` (``hosts.make_host``), so that no way to start a drill gets past it.
 """
 
