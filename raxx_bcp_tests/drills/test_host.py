@@ -21,7 +21,7 @@ from raxx_bcp.drills.host import (
     instances_door,
     make_host,
 )
-from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError, UsageError
+from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError, TransientError, UsageError
 from raxx_bcp.policy import Policy
 from raxx_bcp_tests.clients.ssh_lab import Lab as Machine
 from raxx_bcp_tests.clients.ssh_lab import pinned, ssh_lab
@@ -66,6 +66,9 @@ def instance(at: Desk) -> dict[str, Any]:
 # -- the healthy way -------------------------------------------------------------------------------------
 
 
+GUARD_SEEN = "seen on raxx-tickets since 2020-01-01 00:00 UTC"
+
+
 @pytest.mark.parametrize(
     "origin", [BY_HAND, FromBlueprint("ubuntu_22_04"), "automatic"], ids=["manual", "blueprint", "automatic"]
 )
@@ -82,7 +85,8 @@ def test_a_host_is_made_closed_and_logged_in_to_and_given_back(at: Desk, origin:
         (opening,) = at.door().openings(RESTORED)
         assert (opening.first, opening.last, opening.sources) == (at.machine.port, at.machine.port, ("127.0.0.1/32",))
         assert drill.isolation == [f"Lightsail's firewall lets in 127.0.0.1/32 to TCP {at.machine.port} only"]
-        assert drill.target == {"resource": RESTORED, "region": "us-east-1", "bundle": "small_3_0"}
+        guard = {} if isinstance(origin, FromBlueprint) else {"copy guard": GUARD_SEEN}
+        assert drill.target == {"resource": RESTORED, "region": "us-east-1", "bundle": "small_3_0", **guard}
     drill.leases.release_all()
     (returned,) = drill.leases.returned
     assert (returned.kind, returned.name, returned.problem) == ("lightsail instance", RESTORED, "")
@@ -165,7 +169,7 @@ def test_a_bundle_that_is_not_there_is_a_usage_error(at: Desk, origin: Origin, n
     ("fault", "advance", "kind", "said"),
     [
         ("lightsail-snapshot-stuck", 3600, CouldNotVerifyError, "is pending"),
-        ("lightsail-snapshot-error", 3600, PermanentError, "is in error"),
+        ("lightsail-snapshot-error", 3600, BackupWrongError, "is in error"),
     ],
 )
 def test_a_snapshot_that_is_not_good_is_not_restored(
