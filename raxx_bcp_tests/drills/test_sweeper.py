@@ -16,7 +16,7 @@ from raxx_bcp.drills.doors import Record
 from raxx_bcp.drills.drill import Drill, Source
 from raxx_bcp.drills.journal import Journal
 from raxx_bcp.drills.sweeper import Leftover, Swept, sweep
-from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError
+from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError, PermanentError, TransientError
 from raxx_bcp.evidence.ledger import Ledger
 from raxx_bcp.evidence.row import DrillEntry, EvidenceRow, Verdict
 from raxx_bcp.evidence.spool import Spool
@@ -124,7 +124,7 @@ def test_a_drill_that_passed_is_a_row_an_auditor_can_read(desk: Desk) -> None:
 
 def test_a_secret_in_an_error_does_not_get_into_the_row(desk: Desk) -> None:
     def leaking(drill: Drill) -> None:
-        raise PermanentError("It could not connect to postgres://u:rxs_secret@h/d.", "Look.")
+        raise BackupWrongError("It could not be restored to postgres://u:rxs_secret@h/d.", "Look.")
 
     run(desk, leaking)
     (entry,) = desk.entries()
