@@ -155,8 +155,8 @@ class TestDatabases:
         assert size is not None
         assert abs(info["num_bytes"] - size[0]) < 1_000_000
         said = {each["name"]: each["values"][0] for each in info["info"]}
-        assert (info["plan"], info["num_tables"], said["PG Version"]) == ("essential-0", 7, lab.server.version)
-        assert (said["Status"], said["Tables"]) == ("Available", "7/4000 (In compliance)")
+        assert (info["plan"], info["num_tables"], said["PG Version"]) == ("essential-0", 12, lab.server.version)
+        assert (said["Status"], said["Tables"]) == ("Available", "12/4000 (In compliance)")
 
     def test_finding_one_by_its_names(self, lab: Lab) -> None:
         addon = lab.throwaway(THROWAWAY)

@@ -53,6 +53,7 @@ def test_the_environment_is_all_that_a_client_needs(local: Sandbox) -> None:
         "RAXX_BCP_THROWAWAY_INSTANCES__SSH_PORT",
         "RAXX_BCP_THROWAWAY_INSTANCES__WORKER_CIDR",
         "RAXX_BCP_VAULT_DRILL__API_PORT",
+        "RAXX_BCP_VAULT_DRILL__START_UNITS",
         "RAXX_BCP_VAULT_SNAPSHOT__POLL_SECONDS",
     }
     assert [each["name"] for each in client().get_instances()["instances"]] == ["raxx-vault", "raxx-tickets"]
