@@ -316,6 +316,8 @@ SUCCESS: dict[Path_, Succeeds] = {
     ("evidence", "review"): _with_a_row("ROW", "--reviewer", "bob", "--decision", "accepted"),
     ("evidence", "verify"): _with_a_row(),
     ("freescout", "list"): _plain(),
+    ("host", "guard", "install"): _plain("raxx-tickets", "--operator", "alice"),
+    ("host", "guard", "status"): _plain("raxx-tickets", "--operator", "alice"),
     ("sandbox", "break"): _plain("slack-down"),
     ("sandbox", "down"): _elsewhere,
     ("sandbox", "env"): _plain(),
@@ -336,8 +338,12 @@ SUCCESS: dict[Path_, Succeeds] = {
 }
 
 
+SHOWN_ELSEWHERE = {("host", "guard", "uninstall")}
+"""It must be undone again, as guard/test_cli.py does."""
+
+
 def test_how_each_command_succeeds_is_known() -> None:
-    assert set(SUCCESS) | NO_JSON == set(COMMANDS), "say in SUCCESS how a new command succeeds"
+    assert set(SUCCESS) | NO_JSON | SHOWN_ELSEWHERE == set(COMMANDS), "say in SUCCESS how a new command succeeds"
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=" ".join(path)) for path in SUCCESS])
@@ -350,6 +356,7 @@ def test_success(
 ) -> None:
     own = f"test-{uuid.uuid4().hex[:12]}"
     monkeypatch.setenv("RAXX_BCP_EVIDENCE__PREFIX", f"{own}-evidence/")
+    monkeypatch.setenv("RAXX_BCP_COPY_GUARD__SIGHTINGS_PREFIX", f"{own}-guards/")
     monkeypatch.setenv("RAXX_BCP_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("RAXX_BCP_SANDBOX_DIR", str(breakable_sandbox.directory))
     arguments = SUCCESS[path](breakable_sandbox, monkeypatch)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SINCE: Final = timedelta(days=200)
 """Longer than any snapshot of the sandbox is old."""
+_LAST_LOOK: Final = timedelta(days=1)
 _KINDS: Final = {TICKETS: "freescout", VAULT: "vault"}
 _PREFIX: Final = CopyGuard().sightings_prefix
 
@@ -26,6 +27,7 @@ def put_sightings(client: S3Client, bucket: str, now: datetime) -> None:
     for instance in _KINDS:
         if not client.list_objects_v2(Bucket=bucket, Prefix=f"{_PREFIX}{instance}/", MaxKeys=1).get("Contents"):
             _put(client, bucket, f"{instance}/installed", _sighting(instance, now - SINCE))
+            _put(client, bucket, f"{instance}/seen", _sighting(instance, now - _LAST_LOOK))
 
 
 def lose(client: S3Client, bucket: str, now: datetime) -> None:
