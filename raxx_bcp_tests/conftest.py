@@ -47,6 +47,11 @@ def export_policy(policy: Policy) -> VaultExport:
     return policy.vault_export
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The whole demo and the browser first: begun last, they ran alone for minutes while the other cores waited."""
+    items.sort(key=lambda item: "ui" not in item.path.parts)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Look at the end for processes that were left behind; workers are looked after by what started them."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
