@@ -86,7 +86,7 @@ def _an_operator_cancels_a_drill(page: Page, demo: Demo, monkeypatch: pytest.Mon
     """A restore that hangs is terminated from the UI: nothing is left, the row is there and is no pass."""
     demo.sandbox.break_("heroku-restore-hangs")
     _start_drill(page, demo, "dave")
-    expect(page.get_by_text(re.compile(r"restored \d+ bytes")).first).to_be_visible(timeout=120_000)
+    expect(page.get_by_text(re.compile(r"\d+ bytes were restored")).first).to_be_visible(timeout=120_000)
     page.get_by_role("button", name="Terminate").first.click()
     page.get_by_role("dialog").get_by_role("button", name="Terminate").last.click()
     expect(page.get_by_text("Canceled").first).to_be_visible(timeout=120_000)
