@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 SINCE: Final = timedelta(days=200)
 """Longer than any snapshot of the sandbox is old."""
-_LAST_LOOK: Final = timedelta(days=1)
+_LAST_LOOK: Final = timedelta(days=30)
+"""Before the snapshots that a drill restores: a host that has lost its guard then leaves them unguarded."""
 _KINDS: Final = {TICKETS: "freescout", VAULT: "vault"}
 _PREFIX: Final = CopyGuard().sightings_prefix
 
