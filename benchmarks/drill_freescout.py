@@ -33,13 +33,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from raxx_bcp.drills.freescout import facts, sending
+from raxx_bcp.drills.freescout import facts, remote_program
 from raxx_bcp.drills.freescout.compare import compare
 from raxx_bcp.drills.freescout.expected import NOTHING_KNOWN
 from raxx_bcp.drills.freescout.host_side import loader, splitter, unpacking, wire
-from raxx_bcp.sandbox import freescout
-from raxx_bcp.sandbox.freescout import dumps
-from raxx_bcp.sandbox.mariadb import MariadbServer
+from raxx_bcp_sandbox import freescout
+from raxx_bcp_sandbox.freescout import dumps
+from raxx_bcp_sandbox.mariadb import MariadbServer
 
 TAKEN = datetime(2031, 3, 14, 6, 0, tzinfo=UTC)
 BOOTSTRAP = "import sys; f = sys.stdin.buffer; n = int(f.readline()); exec(compile(f.read(n), 'sent', 'exec'))"
@@ -165,7 +165,9 @@ def bare(bench: Bench, dump: Path) -> float:
 def restore(bench: Bench, dump: Path, connections: int) -> tuple[float, float]:
     """Seconds of the drill's loader, and its peak of memory in MB."""
     bench.empty()
-    source = (sending.program(splitter, wire, unpacking, loader, arguments=(TARGET, connections)) + PEAK).encode()
+    source = (
+        remote_program.program(splitter, wire, unpacking, loader, arguments=(TARGET, connections)) + PEAK
+    ).encode()
     command = f"{shlex.join([sys.executable, '-I', '-c', BOOTSTRAP])}"
     feed = f"{{ cat program; cat {shlex.quote(str(dump))}; }} | {command}"
     (bench.home / "program").write_bytes(b"%d\n%b" % (len(source), source))

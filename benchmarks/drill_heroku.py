@@ -32,15 +32,15 @@ import requests
 
 from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.heroku_shapes import WaitState
-from raxx_bcp.drills.conduct import conduct
-from raxx_bcp.drills.doors import heroku_door, record_of
-from raxx_bcp.drills.heroku_postgres import Wanted, heroku_postgres, order
+from raxx_bcp.drills.connections import heroku_door, record_of
+from raxx_bcp.drills.engine.run import conduct
+from raxx_bcp.drills.heroku_postgres.restore_drill import Wanted, heroku_postgres, order
 from raxx_bcp.evidence.row import Verdict
 from raxx_bcp.policy import HerokuPostgres, Policy
-from raxx_bcp.sandbox.dagster_dev import free_port
-from raxx_bcp.sandbox.parts import s3
-from raxx_bcp.sandbox.postgres import BIN_VARIABLE, binaries
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox.dagster_dev import free_port
+from raxx_bcp_sandbox.parts import s3
+from raxx_bcp_sandbox.postgres import BIN_VARIABLE, binaries
+from raxx_bcp_sandbox.supervisor import Sandbox
 
 POLICY = Policy(heroku_postgres=HerokuPostgres(poll_seconds=0.1))
 BARE = "raxx-drill-9912312359-ba4e00"
@@ -60,7 +60,7 @@ class Timed:
 def heroku_of(rows: int, folder: Path) -> Iterator[None]:
     """The stand-in with ``rows`` in production; this process's environment leads to it."""
     port, key = free_port(), secrets.token_hex(16)
-    argv = [sys.executable, "-m", "raxx_bcp.sandbox.heroku", f"--port={port}", f"--postgres-port={free_port()}"]
+    argv = [sys.executable, "-m", "raxx_bcp_sandbox.heroku", f"--port={port}", f"--postgres-port={free_port()}"]
     argv += [f"--directory={folder}", f"--rows={rows}", "--provision-seconds=0.1"]
     secret = {"RAXX_SANDBOX_HEROKU_API_KEY": key, BIN_VARIABLE: str(binaries())}
     child = subprocess.Popen(argv, env={**os.environ, **secret})

@@ -29,6 +29,7 @@ from pathlib import Path
 
 from raxx_bcp.checks import Status
 from raxx_bcp.clients.s3 import Bucket
+from raxx_bcp.evidence.head import Head, Witness, move_head
 from raxx_bcp.evidence.ledger import Ledger
 from raxx_bcp.evidence.names import row_name
 from raxx_bcp.evidence.reading import READERS
@@ -48,10 +49,9 @@ from raxx_bcp.evidence.row import (
     objective,
     teardown,
 )
-from raxx_bcp.evidence.sealing import seal
-from raxx_bcp.evidence.witness import Head, Witness, move_head
-from raxx_bcp.sandbox.parts.s3 import STATE_BUCKET
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp.evidence.row_hash import seal
+from raxx_bcp_sandbox.parts.s3 import STATE_BUCKET
+from raxx_bcp_sandbox.supervisor import Sandbox
 
 NOW = datetime(2031, 3, 14, 9, 0, tzinfo=UTC)
 VARIANTS = ("verify", "report", "floor")

@@ -38,10 +38,10 @@ from raxx_bcp.clients.gpg import keyring
 from raxx_bcp.clients.http import Door
 from raxx_bcp.clients.infisical import Infisical
 from raxx_bcp.policy import VaultExport
-from raxx_bcp.sandbox.dagster_dev import free_port
-from raxx_bcp.sandbox.keys import make_key
 from raxx_bcp.vault import gate, walk
 from raxx_bcp.vault.document import PieceReader, pieces
+from raxx_bcp_sandbox.dagster_dev import free_port
+from raxx_bcp_sandbox.keys import make_key
 
 NOW = datetime.now(UTC)
 VARIANTS = ("export", "sequential", "floor")
@@ -163,7 +163,7 @@ def peak_bytes() -> int:
 def vault_of(count: int) -> Iterator[str]:
     """The sandbox's vault with ``count`` generated secrets."""
     port = free_port()
-    argv = [sys.executable, "-m", "raxx_bcp.sandbox.infisical", "--port", str(port)]
+    argv = [sys.executable, "-m", "raxx_bcp_sandbox.infisical", "--port", str(port)]
     child = subprocess.Popen([*argv, "--seed", "scale", "--secrets", str(count)])
     url = f"http://127.0.0.1:{port}"
     try:

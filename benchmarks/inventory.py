@@ -34,10 +34,10 @@ from export import peak_bytes
 
 from raxx_bcp.clients.lightsail import Snapshots
 from raxx_bcp.policy import Policy
-from raxx_bcp.sandbox.dagster_dev import free_port
 from raxx_bcp.snapshots.health import checks_of
 from raxx_bcp.snapshots.inventory import take_inventory
 from raxx_bcp.snapshots.run import SnapshotDoors
+from raxx_bcp_sandbox.dagster_dev import free_port
 
 if TYPE_CHECKING:
     from types_boto3_lightsail import LightsailClient
@@ -83,7 +83,7 @@ def lightsail_of(count: int) -> Iterator[None]:
     """The sandbox's Lightsail with ``count`` snapshots; this process's environment leads to it."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="rb-") as folder:
-        argv = [sys.executable, "-m", "raxx_bcp.sandbox.lightsail", "--port", str(port)]
+        argv = [sys.executable, "-m", "raxx_bcp_sandbox.lightsail", "--port", str(port)]
         argv += ["--store", str(Path(folder) / "lightsail.sqlite3"), "--seed", "scale", "--snapshots", str(count)]
         names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
         child = subprocess.Popen(

@@ -37,11 +37,11 @@ import requests
 from raxx_bcp.clients.http import Answer, Door
 from raxx_bcp.clients.infisical import Infisical
 from raxx_bcp.clients.infisical_writer import InfisicalWriter
-from raxx_bcp.sandbox.dagster_dev import free_port
 from raxx_bcp.vault import walk
 from raxx_bcp.vault.document import PieceReader, pieces
 from raxx_bcp.vault.opening import open_document
 from raxx_bcp.vault.restore import Restored, restore
+from raxx_bcp_sandbox.dagster_dev import free_port
 
 NOW = datetime.now(UTC)
 VARIANTS = ("restore", "floor")
@@ -132,7 +132,7 @@ def measure_one(variant: str, url: str, folder: Path) -> None:
 def vault_of(*seed: str) -> Iterator[str]:
     """The sandbox's vault with this seed, in a process of its own."""
     port = free_port()
-    child = subprocess.Popen([sys.executable, "-m", "raxx_bcp.sandbox.infisical", "--port", str(port), "--seed", *seed])
+    child = subprocess.Popen([sys.executable, "-m", "raxx_bcp_sandbox.infisical", "--port", str(port), "--seed", *seed])
     url = f"http://127.0.0.1:{port}"
     try:
         for _attempt in range(600):

@@ -36,9 +36,9 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
-from raxx_bcp.drills.database import Facts, actual_from, compare, expected_from
+from raxx_bcp.drills.heroku_postgres.database import Facts, actual_from, compare, expected_from
 from raxx_bcp.evidence.row import CheckStatus
-from raxx_bcp.sandbox.postgres import PostgresServer
+from raxx_bcp_sandbox.postgres import PostgresServer
 
 OWNER = "u_bench"
 BACKUP = datetime(2025, 1, 1, tzinfo=UTC)

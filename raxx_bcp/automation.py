@@ -5,9 +5,9 @@ from datetime import UTC
 import dagster as dg
 
 from raxx_bcp.dagster_terms import SCHEDULED_TAG
-from raxx_bcp.drills.clock import RESTORED_RECENTLY
 from raxx_bcp.drills.kinds import DRILLS, KINDS, Kind
-from raxx_bcp.drills.sweeping import drill_sweeper
+from raxx_bcp.drills.restored_clock import RESTORED_RECENTLY
+from raxx_bcp.drills.sweep_job import drill_sweeper
 from raxx_bcp.drills.timetable import HOUR_UTC, MONTHLY_SCHEDULE, day_of_month, described, schedule_name
 from raxx_bcp.policy import Policy
 from raxx_bcp.snapshots.assets import apply_vault_snapshot_addon

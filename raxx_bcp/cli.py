@@ -17,13 +17,13 @@ import click
 from raxx_bcp import __version__
 
 _COMMANDS: Final = {
-    "demo": ("raxx_bcp.commands.demo", "Bring the local sandbox up, run the main job once, open the UI."),
+    "demo": ("raxx_bcp_sandbox.commands.demo", "Bring the local sandbox up, run the main job once, open the UI."),
     "drill": ("raxx_bcp.commands.drill", "D4: restore a backup into something throwaway, compare, record."),
     "doctor": ("raxx_bcp.commands.doctor", "What can this machine see and do, and what not? With each remedy."),
     "evidence": ("raxx_bcp.commands.evidence", "D4: the record of restore drills, and the gate of each BCP card."),
     "freescout": ("raxx_bcp.commands.freescout", "The help desk's dump sets: which nights have a whole one."),
     "host": ("raxx_bcp.commands.host", "The copy guard on production's own hosts: status, install, uninstall."),
-    "sandbox": ("raxx_bcp.commands.sandbox", "A local Raxx on loopback, to try and to break."),
+    "sandbox": ("raxx_bcp_sandbox.commands.sandbox", "A local Raxx on loopback, to try and to break."),
     "snapshot": ("raxx_bcp.commands.snapshot", "D1: take the vault host's snapshot, list what there is."),
     "state-bucket": ("raxx_bcp.commands.state_bucket", "D2: is the state bucket as promised? Switch versioning on."),
     "vault": ("raxx_bcp.commands.vault", "D3: export the Infisical vault, list, verify, open and restore the exports."),

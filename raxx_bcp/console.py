@@ -10,7 +10,7 @@ from typing import Any, ParamSpec
 import click
 
 from raxx_bcp.checks import Check, Status
-from raxx_bcp.clients.repeating import waits_told
+from raxx_bcp.clients.retries import waits_told
 from raxx_bcp.errors import (
     EXIT_COULD_NOT_VERIFY,
     EXIT_FAIL,

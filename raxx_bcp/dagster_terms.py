@@ -10,7 +10,7 @@ from typing import Final
 import dagster as dg
 
 from raxx_bcp.checks import Check, Status
-from raxx_bcp.clients.repeating import waits_told
+from raxx_bcp.clients.retries import waits_told
 from raxx_bcp.clock import run_day
 from raxx_bcp.daily import Daily, late_from
 from raxx_bcp.errors import BcpError, TransientError

@@ -15,7 +15,7 @@ from raxx_bcp.alerts.sensors import alert_sensor
 from raxx_bcp.dagster_terms import RAXX_KEY
 from raxx_bcp.drills import assets as drills
 from raxx_bcp.drills import kinds, schedule_checks
-from raxx_bcp.drills.heroku_facts_asset import heroku_postgres_facts_asset
+from raxx_bcp.drills.heroku_postgres.facts_asset import heroku_postgres_facts_asset
 from raxx_bcp.evidence.assets import drill_evidence_asset
 from raxx_bcp.evidence.sensors import evidence_sensor
 from raxx_bcp.freescout import assets as freescout

@@ -57,7 +57,7 @@ class CouldNotVerifyError(BcpError):
 class UnreadableAnswerError(CouldNotVerifyError):
     """An answer that no such service gives: cut off, HTML, no UTF-8, another shape or status. Nothing was learnt of it.
 
-    It may be a proxy's or a moment's, so what asks again and again goes on until its deadline (``patience.py``).
+    It may be a proxy's or a moment's, so what asks again and again goes on until its deadline (``waiting.py``).
     """
 
 

@@ -16,12 +16,12 @@ from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.clients.slack import DEFAULT_API_URL, Slack
 from raxx_bcp.clock import Clock, utc_now
-from raxx_bcp.drills.doors import Record, facts_store, heroku_door, record_of
-from raxx_bcp.drills.heroku_facts import FactsStore
+from raxx_bcp.drills.connections import Record, facts_store, heroku_door, record_of
+from raxx_bcp.drills.heroku_postgres.stored_facts import FactsStore
 from raxx_bcp.policy import Policy
-from raxx_bcp.snapshots.doors import snapshot_doors
+from raxx_bcp.snapshots.connections import snapshot_doors
 from raxx_bcp.snapshots.run import SnapshotDoors
-from raxx_bcp.vault.doors import export_doors
+from raxx_bcp.vault.connections import export_doors
 from raxx_bcp.vault.export import ExportDoors
 from raxx_bcp.vault.keys import OperatorKey, operator_key
 

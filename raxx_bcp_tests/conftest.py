@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from raxx_bcp.policy import Policy, VaultExport, load_policy
-from raxx_bcp.sandbox.supervisor import UNSET, Sandbox
+from raxx_bcp_sandbox.supervisor import UNSET, Sandbox
 from raxx_bcp_tests.leftovers import Leftovers
 from raxx_bcp_tests.sandbox_fixture import breakable_sandbox, sandbox
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from raxx_bcp.sandbox.waiting import Clock
+from raxx_bcp_sandbox.waiting import Clock
 
 _GRACE_SECONDS = 5.0
 """For what was told to end, and ends."""

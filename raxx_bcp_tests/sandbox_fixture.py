@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox.supervisor import Sandbox
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from raxx_bcp.cli import main
 from raxx_bcp.policy import Policy
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.faults.commands import private_environ, run
 
 

@@ -15,7 +15,7 @@ import yaml
 from dagster import DagsterInstance
 
 from raxx_bcp.policy import FreeScout
-from raxx_bcp.sandbox.parts.s3_identities import identities
+from raxx_bcp_sandbox.parts.s3_identities import identities
 
 ROOT = Path(__file__).resolve().parent.parent
 IAM = ROOT / "deploy" / "iam"

@@ -9,10 +9,10 @@ import click
 import pytest
 
 from raxx_bcp.cli import main
-from raxx_bcp.sandbox.heroku.faults import KNOWN as HEROKU
-from raxx_bcp.sandbox.infisical.faults import KNOWN
-from raxx_bcp.sandbox.lightsail.faults import KNOWN as LIGHTSAIL
-from raxx_bcp.sandbox.parts import PARTS
+from raxx_bcp_sandbox.heroku.faults import KNOWN as HEROKU
+from raxx_bcp_sandbox.infisical.faults import KNOWN
+from raxx_bcp_sandbox.lightsail.faults import KNOWN as LIGHTSAIL
+from raxx_bcp_sandbox.parts import PARTS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")])

@@ -14,7 +14,7 @@ import pytest
 import raxx_bcp
 
 ROOT = Path(raxx_bcp.__file__).parent
-MAY_USE_THE_SANDBOX = {"raxx_bcp.commands.demo", "raxx_bcp.commands.sandbox"}
+MAY_USE_THE_SANDBOX = {"raxx_bcp_sandbox.commands.demo", "raxx_bcp_sandbox.commands.sandbox"}
 WITHOUT_DAGSTER = (
     "raxx_bcp.cli",
     "raxx_bcp.commands.doctor",
@@ -60,7 +60,7 @@ CLIENTS = {name: path for name, path in MODULES.items() if is_in(name, "raxx_bcp
 PRODUCT = {
     name: path
     for name, path in MODULES.items()
-    if not is_in(name, "raxx_bcp.sandbox") and name not in MAY_USE_THE_SANDBOX
+    if not is_in(name, "raxx_bcp_sandbox") and name not in MAY_USE_THE_SANDBOX
 }
 
 
@@ -68,7 +68,7 @@ def test_the_scan_sees_every_way_to_import() -> None:
     source = (
         "import a.b\n"
         "from c import d\n"
-        "def f():\n    from raxx_bcp.sandbox import keys\n"
+        "def f():\n    from raxx_bcp_sandbox import keys\n"
         "if TYPE_CHECKING:\n    import dagster as dg\n"
         "from . import near\n"
         "from .. import far\n"
@@ -78,8 +78,8 @@ def test_the_scan_sees_every_way_to_import() -> None:
         "a.b",
         "c",
         "c.d",
-        "raxx_bcp.sandbox",
-        "raxx_bcp.sandbox.keys",
+        "raxx_bcp_sandbox",
+        "raxx_bcp_sandbox.keys",
         "dagster",
         "raxx_bcp.clients",
         "raxx_bcp.clients.near",
@@ -91,7 +91,7 @@ def test_the_scan_sees_every_way_to_import() -> None:
 
 
 def test_the_scan_finds_the_modules() -> None:
-    assert {"raxx_bcp", "raxx_bcp.clients.http", "raxx_bcp.vault.export", "raxx_bcp.sandbox.stand_in"} <= set(MODULES)
+    assert {"raxx_bcp", "raxx_bcp.clients.http", "raxx_bcp.vault.export", "raxx_bcp_sandbox.stand_in"} <= set(MODULES)
     assert len(CLIENTS) >= 6
 
 
@@ -106,7 +106,7 @@ def test_a_client_knows_only_the_errors_and_its_fellows(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(PRODUCT))
 def test_product_code_never_imports_the_sandbox(name: str) -> None:
-    assert not {module for module in imports_of_module(name, PRODUCT[name]) if is_in(module, "raxx_bcp.sandbox")}
+    assert not {module for module in imports_of_module(name, PRODUCT[name]) if is_in(module, "raxx_bcp_sandbox")}
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
@@ -131,7 +131,7 @@ def test_the_command_line_works_without_dagster_and_without_the_sandbox() -> Non
     loaded = loaded_after(*WITHOUT_DAGSTER)
     assert set(WITHOUT_DAGSTER) <= loaded
     assert not {module for module in loaded if module.split(".")[0].startswith("dagster")}
-    assert not {module for module in loaded if is_in(module, "raxx_bcp.sandbox")}
+    assert not {module for module in loaded if is_in(module, "raxx_bcp_sandbox")}
 
 
 def test_help_loads_no_command() -> None:

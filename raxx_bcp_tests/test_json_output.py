@@ -26,11 +26,12 @@ from raxx_bcp import json_output
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.cli import main, wants_json
 from raxx_bcp.clients.http import Door
-from raxx_bcp.commands import demo
-from raxx_bcp.drills import starts, state_recovery
+from raxx_bcp.drills import starts
+from raxx_bcp.drills.terraform_state import recovery_drill
 from raxx_bcp.json_output import STATUS_WORDS, problem_of
-from raxx_bcp.sandbox.dagster_dev import JobRun
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox.commands import demo
+from raxx_bcp_sandbox.dagster_dev import JobRun
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.clients.servers import scripted
 from raxx_bcp_tests.faults.commands import CLI
 
@@ -252,7 +253,7 @@ def _cheap_drill(sandbox: Sandbox, patch: pytest.MonkeyPatch) -> Path_:
     """What the command does around its drill is the same for all: here it conducts the cheapest real one."""
 
     def start(raxx: Any, asked: Any, _wanted: Any, progress: Any, **_key: Any) -> Any:
-        return cheapest(raxx, asked, state_recovery.Wanted(), progress)
+        return cheapest(raxx, asked, recovery_drill.Wanted(), progress)
 
     cheapest = starts.start_state_recovery
     for name in dir(starts):

@@ -33,7 +33,7 @@ from raxx_bcp.clients.heroku_shapes import (
     WaitStatus,
 )
 from raxx_bcp.clients.http import Answer, Door
-from raxx_bcp.clients.repeating import RateLimitedError
+from raxx_bcp.clients.retries import RateLimitedError
 from raxx_bcp.errors import NOT_THE_END, BcpError, CouldNotVerifyError, PermanentError, UsageError
 
 DEFAULT_API_URL: Final = "https://api.heroku.com"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from raxx_bcp.clients.decoding import decoded, emptied
-from raxx_bcp.clients.repeating import AwayError, BusyError, RateLimitedError, Repeat, Repeater, UnconnectedError
+from raxx_bcp.clients.retries import AwayError, BusyError, RateLimitedError, Repeat, Repeater, UnconnectedError
 from raxx_bcp.errors import PermanentError, UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Answer:
 class Door:
     """Requests to one base URL. Thread-safe: every thread keeps its own pooled session.
 
-    Only ``GET`` is repeated by default, by the rule of ``raxx_bcp.clients.repeating``. Redirects are never followed,
+    Only ``GET`` is repeated by default, by the rule of ``raxx_bcp.clients.retries``. Redirects are never followed,
     since they could carry the token away.
     """
 

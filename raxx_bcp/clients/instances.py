@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from raxx_bcp.clients.aws_answers import look_at_answers
+from raxx_bcp.clients.aws_responses import look_at_answers
 from raxx_bcp.clients.instance_shapes import (
     AVAILABLE,
     DRILL_TAG,

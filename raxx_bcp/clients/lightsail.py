@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from raxx_bcp.clients.aws_answers import look_at_answers
+from raxx_bcp.clients.aws_responses import look_at_answers
 from raxx_bcp.clients.lightsail_errors import AbsentError, lightsail_errors, refuse_failed
 from raxx_bcp.errors import PermanentError
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from raxx_bcp.clients.aws_answers import look_at_answers
+from raxx_bcp.clients.aws_responses import look_at_answers
 from raxx_bcp.clients.s3_errors import ConflictError, ObjectAbsentError, s3_errors
 from raxx_bcp.errors import PermanentError, UsageError
 

@@ -10,13 +10,13 @@ from raxx_bcp.clock import utc_now
 from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option
 from raxx_bcp.drills.readiness import examine as drills
 from raxx_bcp.drills.timetable import schedules_check
-from raxx_bcp.guard.doors import sightings_of
+from raxx_bcp.guard.connections import sightings_of
 from raxx_bcp.guard.health import examine as copy_guards
 from raxx_bcp.policy import load_policy
-from raxx_bcp.snapshots.doors import snapshot_doors
+from raxx_bcp.snapshots.connections import snapshot_doors
 from raxx_bcp.snapshots.health import checks_of as snapshots
 from raxx_bcp.snapshots.inventory import take_inventory
-from raxx_bcp.state_bucket.doors import state_bucket_settings
+from raxx_bcp.state_bucket.connections import state_bucket_settings
 from raxx_bcp.state_bucket.posture import examine as state_bucket
 from raxx_bcp.state_bucket.posture import weighed
 from raxx_bcp.vault.doctor import examine as vault

@@ -12,19 +12,23 @@ import click
 
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.console import emit, exit_codes, json_option, progress
-from raxx_bcp.drills import heroku_postgres, starts, state_recovery, vault_export, vault_snapshot
-from raxx_bcp.drills.admission import require_reason
-from raxx_bcp.drills.conduct import Conducted
-from raxx_bcp.drills.doors import places, record_of
+from raxx_bcp.drills import starts
+from raxx_bcp.drills.connections import places, record_of
+from raxx_bcp.drills.engine.run import Conducted
+from raxx_bcp.drills.engine.signals import CancelledError, cancelled_by_signals
+from raxx_bcp.drills.engine.sweeper import Swept, sweep
 from raxx_bcp.drills.freescout import dump_drill, snapshot_drill
+from raxx_bcp.drills.heroku_postgres import restore_drill
+from raxx_bcp.drills.hosts.admission import require_reason
 from raxx_bcp.drills.starts import Asked
-from raxx_bcp.drills.sweeper import Swept, sweep
-from raxx_bcp.drills.undisturbed import CancelledError, cancelled_by_signals
+from raxx_bcp.drills.terraform_state import recovery_drill
+from raxx_bcp.drills.vault import export_drill
+from raxx_bcp.drills.vault import snapshot_drill as vault_snapshot
 from raxx_bcp.errors import EXIT_COULD_NOT_VERIFY, EXIT_FAIL, EXIT_PASS, CouldNotVerifyError, UsageError
 from raxx_bcp.evidence.row import Verdict
-from raxx_bcp.patience import Progress
 from raxx_bcp.policy import load_policy
 from raxx_bcp.resources import Raxx
+from raxx_bcp.waiting import Progress
 
 W = TypeVar("W")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -69,7 +73,7 @@ def drill() -> None:
 
 @drill.command("heroku-postgres")
 @asked_options
-@click.option("--backup", default=heroku_postgres.NEWEST, show_default=True, help="newest, random-older, or b003.")
+@click.option("--backup", default=restore_drill.NEWEST, show_default=True, help="newest, random-older, or b003.")
 @click.option("--fresh", is_flag=True, help="Make a backup now, with facts of its own, and restore that one.")
 @click.option("--plan", default="", help="Plan of the throwaway database; default: the smallest that fits.")
 @click.option("--tolerance", type=click.FloatRange(0, 1), default=None, help="Row counts may differ by this ratio.")
@@ -88,9 +92,9 @@ def heroku_command(
     as_json: bool,
 ) -> int:
     """Restore a backup of the customer database on Heroku and compare it with production, which is only read."""
-    if fresh and backup != heroku_postgres.NEWEST:
+    if fresh and backup != restore_drill.NEWEST:
         raise UsageError("Both --fresh and --backup were given.", "Give one of them.")
-    wanted = heroku_postgres.Wanted(heroku_postgres.FRESH if fresh else backup, plan, tolerance, revision)
+    wanted = restore_drill.Wanted(restore_drill.FRESH if fresh else backup, plan, tolerance, revision)
     return _start(starts.start_heroku_postgres, Asked(operator, keep=keep), wanted, as_json=as_json)
 
 
@@ -135,7 +139,7 @@ def freescout_dump_command(
 @drill.command("vault-export")
 @asked_options
 @click.option(
-    "--date", "day", default=vault_export.NEWEST, show_default=True, help="newest, random-older, or YYYY-MM-DD."
+    "--date", "day", default=export_drill.NEWEST, show_default=True, help="newest, random-older, or YYYY-MM-DD."
 )
 @click.option("--decrypt", is_flag=True, help="Open it with your own GnuPG keyring and agent.")
 @click.option(
@@ -162,9 +166,9 @@ def vault_export_command(
     key = None
     if decrypt or gpg_home or private_key_file:
         armoured = private_key_file.read_bytes() if private_key_file else None
-        key = vault_export.DecryptionKey(armoured, gpg_home)
+        key = export_drill.DecryptionKey(armoured, gpg_home)
     start = functools.partial(starts.start_vault_export, key=key)
-    return _start(start, Asked(operator, keep=keep), vault_export.Wanted(day), as_json=as_json)
+    return _start(start, Asked(operator, keep=keep), export_drill.Wanted(day), as_json=as_json)
 
 
 @drill.command("vault-snapshot")
@@ -190,7 +194,7 @@ def vault_snapshot_command(
 @exit_codes
 def state_recovery_command(*, operator: str, keep: bool, as_json: bool) -> int:
     """A state object overwritten and deleted in a scratch prefix, and recovered from its versions."""
-    wanted = state_recovery.Wanted()
+    wanted = recovery_drill.Wanted()
     return _start(starts.start_state_recovery, Asked(operator, keep=keep), wanted, as_json=as_json)
 
 

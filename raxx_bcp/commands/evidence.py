@@ -22,10 +22,10 @@ from raxx_bcp.errors import (
     UsageError,
 )
 from raxx_bcp.evidence.gate import GateDecision, History, card_named, gate
+from raxx_bcp.evidence.head import Witness
 from raxx_bcp.evidence.ledger import Ledger
 from raxx_bcp.evidence.report import Report, make_report, rows_as_dicts, store_report
 from raxx_bcp.evidence.row import Decision, DrillEntry, EvidenceRow, FollowUp, ReviewEntry
-from raxx_bcp.evidence.witness import Witness
 from raxx_bcp.policy import Policy, load_policy
 
 

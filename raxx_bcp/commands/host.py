@@ -13,7 +13,7 @@ from raxx_bcp.clock import utc_now
 from raxx_bcp.console import emit, exit_codes, json_option, looking, progress
 from raxx_bcp.errors import EXIT_FAIL, EXIT_PASS
 from raxx_bcp.guard import hosts
-from raxx_bcp.guard.doors import host_access, sightings_of
+from raxx_bcp.guard.connections import host_access, sightings_of
 from raxx_bcp.guard.hosts import NOT_INSTALLED, HostGuard
 from raxx_bcp.guard.sightings import Period
 from raxx_bcp.policy import Policy, load_policy

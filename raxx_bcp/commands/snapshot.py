@@ -12,7 +12,7 @@ from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_opti
 from raxx_bcp.errors import EXIT_FAIL, EXIT_PASS
 from raxx_bcp.policy import load_policy
 from raxx_bcp.snapshots import addon, health
-from raxx_bcp.snapshots.doors import snapshot_doors
+from raxx_bcp.snapshots.connections import snapshot_doors
 from raxx_bcp.snapshots.inventory import Kind, SnapshotInventory, take_inventory
 from raxx_bcp.snapshots.run import SnapshotReceipt, snapshot_day
 

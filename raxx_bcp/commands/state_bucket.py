@@ -10,7 +10,7 @@ from raxx_bcp.clock import utc_now
 from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option, looking, progress
 from raxx_bcp.errors import EXIT_PASS, UsageError
 from raxx_bcp.policy import load_policy
-from raxx_bcp.state_bucket.doors import state_bucket_settings
+from raxx_bcp.state_bucket.connections import state_bucket_settings
 from raxx_bcp.state_bucket.posture import Posture, examine, weighed
 from raxx_bcp.state_bucket.versioning import enable_versioning
 

@@ -13,7 +13,7 @@ from raxx_bcp.commands import vault_restore
 from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option, looking, progress
 from raxx_bcp.errors import UsageError
 from raxx_bcp.policy import load_policy
-from raxx_bcp.vault.doors import export_doors
+from raxx_bcp.vault.connections import export_doors
 from raxx_bcp.vault.export import ExportReceipt, export_vault
 from raxx_bcp.vault.inventory import Inventory, freshness_check, take_inventory
 from raxx_bcp.vault.keys import operator_key

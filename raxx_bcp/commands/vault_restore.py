@@ -20,10 +20,10 @@ from raxx_bcp.errors import EXIT_FAIL, EXIT_PASS, UsageError
 from raxx_bcp.policy import load_policy
 from raxx_bcp.vault import reading, sources
 from raxx_bcp.vault.compare import KINDS
-from raxx_bcp.vault.kinship import Kin
 from raxx_bcp.vault.opening import OpenedExport
 from raxx_bcp.vault.restore import Restored, carry_out
 from raxx_bcp.vault.restore_plan import RestorePlan, plan_restore
+from raxx_bcp.vault.same_vault import Kin
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -7,11 +7,11 @@ from typing import Final
 import dagster as dg
 
 from raxx_bcp.checks import Check, Status
-from raxx_bcp.clients.repeating import waits_told
+from raxx_bcp.clients.retries import waits_told
 from raxx_bcp.dagster_terms import OWNER, SCHEDULED_TAG, check_result, failure
-from raxx_bcp.drills.clock import RESTORED_RECENTLY, restored_recently
+from raxx_bcp.drills.engine.dagster_result import PASSED, drill_results
 from raxx_bcp.drills.kinds import DRILLS, KINDS, DrillConfig, Kind
-from raxx_bcp.drills.showing import PASSED, drill_results
+from raxx_bcp.drills.restored_clock import RESTORED_RECENTLY, restored_recently
 from raxx_bcp.drills.starts import Asked
 from raxx_bcp.drills.timetable import described
 from raxx_bcp.errors import BcpError

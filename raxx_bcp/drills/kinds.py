@@ -10,14 +10,18 @@ from typing import Any, Final
 
 import dagster as dg
 
-from raxx_bcp.drills import heroku_postgres, starts, state_recovery, vault_export, vault_snapshot
-from raxx_bcp.drills.conduct import Conducted
+from raxx_bcp.drills import starts
+from raxx_bcp.drills.engine.run import Conducted
 from raxx_bcp.drills.freescout import dump_drill, snapshot_drill
+from raxx_bcp.drills.heroku_postgres import restore_drill
 from raxx_bcp.drills.starts import Asked
+from raxx_bcp.drills.terraform_state import recovery_drill
+from raxx_bcp.drills.vault import export_drill
+from raxx_bcp.drills.vault import snapshot_drill as vault_snapshot
 from raxx_bcp.errors import UsageError
-from raxx_bcp.patience import Progress
 from raxx_bcp.policy import Policy
 from raxx_bcp.resources import Raxx
+from raxx_bcp.waiting import Progress
 
 
 class DrillConfig(dg.Config):
@@ -32,7 +36,7 @@ class DrillConfig(dg.Config):
 class HerokuDrillConfig(DrillConfig):
     """What an operator may choose of the Heroku drill."""
 
-    backup: str = heroku_postgres.NEWEST
+    backup: str = restore_drill.NEWEST
     """newest, random-older, fresh for one that the drill makes with facts of its own, or a label such as b003."""
     plan: str = ""
     """Heroku's plan for the throwaway database; empty: the smallest that fits."""
@@ -67,7 +71,7 @@ class DumpDrillConfig(DrillConfig):
 class VaultExportDrillConfig(DrillConfig):
     """What an operator may choose of the vault export's drill."""
 
-    date: str = vault_export.NEWEST
+    date: str = export_drill.NEWEST
     """newest, random-older, or the export's day, YYYY-MM-DD."""
     gpg_home: str = ""
     """A GnuPG home on this machine that holds the private key."""
@@ -106,7 +110,7 @@ class Kind:
 
 def _heroku(raxx: Raxx, asked: Asked, config: HerokuDrillConfig, progress: Progress) -> Conducted:
     tolerance = config.row_tolerance_ratio if config.row_tolerance_ratio >= 0 else None
-    wanted = heroku_postgres.Wanted(config.backup, config.plan, tolerance, config.revision)
+    wanted = restore_drill.Wanted(config.backup, config.plan, tolerance, config.revision)
     return starts.start_heroku_postgres(raxx, asked, wanted, progress)
 
 
@@ -125,8 +129,8 @@ def _vault_export(raxx: Raxx, asked: Asked, config: VaultExportDrillConfig, prog
     key = None
     if config.gpg_home or config.private_key_file:
         home = Path(config.gpg_home) if config.gpg_home else None
-        key = vault_export.DecryptionKey(_read_key(config.private_key_file), home)
-    return starts.start_vault_export(raxx, asked, vault_export.Wanted(config.date), progress, key=key)
+        key = export_drill.DecryptionKey(_read_key(config.private_key_file), home)
+    return starts.start_vault_export(raxx, asked, export_drill.Wanted(config.date), progress, key=key)
 
 
 def _vault_snapshot(raxx: Raxx, asked: Asked, config: SnapshotDrillConfig, progress: Progress) -> Conducted:
@@ -135,7 +139,7 @@ def _vault_snapshot(raxx: Raxx, asked: Asked, config: SnapshotDrillConfig, progr
 
 
 def _state_recovery(raxx: Raxx, asked: Asked, _config: DrillConfig, progress: Progress) -> Conducted:
-    return starts.start_state_recovery(raxx, asked, state_recovery.Wanted(), progress)
+    return starts.start_state_recovery(raxx, asked, recovery_drill.Wanted(), progress)
 
 
 def _read_key(named: str) -> bytes | None:
@@ -150,10 +154,10 @@ def _read_key(named: str) -> bytes | None:
 
 KINDS: Final = (
     Kind(
-        name=heroku_postgres.KIND,
+        name=restore_drill.KIND,
         restores=("heroku_postgres_database",),
         systems=frozenset({"postgres", "heroku"}),
-        checks=heroku_postgres.CHECKS,
+        checks=restore_drill.CHECKS,
         config=HerokuDrillConfig,
         start=_heroku,
         title=lambda policy: (
@@ -188,10 +192,10 @@ KINDS: Final = (
         pool="freescout_drill",
     ),
     Kind(
-        name=vault_export.KIND,
+        name=export_drill.KIND,
         restores=("vault_export",),
         systems=frozenset({"infisical", "s3"}),
-        checks=vault_export.CHECKS,
+        checks=export_drill.CHECKS,
         config=VaultExportDrillConfig,
         start=_vault_export,
         title=lambda _policy: (
@@ -214,10 +218,10 @@ KINDS: Final = (
         pool="vault_snapshot_drill",
     ),
     Kind(
-        name=state_recovery.KIND,
+        name=recovery_drill.KIND,
         restores=("terraform_state_bucket",),
         systems=frozenset({"s3", "terraform"}),
-        checks=state_recovery.CHECKS,
+        checks=recovery_drill.CHECKS,
         config=DrillConfig,
         start=_state_recovery,
         title=lambda policy: (

@@ -6,7 +6,7 @@ import os
 from typing import Final
 
 from raxx_bcp.checks import Check, Status, guarded
-from raxx_bcp.drills.doors import places
+from raxx_bcp.drills.connections import places
 from raxx_bcp.policy import Policy
 
 DRILLS: Final = "drills"

@@ -9,14 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from raxx_bcp.drills import heroku_postgres as heroku
-from raxx_bcp.drills import state_recovery, vault_export, vault_snapshot
-from raxx_bcp.drills.conduct import Conducted, conduct
-from raxx_bcp.drills.doors import freescout_doors, vault_export_doors, vault_snapshot_doors
-from raxx_bcp.drills.drill import Drill, Order
+from raxx_bcp.drills.connections import freescout_doors, vault_export_doors, vault_snapshot_doors
+from raxx_bcp.drills.engine.drill import Drill, Order
+from raxx_bcp.drills.engine.run import Conducted, conduct
 from raxx_bcp.drills.freescout import dump_drill, snapshot_drill
-from raxx_bcp.patience import Progress
+from raxx_bcp.drills.heroku_postgres import restore_drill as heroku
+from raxx_bcp.drills.terraform_state import recovery_drill
+from raxx_bcp.drills.vault import export_drill
+from raxx_bcp.drills.vault import snapshot_drill as vault_snapshot
 from raxx_bcp.resources import Raxx
+from raxx_bcp.waiting import Progress
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,15 @@ def start_freescout_dump(
 def start_vault_export(
     raxx: Raxx,
     asked: Asked,
-    wanted: vault_export.Wanted,
+    wanted: export_drill.Wanted,
     progress: Progress,
-    key: vault_export.DecryptionKey | None = None,
+    key: export_drill.DecryptionKey | None = None,
 ) -> Conducted:
     """``key`` None: what can be checked without the private key is checked, and the rest is NOT_RUN."""
     policy = raxx.policy
-    order = vault_export.order(policy, asked.operator, wanted=wanted, **asked.as_dict())
+    order = export_drill.order(policy, asked.operator, wanted=wanted, **asked.as_dict())
     doors = vault_export_doors(policy, key)
-    return _conducted(raxx, order, lambda drill: vault_export.vault_export(drill, doors, policy, wanted), progress)
+    return _conducted(raxx, order, lambda drill: export_drill.vault_export(drill, doors, policy, wanted), progress)
 
 
 def start_vault_snapshot(raxx: Raxx, asked: Asked, wanted: vault_snapshot.Wanted, progress: Progress) -> Conducted:
@@ -87,12 +89,12 @@ def start_vault_snapshot(raxx: Raxx, asked: Asked, wanted: vault_snapshot.Wanted
     return _conducted(raxx, order, lambda drill: vault_snapshot.vault_snapshot(drill, doors, policy, wanted), progress)
 
 
-def start_state_recovery(raxx: Raxx, asked: Asked, wanted: state_recovery.Wanted, progress: Progress) -> Conducted:
+def start_state_recovery(raxx: Raxx, asked: Asked, wanted: recovery_drill.Wanted, progress: Progress) -> Conducted:
     """Writes and deletes below the scratch prefix of the state bucket only."""
     policy = raxx.policy
-    order = state_recovery.order(policy, asked.operator, wanted=wanted, **asked.as_dict())
-    doors = state_recovery.doors_of(policy)
-    return _conducted(raxx, order, lambda drill: state_recovery.state_recovery(drill, doors, policy, wanted), progress)
+    order = recovery_drill.order(policy, asked.operator, wanted=wanted, **asked.as_dict())
+    doors = recovery_drill.doors_of(policy)
+    return _conducted(raxx, order, lambda drill: recovery_drill.state_recovery(drill, doors, policy, wanted), progress)
 
 
 def _conducted(raxx: Raxx, order: Order, body: Callable[[Drill], None], progress: Progress) -> Conducted:

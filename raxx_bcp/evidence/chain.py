@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.clients.s3 import ObjectVersion
-from raxx_bcp.evidence import sealing
+from raxx_bcp.evidence import row_hash
+from raxx_bcp.evidence.head import Head, Witness
 from raxx_bcp.evidence.names import BESIDE_THE_ROWS, row_name, sequence_of
 from raxx_bcp.evidence.row import GENESIS_SHA256, EvidenceRow
-from raxx_bcp.evidence.sealing import AlteredError, Link, NewerRowError, NotARowError
-from raxx_bcp.evidence.witness import Head, Witness
+from raxx_bcp.evidence.row_hash import AlteredError, Link, NewerRowError, NotARowError
 
 CHAIN_INTACT: Final = "chain_intact"
 _REMEDY: Final = (
@@ -159,9 +159,9 @@ class Walk:
     def _row(self, sequence: int, body: bytes) -> None:
         previous, self.previous = self.previous, None
         try:
-            link = sealing.link_of(body)
+            link = row_hash.link_of(body)
         except NotARowError as error:
-            self.unreadable.append((sequence, sealing.sha256_of(body), str(error)))
+            self.unreadable.append((sequence, row_hash.sha256_of(body), str(error)))
             return
         except AlteredError as error:
             self._found(Trouble.ALTERED, sequence, str(error))
@@ -185,7 +185,7 @@ class Walk:
 
     def _open(self, sequence: int, link: Link) -> None:
         try:
-            row = sealing.row_of(link)
+            row = row_hash.row_of(link)
         except NewerRowError as error:
             self.unknowns.append(f"row {sequence} cannot be read: {error}")
         except NotARowError as error:

@@ -15,13 +15,13 @@ from typing import Final
 from raxx_bcp.clients.s3 import Bucket, ConflictError, ObjectAbsentError, ObjectVersion
 from raxx_bcp.clock import Clock, utc_now
 from raxx_bcp.errors import CouldNotVerifyError, PermanentError, TransientError, UsageError
-from raxx_bcp.evidence import sealing
+from raxx_bcp.evidence import row_hash
 from raxx_bcp.evidence.chain import ChainReport, Walk, with_note
+from raxx_bcp.evidence.head import Head, Witness, move_head, read_head
 from raxx_bcp.evidence.names import LAST_SEQUENCE, row_name, sequence_of
 from raxx_bcp.evidence.reading import READERS, in_order
 from raxx_bcp.evidence.row import GENESIS_SHA256, Entry, EvidenceRow
-from raxx_bcp.evidence.sealing import NewerRowError
-from raxx_bcp.evidence.witness import Head, Witness, move_head, read_head
+from raxx_bcp.evidence.row_hash import NewerRowError
 
 _TRIES: Final = 40
 _LONGEST_PAUSE_SECONDS: Final = 0.5
@@ -62,7 +62,7 @@ class Ledger:
             now = self._clock()
             head, last = self._end()
             sequence = last.sequence + 1
-            row, body = sealing.seal(entry, sequence=sequence, previous_sha256=last.sha256, written=now)
+            row, body = row_hash.seal(entry, sequence=sequence, previous_sha256=last.sha256, written=now)
             if self._put(row, body, now):
                 move_head(self.bucket, self.prefix, Witness(row.sequence, row.sha256), now, head)
                 return row
@@ -103,8 +103,8 @@ class Ledger:
         stored = self._stored()
         for key, body in in_order(self.bucket, [key for key in stored if stored[key]], readers=self._readers):
             try:
-                link = sealing.link_of(body or b"")
-                row = sealing.row_of(link)
+                link = row_hash.link_of(body or b"")
+                row = row_hash.row_of(link)
             except ValueError:
                 continue
             if self._key(row.sequence) == key:
@@ -129,8 +129,8 @@ class Ledger:
 
     def _read(self, sequence: int, body: bytes) -> EvidenceRow:
         try:
-            link = sealing.link_of(body)
-            row = sealing.row_of(link)
+            link = row_hash.link_of(body)
+            row = row_hash.row_of(link)
         except NewerRowError as error:
             raise CouldNotVerifyError(
                 f"Row {sequence} of {self._place} cannot be read: {error}.",
@@ -160,9 +160,9 @@ class Ledger:
         """The hash of a stored row; of its bytes where it is no row, so that nobody can block the ledger with one."""
         body = self.bucket.get(self._key(sequence))
         try:
-            return sealing.link_of(body).sha256
+            return row_hash.link_of(body).sha256
         except ValueError:
-            return sealing.sha256_of(body)
+            return row_hash.sha256_of(body)
 
     def _put(self, row: EvidenceRow, body: bytes, now: datetime) -> bool:
         """Store the row where nothing is. False: another writer was there first."""
@@ -220,7 +220,7 @@ class Ledger:
     def _stored(self) -> dict[str, bool]:
         """Every key under the prefix in order, and whether it can be a row by its name and size."""
         return {
-            item.key: item.size_bytes <= sealing.SIZE_LIMIT_BYTES and bool(sequence_of(self._name(item.key)))
+            item.key: item.size_bytes <= row_hash.SIZE_LIMIT_BYTES and bool(sequence_of(self._name(item.key)))
             for item in self.bucket.objects(self.prefix)
         }
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from raxx_bcp.evidence.formatting import spoken
 from raxx_bcp.evidence.row import Objective, Verdict
-from raxx_bcp.evidence.wording import spoken
 
 WIDTH: Final = 460
 HEIGHT: Final = 190

@@ -15,7 +15,7 @@ from typing import Any, Final
 import jinja2
 
 from raxx_bcp.clients.s3 import Bucket
-from raxx_bcp.evidence import wording
+from raxx_bcp.evidence import formatting as wording
 from raxx_bcp.evidence.chain import ChainReport
 from raxx_bcp.evidence.gate import CARDS, Card, GateDecision, History, gate, order_of
 from raxx_bcp.evidence.ledger import Ledger

@@ -23,7 +23,7 @@ from raxx_bcp.errors import PermanentError
 from raxx_bcp.evidence.canonical import digest
 from raxx_bcp.evidence.ledger import Ledger
 from raxx_bcp.evidence.row import DrillEntry, Entry, EvidenceRow, ReviewEntry, same_event
-from raxx_bcp.evidence.sealing import as_data
+from raxx_bcp.evidence.row_hash import as_data
 
 _SUFFIX: Final = ".pending.json"
 

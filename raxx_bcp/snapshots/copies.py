@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.clients.lightsail import AVAILABLE, InstanceSnapshot, Snapshots
 from raxx_bcp.errors import BcpError
-from raxx_bcp.patience import Progress, silent
 from raxx_bcp.snapshots.names import is_ours
 from raxx_bcp.snapshots.prune import Pruned, carry_out, plan
+from raxx_bcp.waiting import Progress, silent
 
 COPY = "copy"
 

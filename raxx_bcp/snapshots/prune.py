@@ -12,8 +12,8 @@ from typing import Any
 
 from raxx_bcp.clients.lightsail import AVAILABLE, ERROR, InstanceSnapshot, Snapshots
 from raxx_bcp.errors import BcpError
-from raxx_bcp.patience import Progress, silent
 from raxx_bcp.snapshots.names import is_ours
+from raxx_bcp.waiting import Progress, silent
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from raxx_bcp.clients.lightsail import InstanceSnapshot, Snapshots
 from raxx_bcp.clock import Clock, utc_now
 from raxx_bcp.errors import BcpError, CouldNotVerifyError
 from raxx_bcp.guard.sightings import Sightings
-from raxx_bcp.patience import Patience, Progress, Waiting, silent
 from raxx_bcp.policy import Policy
 from raxx_bcp.snapshots.copies import COPY, Copied, copy_to
 from raxx_bcp.snapshots.freescout import BackupState, FreeScoutBackup, backup_of
 from raxx_bcp.snapshots.names import FREESCOUT_TAG, is_ours, our_tags
 from raxx_bcp.snapshots.prune import Pruned, carry_out, plan
 from raxx_bcp.snapshots.take import Taken, take
+from raxx_bcp.waiting import Patience, Progress, Waiting, silent
 
 AVAILABLE_CHECK: Final = "available"
 RETENTION: Final = "retention"

@@ -13,8 +13,8 @@ from typing import Final
 from raxx_bcp.clients.lightsail import AVAILABLE, ERROR, InstanceSnapshot, Snapshots
 from raxx_bcp.clients.lightsail_errors import AutomaticSnapshotRunningError, NameTakenError
 from raxx_bcp.errors import NOT_THE_END, CouldNotVerifyError, PermanentError
-from raxx_bcp.patience import Patience, Progress, silent
 from raxx_bcp.snapshots.names import LAST_ATTEMPT, is_ours, read_name, snapshot_name
+from raxx_bcp.waiting import Patience, Progress, silent
 
 _DAY_MAY_END: Final = timedelta(hours=2)
 """A run of 23:59 makes its snapshot after midnight: it still is that day's (see ``clock.LATE_TICK``)."""

@@ -11,7 +11,7 @@ from raxx_bcp.errors import BcpError
 from raxx_bcp.policy import Policy
 from raxx_bcp.resources import Raxx
 from raxx_bcp.state_bucket import access, lifecycle, lines
-from raxx_bcp.state_bucket.doors import state_bucket_settings
+from raxx_bcp.state_bucket.connections import state_bucket_settings
 from raxx_bcp.state_bucket.posture import BLOCKING, CHECK_NAMES, Posture, examine
 from raxx_bcp.state_bucket.versioning import enable_versioning
 

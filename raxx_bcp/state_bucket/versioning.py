@@ -8,8 +8,8 @@ from typing import Any
 from raxx_bcp.clients.s3 import Versioning
 from raxx_bcp.clients.s3_settings import BucketSettings, MfaDelete
 from raxx_bcp.errors import CouldNotVerifyError, PermanentError, UsageError
-from raxx_bcp.patience import Progress, silent
 from raxx_bcp.state_bucket.lines import root_command
+from raxx_bcp.waiting import Progress, silent
 
 
 @dataclass(frozen=True)

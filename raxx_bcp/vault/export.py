@@ -24,7 +24,7 @@ from raxx_bcp.policy import VaultExport
 from raxx_bcp.vault import gate, store, walk
 from raxx_bcp.vault import manifest as manifests
 from raxx_bcp.vault.document import PieceReader, pieces
-from raxx_bcp.vault.emptied import EmptiedFolders, emptied_folders, places
+from raxx_bcp.vault.emptied_folders import EmptiedFolders, emptied_folders, places
 from raxx_bcp.vault.keys import KEY_EXPIRY, OperatorKey, expiry_check
 from raxx_bcp.vault.manifest import CheckRow, Manifest, tool_versions, utc_text
 from raxx_bcp.vault.survey import EnvironmentCount, Survey

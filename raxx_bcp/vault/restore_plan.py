@@ -25,7 +25,6 @@ from raxx_bcp.vault.compare import (
     import_place,
     secret_place,
 )
-from raxx_bcp.vault.kinship import Kin, Kinship, kinship
 from raxx_bcp.vault.opening import (
     ROOT,
     OpenedEnvironment,
@@ -35,8 +34,9 @@ from raxx_bcp.vault.opening import (
     secret_of,
 )
 from raxx_bcp.vault.read_back import compare_with
-from raxx_bcp.vault.restore_held import held_by, refuse_held, without
-from raxx_bcp.vault.rows import SHARED_BYTES, fits_alone, has_reminder
+from raxx_bcp.vault.restore_deleted import held_by, refuse_held, without
+from raxx_bcp.vault.same_vault import Kin, Kinship, kinship
+from raxx_bcp.vault.secret_batches import SHARED_BYTES, fits_alone, has_reminder
 from raxx_bcp.vault.target import TargetProject, projects_of
 
 NOT_IN_AN_EXPORT: Final = (

@@ -25,7 +25,7 @@ from raxx_bcp.vault.compare import (
 )
 from raxx_bcp.vault.opening import ROOT, OpenedEnvironment, OpenedFolder, secret_of
 from raxx_bcp.vault.restore_plan import Action, ProjectPlan
-from raxx_bcp.vault.rows import SHARED_BYTES, Row, batches, fits, has_reminder, reminder_of, row_of
+from raxx_bcp.vault.secret_batches import SHARED_BYTES, Row, batches, fits, has_reminder, reminder_of, row_of
 from raxx_bcp.vault.target import TargetProject, projects_of, read_environment, read_head
 
 Progress = Callable[[str], None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raxx_bcp.sandbox.keys import STRANGER, KeyPair, make_key
+from raxx_bcp_sandbox.keys import STRANGER, KeyPair, make_key
 
 
 @pytest.fixture(scope="session")

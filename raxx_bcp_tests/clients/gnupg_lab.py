@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from raxx_bcp.sandbox.keys import KeyPair
+from raxx_bcp_sandbox.keys import KeyPair
 
 IN_2024 = ("--faked-system-time", "20240102T000000")
 

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
-from raxx_bcp.sandbox.postgres import Connection, PostgresServer
+from raxx_bcp_sandbox.postgres import Connection, PostgresServer
 
 OWNER = "u_app"
 

@@ -1,6 +1,6 @@
 """S3's and Lightsail's answers, damaged in every way, through the real boto3: see ``damage.py`` for what must be true.
 
-botocore reads a page of a proxy's as an empty list of snapshots, and a cut one as no versioning: ``aws_answers.py``.
+botocore reads a page of a proxy's as an empty list of snapshots, and a cut one as no versioning: ``aws_responses.py``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from raxx_bcp.clients.aws_answers import look_at_answers
+from raxx_bcp.clients.aws_responses import look_at_answers
 from raxx_bcp.clients.instance_shapes import DRILL_TAG, EXPIRES_TAG, Making, SnapshotSource
 from raxx_bcp.clients.instances import Instances
 from raxx_bcp.clients.lightsail import Snapshots

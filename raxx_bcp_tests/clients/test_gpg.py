@@ -23,7 +23,7 @@ from raxx_bcp.clients.gpg import (
     keyring,
 )
 from raxx_bcp.errors import UsageError
-from raxx_bcp.sandbox.keys import KeyPair, cannot_encrypt, expired, revoked
+from raxx_bcp_sandbox.keys import KeyPair, cannot_encrypt, expired, revoked
 from raxx_bcp_tests.clients.gnupg_lab import IN_2024, changed, edited, encrypted, gnupg_home, gpg
 from raxx_bcp_tests.clients.leaks import everything_shown
 

@@ -13,7 +13,7 @@ import pytest
 from raxx_bcp.clients import gpg_space
 from raxx_bcp.clients.gpg import KeyRefusedError, NoSpaceError, decrypt, keyring
 from raxx_bcp.clients.gpg_space import own_home, private_folder, refuse_full
-from raxx_bcp.sandbox.keys import KeyPair
+from raxx_bcp_sandbox.keys import KeyPair
 from raxx_bcp_tests.clients.full_folders import can_mount, in_a_full_folder
 from raxx_bcp_tests.clients.gnupg_lab import encrypted
 from raxx_bcp_tests.conftest import NOW

@@ -10,11 +10,11 @@ import pytest
 from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.heroku_errors import AbsentError, AppLimitError, DeniedError
 from raxx_bcp.clients.heroku_shapes import Database, Transfer, TransferState, WaitState
-from raxx_bcp.drills.database import Allowance, actual_from, compare, expected_from
+from raxx_bcp.drills.heroku_postgres.database import Allowance, actual_from, compare, expected_from
 from raxx_bcp.errors import BcpError, PermanentError, TransientError
 from raxx_bcp.evidence.row import CheckStatus
 from raxx_bcp.policy import HerokuPostgres
-from raxx_bcp.sandbox.heroku.world import PRODUCTION
+from raxx_bcp_sandbox.heroku.world import PRODUCTION
 from raxx_bcp_tests.clients.leaks import everything_shown
 from raxx_bcp_tests.sandbox.heroku.lab import EXTENSIONS, HEALTHY_WARNINGS, KEY, Lab, heroku_lab
 

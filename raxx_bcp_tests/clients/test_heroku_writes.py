@@ -11,7 +11,7 @@ import pytest
 from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.heroku_errors import NameTakenError
 from raxx_bcp.clients.heroku_shapes import Database, TransferState
-from raxx_bcp.clients.repeating import RateLimitedError
+from raxx_bcp.clients.retries import RateLimitedError
 from raxx_bcp.errors import PermanentError, TransientError, UsageError
 from raxx_bcp_tests.clients.herokus import (
     APP_ID,

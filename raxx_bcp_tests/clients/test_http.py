@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from raxx_bcp.clients.http import Answer, Door
-from raxx_bcp.clients.repeating import LONGEST_WAIT_SECONDS, PATIENCE_SECONDS, RateLimitedError
+from raxx_bcp.clients.retries import LONGEST_WAIT_SECONDS, PATIENCE_SECONDS, RateLimitedError
 from raxx_bcp.errors import TransientError, UsageError
 from raxx_bcp_tests.clients.leaks import everything_shown
 from raxx_bcp_tests.clients.servers import Reply, Served, scripted

@@ -14,8 +14,8 @@ from raxx_bcp.clients.infisical import Infisical
 from raxx_bcp.clients.infisical_errors import DeniedError, LoginRefusedError, TokenUsedUpError
 from raxx_bcp.clients.infisical_settings import token_uses_limit
 from raxx_bcp.errors import BcpError, PermanentError, TransientError, UnreadableAnswerError, UsageError
-from raxx_bcp.sandbox.infisical.identities import Login
-from raxx_bcp.sandbox.infisical.seed import raxx_world
+from raxx_bcp_sandbox.infisical.identities import Login
+from raxx_bcp_sandbox.infisical.seed import raxx_world
 from raxx_bcp_tests.clients.leaks import everything_shown
 from raxx_bcp_tests.clients.vaults import REVOKE, SECRETS, WatchedVault, watched_vault
 from raxx_bcp_tests.sandbox.infisical.support import CREDENTIALS, LOGIN, FakeClock

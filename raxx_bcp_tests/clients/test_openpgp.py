@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raxx_bcp.clients.openpgp import MalformedError, inspect
-from raxx_bcp.sandbox.keys import KeyPair
+from raxx_bcp_sandbox.keys import KeyPair
 from raxx_bcp_tests.clients.gnupg_lab import encrypted, gnupg_home, gpg, key_ids_by_gpg
 
 SIZES = {"0 B": 0, "1 B": 1, "191 B": 191, "8 kB": 8_000, "10 kB": 10_000, "5 MB": 5_000_000}

@@ -14,10 +14,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from raxx_bcp.clients.infisical import Infisical
-from raxx_bcp.sandbox.infisical.app import create_app
-from raxx_bcp.sandbox.infisical.identities import Login
-from raxx_bcp.sandbox.infisical.seed import raxx_world
-from raxx_bcp.sandbox.infisical.world import World
+from raxx_bcp_sandbox.infisical.app import create_app
+from raxx_bcp_sandbox.infisical.identities import Login
+from raxx_bcp_sandbox.infisical.seed import raxx_world
+from raxx_bcp_sandbox.infisical.world import World
 from raxx_bcp_tests.sandbox.infisical.support import CREDENTIALS, LOGIN, FakeClock, Vault
 
 REVOKE = "/api/v1/auth/token/revoke"

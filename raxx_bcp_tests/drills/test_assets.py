@@ -12,13 +12,13 @@ import pytest
 
 from raxx_bcp.checks import Status
 from raxx_bcp.definitions import build_defs
-from raxx_bcp.drills.clock import restored_recently
-from raxx_bcp.drills.drill import Drill
+from raxx_bcp.drills.engine.drill import Drill
+from raxx_bcp.drills.restored_clock import restored_recently
 from raxx_bcp.evidence.row import DrillEntry, Verdict
 from raxx_bcp.policy import Policy
 from raxx_bcp.resources import Raxx
-from raxx_bcp.sandbox.supervisor import Sandbox
-from raxx_bcp_tests.drills.engine import order
+from raxx_bcp_sandbox.supervisor import Sandbox
+from raxx_bcp_tests.drills.engine.doubles import order
 
 JOB = "drill_heroku_postgres"
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from raxx_bcp.drills.doors import places, record_of
-from raxx_bcp.drills.sweeper import Swept, sweep
+from raxx_bcp.drills.connections import places, record_of
+from raxx_bcp.drills.engine.sweeper import Swept, sweep
 from raxx_bcp.evidence.row import DrillEntry, Verdict
 from raxx_bcp.policy import Policy
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.faults.commands import private_environ, run, start
 
 DRILL = ("drill", "heroku-postgres", "--operator", "alice")

@@ -8,7 +8,7 @@ from raxx_bcp.checks import Status
 from raxx_bcp.clients.s3_scratch import Scratch
 from raxx_bcp.drills.readiness import DRILLS, LEFTOVERS, examine
 from raxx_bcp.policy import Policy
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox.supervisor import Sandbox
 
 
 def test_on_the_sandbox_every_drill_can_be_started_and_nothing_is_left(policy: Policy) -> None:

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from raxx_bcp import drills
-from raxx_bcp.drills.drill import Drill
+from raxx_bcp.drills.engine.drill import Drill
 from raxx_bcp.errors import BackupWrongError, BcpError
 from raxx_bcp.evidence.row import Verdict
-from raxx_bcp_tests.drills.engine import StillClock, order
+from raxx_bcp_tests.drills.engine.doubles import StillClock, order
 
 HERE = Path(next(iter(drills.__path__)))
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "decisions" / "0016-verdicts.md"

@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from raxx_bcp.evidence.ledger import Ledger
-from raxx_bcp.sandbox.parts.s3 import SECOND_COPY_BUCKET, STATE_BUCKET
+from raxx_bcp_sandbox.parts.s3 import SECOND_COPY_BUCKET, STATE_BUCKET
 from raxx_bcp_tests.evidence.world import plain_ledger
 
 NO_VERSIONS = f"evidence-{uuid.uuid4().hex[:12]}"

@@ -15,7 +15,7 @@ from raxx_bcp.clock import utc_now
 from raxx_bcp.commands.evidence import evidence
 from raxx_bcp.evidence.ledger import Ledger
 from raxx_bcp.evidence.row import Decision, ReviewEntry, Verdict
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.evidence.world import Hand, drill, forge
 
 Run = Callable[..., Result]

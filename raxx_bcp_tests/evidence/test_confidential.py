@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raxx_bcp.evidence.confidential import WITHHELD, refuse_secrets, withhold_secrets
-from raxx_bcp.evidence.sealing import as_data
+from raxx_bcp.evidence.row_hash import as_data
 from raxx_bcp_tests.evidence.world import drill
 
 AWS_ID = "AKIA" + "ABCDEFGHIJKLMNOP"

@@ -23,9 +23,9 @@ from raxx_bcp.evidence.gate import (
     gate,
     history_of,
 )
+from raxx_bcp.evidence.head import Witness
 from raxx_bcp.evidence.row import GENESIS_SHA256, Decision, DrillEntry, Entry, EvidenceRow, Verdict
-from raxx_bcp.evidence.sealing import seal
-from raxx_bcp.evidence.witness import Witness
+from raxx_bcp.evidence.row_hash import seal
 from raxx_bcp_tests.conftest import NOW
 from raxx_bcp_tests.evidence.world import LEFT, at, drill, review
 

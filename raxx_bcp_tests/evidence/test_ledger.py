@@ -15,13 +15,13 @@ from botocore.exceptions import ClientError
 from raxx_bcp.checks import Status
 from raxx_bcp.clients.s3 import Bucket, ConflictError, Receipt
 from raxx_bcp.errors import CouldNotVerifyError, PermanentError, TransientError, UsageError
-from raxx_bcp.evidence import sealing
+from raxx_bcp.evidence import row_hash
+from raxx_bcp.evidence.head import Head, Witness, move_head, read_head
 from raxx_bcp.evidence.ledger import Ledger
 from raxx_bcp.evidence.names import LAST_SEQUENCE, row_name, sequence_of
 from raxx_bcp.evidence.row import GENESIS_SHA256, EvidenceRow
-from raxx_bcp.evidence.witness import Head, Witness, move_head, read_head
-from raxx_bcp.sandbox.parts import s3
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox.parts import s3
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.clients.test_s3 import make_client
 from raxx_bcp_tests.conftest import NOW
 from raxx_bcp_tests.evidence.world import Hand, drill, many, plain_ledger, review
@@ -72,7 +72,7 @@ def test_rows_are_numbered_and_each_holds_the_hash_of_the_one_before(ledger: Led
 def test_what_is_stored_is_the_canonical_row(ledger: Ledger) -> None:
     row = ledger.append(drill())
     body = Hand(ledger).read(1)
-    assert sealing.row_of(sealing.link_of(body)) == row
+    assert row_hash.row_of(row_hash.link_of(body)) == row
     stored = ledger.bucket.head(ledger.prefix + "00000001.json")
     assert stored
     assert stored.metadata == {"kind": "evidence-row"}

@@ -11,9 +11,9 @@ import pytest
 from raxx_bcp.clients.s3 import Bucket, ConflictError, ObjectAbsentError, Receipt, StoredObject
 from raxx_bcp.errors import CouldNotVerifyError, TransientError
 from raxx_bcp.evidence.chain import Walk
+from raxx_bcp.evidence.head import Head, Witness, move_head, read_head
 from raxx_bcp.evidence.names import row_name
 from raxx_bcp.evidence.reading import READERS, in_order
-from raxx_bcp.evidence.witness import Head, Witness, move_head, read_head
 from raxx_bcp_tests.conftest import NOW
 
 KEYS = [f"k/{number}" for number in range(200)]

@@ -23,7 +23,7 @@ from raxx_bcp.evidence.row import (
     same_event,
     teardown,
 )
-from raxx_bcp.evidence.sealing import seal
+from raxx_bcp.evidence.row_hash import seal
 from raxx_bcp_tests.conftest import NOW
 from raxx_bcp_tests.evidence.world import APP, FAILED, LEFT, NOT_RUN, PASSED, drill, review
 

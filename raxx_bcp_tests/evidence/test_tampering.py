@@ -11,9 +11,9 @@ from botocore.exceptions import ClientError
 
 from raxx_bcp.checks import Status
 from raxx_bcp.evidence.chain import Trouble
+from raxx_bcp.evidence.head import Witness
 from raxx_bcp.evidence.ledger import Ledger
-from raxx_bcp.evidence.sealing import SIZE_LIMIT_BYTES
-from raxx_bcp.evidence.witness import Witness
+from raxx_bcp.evidence.row_hash import SIZE_LIMIT_BYTES
 from raxx_bcp_tests.evidence.world import Hand, drill, forge, many
 
 ROWS = 6

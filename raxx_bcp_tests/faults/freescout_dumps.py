@@ -23,10 +23,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from raxx_bcp.sandbox import freescout
-from raxx_bcp.sandbox.freescout import dumps, env, laravel, tree
-from raxx_bcp.sandbox.freescout.dumps import DumpSet
-from raxx_bcp.sandbox.mariadb import MariadbServer
+from raxx_bcp_sandbox import freescout
+from raxx_bcp_sandbox.freescout import dumps, env, laravel, tree
+from raxx_bcp_sandbox.freescout.dumps import DumpSet
+from raxx_bcp_sandbox.mariadb import MariadbServer
 
 TAKEN: Final = datetime(2031, 3, 14, 6, 0, tzinfo=UTC)
 """When the healthy set was taken."""

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from raxx_bcp.drills.doors import heroku_door
+from raxx_bcp.drills.connections import heroku_door
 from raxx_bcp.policy import Policy
-from raxx_bcp.sandbox import freescout
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox import freescout
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.faults.commands import private_environ, run
 from raxx_bcp_tests.faults.scanning import found_in_bytes, found_in_files, watched_arguments
 from raxx_bcp_tests.vault.world import opened

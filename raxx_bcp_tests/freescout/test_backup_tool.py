@@ -20,10 +20,10 @@ import pytest
 
 from raxx_bcp.drills.freescout import artefact, compare, dump_set, facts
 from raxx_bcp.freescout import backup_tool as tool
-from raxx_bcp.sandbox import freescout
-from raxx_bcp.sandbox.freescout import dumps
-from raxx_bcp.sandbox.freescout.rows import literal
-from raxx_bcp.sandbox.keys import STRANGER, KeyPair, cannot_encrypt, expired, make_key, revoked
+from raxx_bcp_sandbox import freescout
+from raxx_bcp_sandbox.freescout import dumps
+from raxx_bcp_sandbox.freescout.rows import literal
+from raxx_bcp_sandbox.keys import STRANGER, KeyPair, cannot_encrypt, expired, make_key, revoked
 from raxx_bcp_tests.clients.gnupg_lab import changed
 from raxx_bcp_tests.clients.servers import Reply, scripted
 from raxx_bcp_tests.drills.freescout.stage import CHECKS, TODAY, Stage, check, passed, said

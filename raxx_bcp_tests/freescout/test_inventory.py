@@ -13,8 +13,8 @@ from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.errors import CouldNotVerifyError
 from raxx_bcp.freescout.inventory import DayState, freshness_check, take_inventory
 from raxx_bcp.policy import FreeScout
-from raxx_bcp.sandbox.freescout import dumps
-from raxx_bcp.sandbox.keys import make_key
+from raxx_bcp_sandbox.freescout import dumps
+from raxx_bcp_sandbox.keys import make_key
 from raxx_bcp_tests.clients.gnupg_lab import encrypted, key_ids_by_gpg
 from raxx_bcp_tests.drills.freescout.stage import TODAY, Stage
 

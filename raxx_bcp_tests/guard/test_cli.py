@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from raxx_bcp.policy import Policy
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.faults.commands import private_environ, run
 
 HOST = "raxx-vault"

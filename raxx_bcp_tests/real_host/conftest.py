@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from raxx_bcp.sandbox.hosts.certificates import Authority
+from raxx_bcp_sandbox.hosts.certificates import Authority
 from raxx_bcp_tests.real_host import image, production
 from raxx_bcp_tests.real_host.machine import Disk, Machine
 from raxx_bcp_tests.real_host.outside import Outside

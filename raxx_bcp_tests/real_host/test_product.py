@@ -10,16 +10,16 @@ import pytest
 from raxx_bcp.clients.instance_shapes import Access, access_of
 from raxx_bcp.clients.ssh import connect
 from raxx_bcp.clock import utc_now
-from raxx_bcp.drills.drill import Drill
-from raxx_bcp.drills.host_shell import Host
-from raxx_bcp.drills.isolation import ISOLATION, isolate_and_assert
-from raxx_bcp.drills.isolation import quieten_freescout as quieten
-from raxx_bcp.drills.silence import SILENT, assert_silent
-from raxx_bcp.drills.user_data import launch_script
+from raxx_bcp.drills.engine.drill import Drill
+from raxx_bcp.drills.hosts.isolation import ISOLATION, isolate_and_assert
+from raxx_bcp.drills.hosts.isolation import quieten_freescout as quieten
+from raxx_bcp.drills.hosts.launch_script import launch_script
+from raxx_bcp.drills.hosts.shell import Host
+from raxx_bcp.drills.hosts.silence import SILENT, assert_silent
 from raxx_bcp.evidence.row import CheckStatus
 from raxx_bcp.policy import FreeScout, ThrowawayInstances
-from raxx_bcp.sandbox.hosts.certificates import Authority
-from raxx_bcp_tests.drills.hosts import order
+from raxx_bcp_sandbox.hosts.certificates import Authority
+from raxx_bcp_tests.drills.hosts.desk import order
 from raxx_bcp_tests.real_host import production
 from raxx_bcp_tests.real_host.conftest import Rack
 from raxx_bcp_tests.real_host.machine import Disk, Machine

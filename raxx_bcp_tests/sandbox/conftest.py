@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from raxx_bcp.sandbox.part import Part
-from raxx_bcp.sandbox.parts import slack
-from raxx_bcp.sandbox.supervisor import Sandbox
-from raxx_bcp.sandbox.waiting import Clock
+from raxx_bcp_sandbox.part import Part
+from raxx_bcp_sandbox.parts import slack
+from raxx_bcp_sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox.waiting import Clock
 
 MakeSandbox = Callable[..., Sandbox]
 

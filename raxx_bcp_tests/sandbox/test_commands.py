@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from raxx_bcp.commands.sandbox import sandbox as group
-from raxx_bcp.sandbox import processes
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox import processes
+from raxx_bcp_sandbox.commands.sandbox import sandbox as group
+from raxx_bcp_sandbox.supervisor import Sandbox
 
 ROOT = Path(__file__).parents[2]
 START = "Run raxx-bcp sandbox up to have one here."
-RUN = "from raxx_bcp.commands.sandbox import sandbox; sandbox(prog_name='raxx-bcp sandbox')"
+RUN = "from raxx_bcp_sandbox.commands.sandbox import sandbox; sandbox(prog_name='raxx-bcp sandbox')"
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import gnupg
 import pytest
 
 from raxx_bcp.errors import UsageError
-from raxx_bcp.sandbox import keys
-from raxx_bcp.sandbox.parts.operator_keys import operator_key
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox import keys
+from raxx_bcp_sandbox.parts.operator_keys import operator_key
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.sandbox.conftest import MakeSandbox
 
 
@@ -139,7 +139,7 @@ class TestFaults:
 
 
 def test_without_gnupg_nothing_is_started(make: MakeSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    from raxx_bcp.sandbox.parts import PARTS
+    from raxx_bcp_sandbox.parts import PARTS
 
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(UsageError, match=r"GnuPG is not installed: gpg .* Install the package gnupg") as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raxx_bcp.sandbox.last_words import last_words, log_size, with_last_words
+from raxx_bcp_sandbox.last_words import last_words, log_size, with_last_words
 
 PYTHON = """\
 Traceback (most recent call last):

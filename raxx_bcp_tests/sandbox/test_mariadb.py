@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from raxx_bcp.errors import PermanentError, TransientError, UsageError
-from raxx_bcp.sandbox import mariadb, mariadb_packages
-from raxx_bcp.sandbox.mariadb import MariadbBinaries, MariadbServer, SqlFailedError, socket_path, stop_leftover
-from raxx_bcp.sandbox.processes import PART_VARIABLE
+from raxx_bcp_sandbox import mariadb, mariadb_packages
+from raxx_bcp_sandbox.mariadb import MariadbBinaries, MariadbServer, SqlFailedError, socket_path, stop_leftover
+from raxx_bcp_sandbox.processes import PART_VARIABLE
 
 DEEP = "a-directory-of-a-name-that-is-long-enough-for-no-socket-to-fit-into-it"
 
@@ -50,7 +50,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made.mkdir()
     monkeypatch.setenv("PATH", str(made))
     monkeypatch.delenv("MARIADB_BIN", raising=False)
-    monkeypatch.setattr("raxx_bcp.sandbox.mariadb_install.SYSTEM", ())
+    monkeypatch.setattr("raxx_bcp_sandbox.mariadb_install.SYSTEM", ())
     return made
 
 
@@ -222,7 +222,7 @@ class TestLeftovers:
     def orphan(self, directory: Path) -> psutil.Process:
         """A server whose starter was killed."""
         code = (
-            "import os, signal, sys; from pathlib import Path; from raxx_bcp.sandbox.mariadb import MariadbServer; "
+            "import os, signal, sys; from pathlib import Path; from raxx_bcp_sandbox.mariadb import MariadbServer; "
             "MariadbServer(Path(sys.argv[1])).start(); os.kill(os.getpid(), signal.SIGKILL)"
         )
         done = subprocess.run([sys.executable, "-c", code, str(directory)], check=False, timeout=60)
@@ -445,7 +445,7 @@ class TestUnpacking:
 
     def test_two_processes_unpack_once(self, apt: Path, tmp_path: Path) -> None:
         code = (
-            "import sys; from pathlib import Path; from raxx_bcp.sandbox.mariadb_packages import unpacked; "
+            "import sys; from pathlib import Path; from raxx_bcp_sandbox.mariadb_packages import unpacked; "
             "print(unpacked(Path(sys.argv[1])))"
         )
         argv = [sys.executable, "-c", code, str(tmp_path / "cache")]

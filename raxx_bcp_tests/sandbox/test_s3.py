@@ -14,13 +14,13 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from raxx_bcp.errors import UsageError
-from raxx_bcp.sandbox import processes
-from raxx_bcp.sandbox.part import Place
-from raxx_bcp.sandbox.parts import s3
-from raxx_bcp.sandbox.parts.s3_identities import EXPORTS_PREFIX
-from raxx_bcp.sandbox.report import Condition
-from raxx_bcp.sandbox.supervisor import Sandbox
-from raxx_bcp.sandbox.waiting import Clock
+from raxx_bcp_sandbox import processes
+from raxx_bcp_sandbox.part import Place
+from raxx_bcp_sandbox.parts import s3
+from raxx_bcp_sandbox.parts.s3_identities import EXPORTS_PREFIX
+from raxx_bcp_sandbox.report import Condition
+from raxx_bcp_sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox.waiting import Clock
 from raxx_bcp_tests.sandbox.conftest import MakeSandbox, kill
 
 if TYPE_CHECKING:

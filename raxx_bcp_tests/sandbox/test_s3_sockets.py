@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from raxx_bcp.sandbox import ports
-from raxx_bcp.sandbox.dagster_dev import free_port
-from raxx_bcp.sandbox.parts import s3
+from raxx_bcp_sandbox import ports
+from raxx_bcp_sandbox.dagster_dev import free_port
+from raxx_bcp_sandbox.parts import s3
 
 PORT = s3.PART.ports[0]
 

@@ -12,12 +12,12 @@ import requests
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from raxx_bcp.sandbox.slack.__main__ import main
-from raxx_bcp.sandbox.slack.blocks import invalid_blocks
-from raxx_bcp.sandbox.slack.mrkdwn import render
-from raxx_bcp.sandbox.slack.page import page
-from raxx_bcp.sandbox.slack.store import Store
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox.slack.__main__ import main
+from raxx_bcp_sandbox.slack.blocks import invalid_blocks
+from raxx_bcp_sandbox.slack.mrkdwn import render
+from raxx_bcp_sandbox.slack.page import page
+from raxx_bcp_sandbox.slack.store import Store
+from raxx_bcp_sandbox.supervisor import Sandbox
 
 CHANNEL = "D0AJ7K184TV"
 

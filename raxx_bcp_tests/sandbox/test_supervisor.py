@@ -19,12 +19,12 @@ import pytest
 from slack_sdk import WebClient
 
 from raxx_bcp.errors import PermanentError, TransientError, UsageError
-from raxx_bcp.sandbox import processes, state
-from raxx_bcp.sandbox.part import Launch, Part, Place, Port
-from raxx_bcp.sandbox.parts import slack
-from raxx_bcp.sandbox.parts.s3 import EXPORTER_SECRET
-from raxx_bcp.sandbox.report import Condition
-from raxx_bcp.sandbox.supervisor import Sandbox, sandbox_environment
+from raxx_bcp_sandbox import processes, state
+from raxx_bcp_sandbox.part import Launch, Part, Place, Port
+from raxx_bcp_sandbox.parts import slack
+from raxx_bcp_sandbox.parts.s3 import EXPORTER_SECRET
+from raxx_bcp_sandbox.report import Condition
+from raxx_bcp_sandbox.supervisor import Sandbox, sandbox_environment
 from raxx_bcp_tests.sandbox.conftest import MakeSandbox, faster, kill
 
 

@@ -13,7 +13,7 @@ from raxx_bcp.dagster_terms import SCHEDULED_TAG
 from raxx_bcp.definitions import build_defs
 from raxx_bcp.policy import Policy
 from raxx_bcp.resources import Raxx
-from raxx_bcp.sandbox.supervisor import UNSET
+from raxx_bcp_sandbox.supervisor import UNSET
 from raxx_bcp_tests.snapshots.world import World, world
 
 

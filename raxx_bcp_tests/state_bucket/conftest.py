@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 
 from raxx_bcp.clients.s3_settings import BucketSettings
 from raxx_bcp.policy import Policy, load_policy
-from raxx_bcp.sandbox.parts import s3
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox.parts import s3
+from raxx_bcp_sandbox.supervisor import Sandbox
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

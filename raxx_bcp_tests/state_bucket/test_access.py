@@ -10,9 +10,9 @@ import pytest
 
 from raxx_bcp.checks import Status
 from raxx_bcp.policy import StateBucket, load_policy
-from raxx_bcp.sandbox.parts import s3
 from raxx_bcp.state_bucket.access import no_roles, terraform_cannot_read, tls_only
 from raxx_bcp.state_bucket.bucket_policy import Denial, denials
+from raxx_bcp_sandbox.parts import s3
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BUCKET = StateBucket().name

@@ -12,9 +12,9 @@ from raxx_bcp.checks import Check, Status
 from raxx_bcp.clients.s3_settings import BucketSettings
 from raxx_bcp.policy import Policy
 from raxx_bcp.resources import Raxx
-from raxx_bcp.sandbox.supervisor import Sandbox
 from raxx_bcp.state_bucket import assets
 from raxx_bcp.state_bucket.posture import BLOCKING, CHECK_NAMES
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.conftest import NOW
 from raxx_bcp_tests.state_bucket.conftest import BUCKET, impatient_client
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from raxx_bcp.clients.s3_settings import BucketSettings
 from raxx_bcp.commands.state_bucket import state_bucket
 from raxx_bcp.policy import Policy
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.state_bucket.conftest import BUCKET
 
 

@@ -15,12 +15,12 @@ from botocore.exceptions import ClientError
 
 from raxx_bcp.clients.s3_settings import BucketSettings
 from raxx_bcp.policy import Policy
-from raxx_bcp.sandbox.part import Place
-from raxx_bcp.sandbox.parts import s3
-from raxx_bcp.sandbox.parts.s3_identities import EXPORTS_PREFIX
-from raxx_bcp.sandbox.supervisor import Sandbox
 from raxx_bcp.state_bucket.posture import examine
 from raxx_bcp.state_bucket.versioning import enable_versioning
+from raxx_bcp_sandbox.part import Place
+from raxx_bcp_sandbox.parts import s3
+from raxx_bcp_sandbox.parts.s3_identities import EXPORTS_PREFIX
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.conftest import NOW
 from raxx_bcp_tests.state_bucket.conftest import BUCKET, impatient_client
 

@@ -13,9 +13,9 @@ from raxx_bcp.checks import Check, Status
 from raxx_bcp.clients.s3_settings import BucketSettings
 from raxx_bcp.errors import BcpError, PermanentError, TransientError
 from raxx_bcp.policy import Policy, StateBucket
-from raxx_bcp.sandbox.parts.s3 import TERRAFORM_ROLES
-from raxx_bcp.sandbox.supervisor import Sandbox
 from raxx_bcp.state_bucket.posture import BLOCKING, CHECK_NAMES, Posture, examine
+from raxx_bcp_sandbox.parts.s3 import TERRAFORM_ROLES
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.conftest import NOW
 from raxx_bcp_tests.state_bucket.conftest import BUCKET, deny, impatient_client, put_policy
 

@@ -10,8 +10,8 @@ from botocore.stub import Stubber
 from raxx_bcp.clients.s3 import Versioning
 from raxx_bcp.clients.s3_settings import BucketSettings
 from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, UsageError
-from raxx_bcp.sandbox.supervisor import Sandbox
 from raxx_bcp.state_bucket.versioning import enable_versioning
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.state_bucket.conftest import BUCKET, impatient_client
 
 if TYPE_CHECKING:

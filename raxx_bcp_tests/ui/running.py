@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from raxx_bcp.commands.demo import JOBS
-from raxx_bcp.sandbox.dagster_dev import free_port
-from raxx_bcp.sandbox.supervisor import UNSET, Sandbox
+from raxx_bcp_sandbox.commands.demo import JOBS
+from raxx_bcp_sandbox.dagster_dev import free_port
+from raxx_bcp_sandbox.supervisor import UNSET, Sandbox
 from raxx_bcp_tests.faults.commands import CLI
 
 BROWSER_FLAGS = [

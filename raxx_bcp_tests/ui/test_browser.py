@@ -7,10 +7,10 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from raxx_bcp.drills.doors import places, record_of
+from raxx_bcp.drills.connections import places, record_of
 from raxx_bcp.evidence.row import DrillEntry, Verdict
 from raxx_bcp.policy import load_policy
-from raxx_bcp.sandbox import processes
+from raxx_bcp_sandbox import processes
 from raxx_bcp_tests.ui.running import Demo, browser_page, running_demo
 
 SHOWN = (

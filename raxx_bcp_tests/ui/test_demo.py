@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from raxx_bcp.sandbox import processes
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox import processes
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.faults.commands import CLI
 from raxx_bcp_tests.ui.running import demo_environ
 

@@ -14,14 +14,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from raxx_bcp.clients.infisical import Infisical
 from raxx_bcp.clients.infisical_writer import InfisicalWriter
-from raxx_bcp.sandbox.infisical.app import create_app
-from raxx_bcp.sandbox.infisical.faults import VaultFaults
-from raxx_bcp.sandbox.infisical.identities import Login, add_identities
-from raxx_bcp.sandbox.infisical.seed import SeedClock, blank_world, empty_world, expected_items, raxx_world
-from raxx_bcp.sandbox.infisical.world import World
 from raxx_bcp.vault import walk
 from raxx_bcp.vault.document import PieceReader, pieces
 from raxx_bcp.vault.opening import OpenedExport, open_document
+from raxx_bcp_sandbox.infisical.app import create_app
+from raxx_bcp_sandbox.infisical.faults import VaultFaults
+from raxx_bcp_sandbox.infisical.identities import Login, add_identities
+from raxx_bcp_sandbox.infisical.seed import SeedClock, blank_world, empty_world, expected_items, raxx_world
+from raxx_bcp_sandbox.infisical.world import World
 from raxx_bcp_tests.clients.vaults import serving
 from raxx_bcp_tests.sandbox.infisical.support import CREDENTIALS, FakeClock
 

@@ -14,7 +14,7 @@ from raxx_bcp.definitions import build_defs
 from raxx_bcp.errors import PermanentError, TransientError
 from raxx_bcp.policy import Policy, SecondCopy
 from raxx_bcp.resources import Raxx
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.vault.world import state_bucket, stored
 
 EXPORT = dg.AssetKey("vault_export")

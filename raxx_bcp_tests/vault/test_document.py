@@ -15,11 +15,11 @@ from jsonschema import Draft202012Validator
 
 from raxx_bcp import __version__
 from raxx_bcp.clients.infisical import Environment, Identity, Project
-from raxx_bcp.sandbox.infisical.seed import expected_items, marker
-from raxx_bcp.sandbox.infisical.shapes import encoded_secret
 from raxx_bcp.vault import schemas, walk
 from raxx_bcp.vault.document import ExportDocument, PieceReader, pieces
 from raxx_bcp.vault.survey import EnvironmentSurvey, FolderSurvey, ProjectSurvey, Survey
+from raxx_bcp_sandbox.infisical.seed import expected_items, marker
+from raxx_bcp_sandbox.infisical.shapes import encoded_secret
 from raxx_bcp_tests.clients.vaults import WatchedVault, watched_vault
 
 PLATFORM, PAYMENTS, OPS = "raxx-platform", "raxx-payments", "raxx-ops"

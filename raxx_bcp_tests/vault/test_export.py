@@ -16,13 +16,13 @@ from raxx_bcp.clients.infisical_errors import LoginRefusedError, TokenUsedUpErro
 from raxx_bcp.clients.s3 import Bucket, ConflictError, Versioning
 from raxx_bcp.errors import BcpError, PermanentError, TransientError, UnreadableAnswerError
 from raxx_bcp.policy import Policy, SecondCopy
-from raxx_bcp.sandbox.infisical.identities import Credentials, Login
-from raxx_bcp.sandbox.infisical.seed import expected_items, raxx_world
-from raxx_bcp.sandbox.supervisor import Sandbox
 from raxx_bcp.vault import manifest as manifests
 from raxx_bcp.vault.document import json_schema
 from raxx_bcp.vault.export import CHECK_NAMES
 from raxx_bcp.vault.gate import ExportRefusedError
+from raxx_bcp_sandbox.infisical.identities import Credentials, Login
+from raxx_bcp_sandbox.infisical.seed import expected_items, raxx_world
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.conftest import DAY
 from raxx_bcp_tests.vault.world import (
     DamagingBucket,

@@ -19,14 +19,14 @@ from raxx_bcp.clients.infisical_writer import (
     batch_bytes,
 )
 from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError, UsageError
-from raxx_bcp.sandbox.infisical.identities import Login, add_identities
-from raxx_bcp.sandbox.infisical.seed import SeedClock, blank_world, raxx_world
-from raxx_bcp.sandbox.infisical.world import World
 from raxx_bcp.vault.compare import TRIMMED_COMMENTS, TRIMMED_VALUES
 from raxx_bcp.vault.opening import OpenedExport, open_document, secret_of
 from raxx_bcp.vault.restore import HELD_BACK, REFUSED_SIZE, carry_out, restore
 from raxx_bcp.vault.restore_plan import TOO_LARGE, Action, TargetNotEmptyError, plan_restore
-from raxx_bcp.vault.rows import row_of
+from raxx_bcp.vault.secret_batches import row_of
+from raxx_bcp_sandbox.infisical.identities import Login, add_identities
+from raxx_bcp_sandbox.infisical.seed import SeedClock, blank_world, raxx_world
+from raxx_bcp_sandbox.infisical.world import World
 from raxx_bcp_tests.clients.leaks import everything_shown
 from raxx_bcp_tests.clients.servers import Reply, scripted
 from raxx_bcp_tests.sandbox.infisical.support import CREDENTIALS, FakeClock

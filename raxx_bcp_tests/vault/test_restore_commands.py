@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from raxx_bcp.sandbox.keys import KeyPair, make_key
+from raxx_bcp_sandbox.keys import KeyPair, make_key
 from raxx_bcp_tests.clients.gnupg_lab import encrypted, gnupg_home
 from raxx_bcp_tests.faults.commands import CLI
 from raxx_bcp_tests.faults.scanning import found_in_bytes, found_in_files, watched_arguments

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from raxx_bcp.errors import PermanentError, TransientError
-from raxx_bcp.sandbox.infisical.state import Environment, Project
-from raxx_bcp.sandbox.infisical.world import World
 from raxx_bcp.vault.opening import open_document
 from raxx_bcp.vault.reading import diff
 from raxx_bcp.vault.restore import Restored, carry_out, restore
-from raxx_bcp.vault.restore_held import HeldEnvironmentError
+from raxx_bcp.vault.restore_deleted import HeldEnvironmentError
 from raxx_bcp.vault.restore_plan import Action, TargetNotEmptyError, plan_restore
+from raxx_bcp_sandbox.infisical.state import Environment, Project
+from raxx_bcp_sandbox.infisical.world import World
 from raxx_bcp_tests.sandbox.infisical.support import FakeClock
 from raxx_bcp_tests.vault.restoring import Target, plaintext_of, restorable_items, small_plaintext, small_world, target
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from raxx_bcp.policy import Policy
-from raxx_bcp.sandbox.infisical.seed import raxx_world
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox.infisical.seed import raxx_world
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.conftest import DAY
 from raxx_bcp_tests.sandbox.infisical.support import CREDENTIALS, FakeClock
 from raxx_bcp_tests.vault.restoring import RESTORE, restorable_items, target

@@ -10,9 +10,9 @@ import pytest
 
 from raxx_bcp.errors import PermanentError, UsageError
 from raxx_bcp.policy import Policy
-from raxx_bcp.sandbox.supervisor import Sandbox
 from raxx_bcp.vault import manifest as manifests
 from raxx_bcp.vault.sources import Days, Key, fetch, open_export
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.conftest import DAY
 from raxx_bcp_tests.vault.test_formats import FORMATS, no_days
 from raxx_bcp_tests.vault.world import export, private_key, state_bucket

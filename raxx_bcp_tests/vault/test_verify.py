@@ -8,10 +8,10 @@ from raxx_bcp.checks import Status
 from raxx_bcp.clients.gpg import DecryptionFailedError
 from raxx_bcp.errors import PermanentError, UsageError
 from raxx_bcp.policy import Policy
-from raxx_bcp.sandbox.keys import make_key
-from raxx_bcp.sandbox.supervisor import Sandbox
 from raxx_bcp.vault.keys import operator_key
 from raxx_bcp.vault.verify import PrivateKey, Verified, verify_export
+from raxx_bcp_sandbox.keys import make_key
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.conftest import DAY
 from raxx_bcp_tests.vault.world import export, private_key, state_bucket
 

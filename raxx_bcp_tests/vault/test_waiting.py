@@ -15,7 +15,7 @@ from raxx_bcp.clock import utc_now
 from raxx_bcp.definitions import build_defs
 from raxx_bcp.policy import Policy
 from raxx_bcp.resources import Raxx
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox.supervisor import Sandbox
 
 Nap = Callable[[float], None]
 

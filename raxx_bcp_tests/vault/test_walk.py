@@ -13,13 +13,13 @@ from raxx_bcp.clients.infisical import Infisical, Project
 from raxx_bcp.clients.infisical_errors import DeniedError, TokenUsedUpError
 from raxx_bcp.errors import BcpError, PermanentError, TransientError, UnreadableAnswerError
 from raxx_bcp.policy import VaultExport
-from raxx_bcp.sandbox.infisical.seed import empty_world, expected_items
-from raxx_bcp.sandbox.infisical.shapes import encoded_secret, secret_listed
-from raxx_bcp.sandbox.infisical.state import Secret
 from raxx_bcp.vault import gate, walk
-from raxx_bcp.vault.emptied import emptied_folders
+from raxx_bcp.vault.emptied_folders import emptied_folders
 from raxx_bcp.vault.gate import Baseline
 from raxx_bcp.vault.survey import EnvironmentSurvey, Survey
+from raxx_bcp_sandbox.infisical.seed import empty_world, expected_items
+from raxx_bcp_sandbox.infisical.shapes import encoded_secret, secret_listed
+from raxx_bcp_sandbox.infisical.state import Secret
 from raxx_bcp_tests.clients.leaks import everything_held, everything_shown
 from raxx_bcp_tests.clients.vaults import SECRETS, WatchedVault, watched_vault
 from raxx_bcp_tests.sandbox.infisical.support import CREDENTIALS

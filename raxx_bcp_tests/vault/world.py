@@ -14,10 +14,10 @@ from raxx_bcp.clients.infisical import Infisical
 from raxx_bcp.clients.s3 import Bucket, Receipt, StoredObject, Versioning
 from raxx_bcp.errors import CouldNotVerifyError
 from raxx_bcp.policy import Policy
-from raxx_bcp.sandbox.supervisor import Sandbox
-from raxx_bcp.vault.doors import export_doors
+from raxx_bcp.vault.connections import export_doors
 from raxx_bcp.vault.export import ExportDoors, ExportReceipt, export_vault
 from raxx_bcp.vault.keys import operator_key
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.conftest import DAY, NOW
 
 

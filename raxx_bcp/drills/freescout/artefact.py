@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from raxx_bcp.clients.s3 import Bucket
-from raxx_bcp.drills.drill import CheckResult
+from raxx_bcp.drills.engine.drill import CheckResult
 from raxx_bcp.drills.freescout.decrypting import decrypting
 from raxx_bcp.drills.freescout.dump_set import DumpSet, FileFact, Member
 from raxx_bcp.drills.freescout.expected import listed

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from raxx_bcp.drills.drill import CheckResult
+from raxx_bcp.drills.engine.drill import CheckResult
 from raxx_bcp.drills.freescout import facts as asked
 from raxx_bcp.drills.freescout.expected import (
     CONTENT,

@@ -13,15 +13,15 @@ from datetime import timedelta
 from typing import Final
 
 from raxx_bcp.clients.s3 import Bucket
-from raxx_bcp.drills.drill import Drill, Order, Source
+from raxx_bcp.drills.engine.drill import Drill, Order, Source
 from raxx_bcp.drills.freescout import artefact, dump_set, examine, expected, restoring
-from raxx_bcp.drills.freescout.doors import Doors
+from raxx_bcp.drills.freescout.connections import Doors
 from raxx_bcp.drills.freescout.dump_set import DumpSet
 from raxx_bcp.drills.freescout.examine import Restored
 from raxx_bcp.drills.freescout.snapshot_drill import BACKUP_AGE, RESTORE_TIME, backup_age, restore_time
-from raxx_bcp.drills.host import FromBlueprint, make_host
-from raxx_bcp.drills.isolation import ISOLATION, isolate_and_assert, quieten_freescout
-from raxx_bcp.drills.user_data import Install, launch_script
+from raxx_bcp.drills.hosts.host import FromBlueprint, make_host
+from raxx_bcp.drills.hosts.isolation import ISOLATION, isolate_and_assert, quieten_freescout
+from raxx_bcp.drills.hosts.launch_script import Install, launch_script
 from raxx_bcp.errors import CouldNotVerifyError
 from raxx_bcp.policy import FreeScout, Policy
 

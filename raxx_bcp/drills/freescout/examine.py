@@ -12,16 +12,16 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from raxx_bcp.clients.decoding import understood
-from raxx_bcp.drills.drill import Drill
-from raxx_bcp.drills.freescout import compare, facts, sending, site
+from raxx_bcp.drills.engine.drill import Drill
+from raxx_bcp.drills.freescout import compare, facts, remote_program, site
 from raxx_bcp.drills.freescout.expected import Expectation
 from raxx_bcp.drills.freescout.facts import Facts
+from raxx_bcp.drills.freescout.host_protocol import LOOK_AGAIN, Host, reported
 from raxx_bcp.drills.freescout.host_side import site_files, site_pages
-from raxx_bcp.drills.freescout.hosting import LOOK_AGAIN, Host, reported
-from raxx_bcp.drills.host_shell import DatabaseError
+from raxx_bcp.drills.hosts.shell import DatabaseError
 from raxx_bcp.errors import BackupWrongError, PermanentError
-from raxx_bcp.patience import Patience
 from raxx_bcp.policy import FreeScout
+from raxx_bcp.waiting import Patience
 
 DATABASE: Final = "database"
 CHECKS: Final = (DATABASE, compare.JOBS, *compare.SQL_CHECKS, *compare.DISK_CHECKS, *site.CHECKS)
@@ -122,6 +122,6 @@ def _ask_pages(drill: Drill, restored: Restored, *, key: str) -> None:
 
 
 def _program(restored: Restored, *modules: Any, arguments: tuple[object, ...]) -> Mapping[str, Any]:
-    source = sending.program(*modules, arguments=arguments)
+    source = remote_program.program(*modules, arguments=arguments)
     printed = restored.host.python(source, timeout_seconds=restored.timeout_seconds)
     return reported(printed, "the look at the site")

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from raxx_bcp.clients.decoding import understood
-from raxx_bcp.drills.freescout.hosting import LOOK_AGAIN, Database
+from raxx_bcp.drills.freescout.host_protocol import LOOK_AGAIN, Database
 from raxx_bcp.freescout.backup_tool import EMOJI_PATTERN, FINGERPRINT, TABLES
 
 NEVER_EMPTY: Final = (

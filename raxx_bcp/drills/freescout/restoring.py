@@ -9,12 +9,12 @@ from typing import Any, Final
 from raxx_bcp.clients.decoding import understood
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.clients.ssh import CommandFailedError
-from raxx_bcp.drills.drill import Drill
-from raxx_bcp.drills.freescout import archive, artefact, dump_set, examine, sending
+from raxx_bcp.drills.engine.drill import Drill
+from raxx_bcp.drills.freescout import archive, artefact, dump_set, examine, remote_program
 from raxx_bcp.drills.freescout.artefact import Stored
 from raxx_bcp.drills.freescout.dump_set import DumpSet
+from raxx_bcp.drills.freescout.host_protocol import LOOK_AGAIN, Host, reported
 from raxx_bcp.drills.freescout.host_side import arrange, loader, site_files, splitter, unpacking, wire
-from raxx_bcp.drills.freescout.hosting import LOOK_AGAIN, Host, reported
 from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError
 from raxx_bcp.policy import FreeScout
 
@@ -83,7 +83,7 @@ def load_database(target: Target, dump: Iterator[bytes]) -> Mapping[str, Any]:
     """
     database = target.policy.database
     target.host.sql(f"CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;\n")
-    source = sending.program(splitter, wire, unpacking, loader, arguments=(database, target.policy.connections))
+    source = remote_program.program(splitter, wire, unpacking, loader, arguments=(database, target.policy.connections))
     printed = target.host.python(source, stdin=dump, timeout_seconds=target.timeout_seconds)
     return reported(printed, "the loader")
 
@@ -97,7 +97,7 @@ def _place_files(
 ) -> None:
     site, host = target.policy.site_directory, target.host
     if ENV in streams:
-        source = sending.program(site_files, arrange, arguments=(site, target.policy.database))
+        source = remote_program.program(site_files, arrange, arguments=(site, target.policy.database))
         told = reported(host.python(source, stdin=streams[ENV].plaintext(private_key)), "the program for the site")
         if not told.get("user"):
             drill.progress("the site's user of the database could not be made")

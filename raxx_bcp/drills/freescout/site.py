@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from raxx_bcp.drills.drill import CheckResult
+from raxx_bcp.drills.engine.drill import CheckResult
 from raxx_bcp.evidence.row import CheckStatus
 
 LINK: Final = "attachment link"

@@ -13,15 +13,15 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from raxx_bcp.clients.lightsail import AVAILABLE, ERROR, PENDING, Snapshots
-from raxx_bcp.drills.admission import Admission
-from raxx_bcp.drills.drill import Drill, Order, Source
+from raxx_bcp.drills.engine.drill import Drill, Order, Source
 from raxx_bcp.drills.freescout import examine, expected
-from raxx_bcp.drills.freescout.doors import Doors
+from raxx_bcp.drills.freescout.connections import Doors
 from raxx_bcp.drills.freescout.examine import Restored
-from raxx_bcp.drills.host import FromAutomatic, FromSnapshot, make_host
-from raxx_bcp.drills.isolation import ISOLATION, isolate_and_assert, quieten_freescout
-from raxx_bcp.drills.silence import SILENT, assert_silent
-from raxx_bcp.drills.user_data import launch_script
+from raxx_bcp.drills.hosts.admission import Admission
+from raxx_bcp.drills.hosts.host import FromAutomatic, FromSnapshot, make_host
+from raxx_bcp.drills.hosts.isolation import ISOLATION, isolate_and_assert, quieten_freescout
+from raxx_bcp.drills.hosts.launch_script import launch_script
+from raxx_bcp.drills.hosts.silence import SILENT, assert_silent
 from raxx_bcp.errors import BackupWrongError, CouldNotVerifyError, UsageError
 from raxx_bcp.policy import FreeScout, Policy
 

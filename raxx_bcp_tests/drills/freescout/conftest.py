@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from raxx_bcp.clients.s3 import Bucket
-from raxx_bcp.sandbox import freescout
-from raxx_bcp.sandbox.parts import s3
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox import freescout
+from raxx_bcp_sandbox.parts import s3
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.drills.freescout.local_host import LocalHost, local_host
 from raxx_bcp_tests.drills.freescout.stage import Shelf, Stage, s3_client
 from raxx_bcp_tests.faults.freescout_dumps import HealthySet, healthy_set

@@ -18,9 +18,9 @@ from pathlib import Path
 import requests
 
 from raxx_bcp.errors import PermanentError
-from raxx_bcp.sandbox import freescout
-from raxx_bcp.sandbox.dagster_dev import free_port
-from raxx_bcp.sandbox.mariadb import MariadbServer
+from raxx_bcp_sandbox import freescout
+from raxx_bcp_sandbox.dagster_dev import free_port
+from raxx_bcp_sandbox.mariadb import MariadbServer
 
 BOOTSTRAP = "import sys; f = sys.stdin.buffer; n = int(f.readline()); exec(compile(f.read(n), 'sent', 'exec'))"
 

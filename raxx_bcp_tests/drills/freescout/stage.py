@@ -11,16 +11,16 @@ import boto3
 from botocore.config import Config
 
 from raxx_bcp.clients.s3 import Bucket
-from raxx_bcp.drills.drill import CheckResult, Drill, Order
+from raxx_bcp.drills.engine.drill import CheckResult, Drill, Order
 from raxx_bcp.drills.freescout import artefact, dump_set, examine, restoring
 from raxx_bcp.drills.freescout.expected import NOTHING_KNOWN, Expectation
 from raxx_bcp.errors import BcpError
 from raxx_bcp.evidence.row import CheckStatus
-from raxx_bcp.patience import silent
 from raxx_bcp.policy import FreeScout
-from raxx_bcp.sandbox import freescout
-from raxx_bcp.sandbox.freescout import dumps
-from raxx_bcp_tests.drills.engine import StillClock
+from raxx_bcp.waiting import silent
+from raxx_bcp_sandbox import freescout
+from raxx_bcp_sandbox.freescout import dumps
+from raxx_bcp_tests.drills.engine.doubles import StillClock
 from raxx_bcp_tests.drills.freescout.local_host import LocalHost
 from raxx_bcp_tests.faults.freescout_dumps import TAKEN, Build, HealthySet
 

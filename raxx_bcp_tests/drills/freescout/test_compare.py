@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from raxx_bcp.drills.drill import CheckResult
+from raxx_bcp.drills.engine.drill import CheckResult
 from raxx_bcp.drills.freescout import artefact, compare, facts, site
 from raxx_bcp.drills.freescout.dump_set import DumpSet
 from raxx_bcp.drills.freescout.expected import (

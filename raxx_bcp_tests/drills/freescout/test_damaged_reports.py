@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from raxx_bcp.drills.freescout import facts
-from raxx_bcp.drills.freescout.hosting import reported
+from raxx_bcp.drills.freescout.host_protocol import reported
 from raxx_bcp.errors import UnreadableAnswerError
 from raxx_bcp.freescout.backup_tool import TABLES
 from raxx_bcp_tests.clients.leaks import everything_held

@@ -13,23 +13,23 @@ import pytest
 
 from raxx_bcp.clients.instances import Instances
 from raxx_bcp.clients.lightsail import Snapshots
-from raxx_bcp.drills.conduct import Conducted, conduct
-from raxx_bcp.drills.drill import Drill, Order
+from raxx_bcp.drills.engine.drill import Drill, Order
+from raxx_bcp.drills.engine.run import Conducted, conduct
 from raxx_bcp.drills.freescout import compare, dump_drill, examine, site, snapshot_drill
-from raxx_bcp.drills.freescout.doors import Doors
+from raxx_bcp.drills.freescout.connections import Doors
 from raxx_bcp.drills.freescout.expected import LastDrill
-from raxx_bcp.drills.isolation import ISOLATION
-from raxx_bcp.drills.silence import SILENT
+from raxx_bcp.drills.hosts.isolation import ISOLATION
+from raxx_bcp.drills.hosts.silence import SILENT
 from raxx_bcp.errors import PermanentError
 from raxx_bcp.evidence.row import Verdict
 from raxx_bcp.policy import FreeScout, Policy, ThrowawayInstances
-from raxx_bcp.sandbox import freescout
-from raxx_bcp.sandbox.freescout import dumps
-from raxx_bcp.sandbox.hosts import quirks
-from raxx_bcp.sandbox.mariadb import MariadbServer
-from raxx_bcp_tests.drills.engine import Memory
+from raxx_bcp_sandbox import freescout
+from raxx_bcp_sandbox.freescout import dumps
+from raxx_bcp_sandbox.hosts import quirks
+from raxx_bcp_sandbox.mariadb import MariadbServer
+from raxx_bcp_tests.drills.engine.doubles import Memory
 from raxx_bcp_tests.drills.freescout.stage import Shelf, check, failed, not_run, passed, said
-from raxx_bcp_tests.drills.guards import Known
+from raxx_bcp_tests.drills.hosts.known_guards import Known
 from raxx_bcp_tests.faults.freescout_dumps import HealthySet
 from raxx_bcp_tests.faults.scanning import found_in_bytes
 from raxx_bcp_tests.sandbox.hosts.lab import RESTORED, TICKETS, HostLab, host_lab

@@ -20,7 +20,7 @@ from raxx_bcp.drills.freescout.decrypting import decrypting
 from raxx_bcp.drills.freescout.dump_set import choose, find_sets, read_manifest
 from raxx_bcp.drills.freescout.expected import Moment
 from raxx_bcp.errors import CouldNotVerifyError, PermanentError, TransientError, UsageError
-from raxx_bcp.sandbox.freescout import dumps
+from raxx_bcp_sandbox.freescout import dumps
 from raxx_bcp_tests.drills.freescout.stage import CHECKS, Stage, passed, s3_client, said
 from raxx_bcp_tests.faults.freescout_dumps import BROKEN, TAKEN, HealthySet
 

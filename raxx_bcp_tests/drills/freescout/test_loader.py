@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from raxx_bcp.drills.freescout import artefact, sending
+from raxx_bcp.drills.freescout import artefact, remote_program
 from raxx_bcp.drills.freescout.host_side import loader, splitter, unpacking, wire
-from raxx_bcp.sandbox.freescout import dumps
-from raxx_bcp.sandbox.mariadb import MariadbServer
+from raxx_bcp_sandbox.freescout import dumps
+from raxx_bcp_sandbox.mariadb import MariadbServer
 from raxx_bcp_tests.drills.freescout.local_host import LocalHost
 from raxx_bcp_tests.faults.freescout_dumps import HealthySet
 
@@ -278,7 +278,7 @@ def test_the_commands_of_a_client_in_a_dump_are_not_run(host: LocalHost, server:
 
 
 def test_a_program_for_a_bare_python_does_the_same(host: LocalHost, server: MariadbServer) -> None:
-    source = sending.program(splitter, wire, unpacking, loader, arguments=("loaded", 2))
+    source = remote_program.program(splitter, wire, unpacking, loader, arguments=("loaded", 2))
     printed = host.python(source, stdin=[gzip.compress(PLAIN)])
     assert b'"rows": {"a": 1}' in printed
     assert server.sql("SELECT id FROM a", "loaded") == [["1"]]
@@ -310,7 +310,7 @@ def test_memory_stays_flat(host: LocalHost, server: MariadbServer, tmp_path: Pat
             rows = b",\n".join(b"(%d,'%b')" % (number, value) for number in range(first, first + 500))
             packed.write(b"INSERT INTO `a` VALUES\n" + rows + b";\n")
         packed.write(b"-- Dump completed\n")
-    source = sending.program(splitter, wire, unpacking, loader, arguments=("loaded", 2))
+    source = remote_program.program(splitter, wire, unpacking, loader, arguments=("loaded", 2))
     source += "\nprint(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))\n"
     told, peak_kb = host.python(source, stdin=[path.read_bytes()]).decode().splitlines()
     assert '"rows": {"a": 100000}' in told

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from raxx_bcp.drills.freescout import artefact, compare, site
-from raxx_bcp.sandbox import freescout
-from raxx_bcp.sandbox.freescout import dumps
+from raxx_bcp_sandbox import freescout
+from raxx_bcp_sandbox.freescout import dumps
 from raxx_bcp_tests.drills.freescout.stage import CHECKS, TODAY, Stage, check, failed, passed, said
 from raxx_bcp_tests.faults.freescout_dumps import BROKEN, CAUGHT_BY, HARD, HealthySet
 from raxx_bcp_tests.faults.scanning import found_in_bytes

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from raxx_bcp.clients.lightsail import AutomaticSnapshot, InstanceSnapshot
-from raxx_bcp.drills.drill import Drill
+from raxx_bcp.drills.engine.drill import Drill
 from raxx_bcp.drills.freescout import snapshot_drill
-from raxx_bcp.drills.freescout.doors import Doors
+from raxx_bcp.drills.freescout.connections import Doors
 from raxx_bcp.drills.freescout.snapshot_drill import BACKUP_AGE, Wanted, candidates, freescout_snapshot, order
 from raxx_bcp.errors import CouldNotVerifyError, PermanentError, UsageError
-from raxx_bcp.patience import silent
 from raxx_bcp.policy import Policy
-from raxx_bcp_tests.drills.engine import START, StillClock
-from raxx_bcp_tests.drills.guards import Known
+from raxx_bcp.waiting import silent
+from raxx_bcp_tests.drills.engine.doubles import START, StillClock
+from raxx_bcp_tests.drills.hosts.known_guards import Known
 
 POLICY = Policy()
 TICKETS = POLICY.freescout.instance

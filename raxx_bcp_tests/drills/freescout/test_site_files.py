@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raxx_bcp.drills.freescout import sending
+from raxx_bcp.drills.freescout import remote_program
 from raxx_bcp.drills.freescout.host_side import arrange, site_files
 from raxx_bcp.drills.freescout.host_side.site_files import Site, is_sealed_with, read_env
-from raxx_bcp.sandbox import freescout
-from raxx_bcp.sandbox.freescout import laravel
+from raxx_bcp_sandbox import freescout
+from raxx_bcp_sandbox.freescout import laravel
 from raxx_bcp_tests.drills.freescout.local_host import LocalHost
 
 KEY = base64.b64decode(freescout.APP_KEY.removeprefix("base64:"))
@@ -101,7 +101,7 @@ def test_only_where_the_database_is_changes_in_the_env() -> None:
 def test_the_site_is_let_into_the_database(host: LocalHost, credentials: bytes, user: str) -> None:
     host.reset()
     host.sql(f"CREATE DATABASE {freescout.DATABASE}; CREATE TABLE {freescout.DATABASE}.t (id int)")
-    source = sending.program(site_files, arrange, arguments=(freescout.SITE, freescout.DATABASE))
+    source = remote_program.program(site_files, arrange, arguments=(freescout.SITE, freescout.DATABASE))
     printed = host.python(source, stdin=b"APP_KEY=x\n" + credentials)
     assert json.loads(printed) == {"user": True}
     path = host.site / ".env"

@@ -13,11 +13,11 @@ from urllib.parse import quote
 import requests
 import uvicorn
 
-from raxx_bcp.sandbox import freescout
-from raxx_bcp.sandbox.freescout import laravel
-from raxx_bcp.sandbox.freescout.database import Database
-from raxx_bcp.sandbox.freescout.site import Site, create_app
-from raxx_bcp.sandbox.mariadb import MariadbServer
+from raxx_bcp_sandbox import freescout
+from raxx_bcp_sandbox.freescout import laravel
+from raxx_bcp_sandbox.freescout.database import Database
+from raxx_bcp_sandbox.freescout.site import Site, create_app
+from raxx_bcp_sandbox.mariadb import MariadbServer
 from raxx_bcp_tests.faults.freescout_dumps import HealthySet
 
 SECONDS = 10

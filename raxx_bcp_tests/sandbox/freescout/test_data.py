@@ -12,10 +12,10 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from raxx_bcp.sandbox import freescout
-from raxx_bcp.sandbox.freescout import env, laravel, schema, seed, tree
-from raxx_bcp.sandbox.freescout.rows import Value, literal
-from raxx_bcp.sandbox.mariadb import MariadbServer
+from raxx_bcp_sandbox import freescout
+from raxx_bcp_sandbox.freescout import env, laravel, schema, seed, tree
+from raxx_bcp_sandbox.freescout.rows import Value, literal
+from raxx_bcp_sandbox.mariadb import MariadbServer
 from raxx_bcp_tests.faults.freescout_dumps import TAKEN, HealthySet, healthy_set
 from raxx_bcp_tests.faults.scanning import found_in_bytes
 

@@ -11,9 +11,9 @@ import psutil
 import pytest
 import requests
 
-from raxx_bcp.sandbox import freescout
-from raxx_bcp.sandbox.freescout import env, laravel, tree
-from raxx_bcp.sandbox.waiting import Clock
+from raxx_bcp_sandbox import freescout
+from raxx_bcp_sandbox.freescout import env, laravel, tree
+from raxx_bcp_sandbox.waiting import Clock
 from raxx_bcp_tests.faults.freescout_dumps import OTHER_KEY, HealthySet
 from raxx_bcp_tests.sandbox.freescout.desk import Desk, restored
 from raxx_bcp_tests.sandbox.heroku.lab import free_port

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from raxx_bcp.sandbox import freescout
-from raxx_bcp.sandbox.freescout.rows import inserts
-from raxx_bcp.sandbox.freescout.sink import Sink, received
-from raxx_bcp.sandbox.freescout.worker import Worker, lets_out
-from raxx_bcp.sandbox.waiting import Clock
+from raxx_bcp_sandbox import freescout
+from raxx_bcp_sandbox.freescout.rows import inserts
+from raxx_bcp_sandbox.freescout.sink import Sink, received
+from raxx_bcp_sandbox.freescout.worker import Worker, lets_out
+from raxx_bcp_sandbox.waiting import Clock
 from raxx_bcp_tests.faults.freescout_dumps import TAKEN
 from raxx_bcp_tests.sandbox.freescout.desk import Desk
 from raxx_bcp_tests.sandbox.heroku.lab import free_port
@@ -176,7 +176,7 @@ class TestTheSink:
 
     def test_it_runs_as_a_process(self, tmp_path: Path) -> None:
         port = free_port()
-        argv = [sys.executable, "-m", "raxx_bcp.sandbox.freescout.sink", f"--port={port}", f"--directory={tmp_path}"]
+        argv = [sys.executable, "-m", "raxx_bcp_sandbox.freescout.sink", f"--port={port}", f"--directory={tmp_path}"]
 
         def delivered() -> bool:
             try:

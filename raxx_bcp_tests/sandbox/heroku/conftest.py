@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from raxx_bcp.sandbox.heroku.world import PRODUCTION
+from raxx_bcp_sandbox.heroku.world import PRODUCTION
 from raxx_bcp_tests.sandbox.heroku.lab import Lab, heroku_lab
 
 ROWS = 5_000

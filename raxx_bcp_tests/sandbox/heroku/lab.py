@@ -27,16 +27,16 @@ from typing import Any
 
 import requests
 
-from raxx_bcp.sandbox.heroku import production
-from raxx_bcp.sandbox.heroku.administrator import HEROKU_EXT
-from raxx_bcp.sandbox.heroku.app import DATA, Sleep, create_app
-from raxx_bcp.sandbox.heroku.faults import KNOWN
-from raxx_bcp.sandbox.heroku.production import ROWS
-from raxx_bcp.sandbox.heroku.records import Addon
-from raxx_bcp.sandbox.heroku.seed import seed
-from raxx_bcp.sandbox.heroku.times import parse_utc
-from raxx_bcp.sandbox.heroku.world import PRODUCTION, World
-from raxx_bcp.sandbox.postgres import Connection, PostgresServer
+from raxx_bcp_sandbox.heroku import production
+from raxx_bcp_sandbox.heroku.administrator import HEROKU_EXT
+from raxx_bcp_sandbox.heroku.app import DATA, Sleep, create_app
+from raxx_bcp_sandbox.heroku.faults import KNOWN
+from raxx_bcp_sandbox.heroku.production import ROWS
+from raxx_bcp_sandbox.heroku.records import Addon
+from raxx_bcp_sandbox.heroku.seed import seed
+from raxx_bcp_sandbox.heroku.times import parse_utc
+from raxx_bcp_sandbox.heroku.world import PRODUCTION, World
+from raxx_bcp_sandbox.postgres import Connection, PostgresServer
 from raxx_bcp_tests.sandbox.infisical.support import serving
 
 KEY = "laboratory-heroku-key-0123456789abcdef"

@@ -15,10 +15,10 @@ import psycopg
 import pytest
 import requests
 
-from raxx_bcp.sandbox.heroku.app import DATA
-from raxx_bcp.sandbox.heroku.backups import BackupFiles
-from raxx_bcp.sandbox.heroku.production import HEAD, row_counts
-from raxx_bcp.sandbox.heroku.world import PRODUCTION
+from raxx_bcp_sandbox.heroku.app import DATA
+from raxx_bcp_sandbox.heroku.backups import BackupFiles
+from raxx_bcp_sandbox.heroku.production import HEAD, row_counts
+from raxx_bcp_sandbox.heroku.world import PRODUCTION
 from raxx_bcp_tests.sandbox.heroku.conftest import PROVISION_SECONDS
 from raxx_bcp_tests.sandbox.heroku.lab import EXTENSIONS, HEALTHY_WARNINGS, Lab
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import requests
 
-from raxx_bcp.sandbox.heroku.app import DATA
-from raxx_bcp.sandbox.heroku.world import PRODUCTION
+from raxx_bcp_sandbox.heroku.app import DATA
+from raxx_bcp_sandbox.heroku.world import PRODUCTION
 from raxx_bcp_tests.sandbox.heroku.conftest import ROWS
 from raxx_bcp_tests.sandbox.heroku.lab import KEY, Lab, heroku_lab
 

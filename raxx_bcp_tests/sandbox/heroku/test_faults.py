@@ -8,11 +8,11 @@ from typing import Any, Final
 import pytest
 import requests
 
-from raxx_bcp.sandbox.heroku import faults
-from raxx_bcp.sandbox.heroku.app import DATA, HOLD_SECONDS
-from raxx_bcp.sandbox.heroku.databases import SCRATCH
-from raxx_bcp.sandbox.heroku.production import HEAD, LEAF, OLDER, row_counts
-from raxx_bcp.sandbox.heroku.world import PRODUCTION
+from raxx_bcp_sandbox.heroku import faults
+from raxx_bcp_sandbox.heroku.app import DATA, HOLD_SECONDS
+from raxx_bcp_sandbox.heroku.databases import SCRATCH
+from raxx_bcp_sandbox.heroku.production import HEAD, LEAF, OLDER, row_counts
+from raxx_bcp_sandbox.heroku.world import PRODUCTION
 from raxx_bcp_tests.sandbox.heroku.conftest import PROVISION_SECONDS
 from raxx_bcp_tests.sandbox.heroku.lab import HEALTHY_WARNINGS, Lab
 

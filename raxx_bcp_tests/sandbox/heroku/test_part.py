@@ -13,9 +13,9 @@ import psycopg
 import pytest
 import requests
 
-from raxx_bcp.sandbox.heroku.__main__ import KEY_VARIABLE, main
-from raxx_bcp.sandbox.parts import heroku
-from raxx_bcp.sandbox.supervisor import Sandbox
+from raxx_bcp_sandbox.heroku.__main__ import KEY_VARIABLE, main
+from raxx_bcp_sandbox.parts import heroku
+from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.sandbox.conftest import MakeSandbox, kill
 from raxx_bcp_tests.sandbox.heroku.lab import free_port
 from raxx_bcp_tests.sandbox.heroku.test_backups import until
@@ -134,7 +134,7 @@ class TestTheCommandLine:
         """Run it with little in its environment."""
         options = {"port": free_port(), "postgres-port": free_port(), "directory": directory / "d"}
         return subprocess.run(
-            [sys.executable, "-m", "raxx_bcp.sandbox.heroku", *(f"--{name}={each}" for name, each in options.items())],
+            [sys.executable, "-m", "raxx_bcp_sandbox.heroku", *(f"--{name}={each}" for name, each in options.items())],
             env={"PYTHONPATH": str(Path(__file__).parents[3]), KEY_VARIABLE: "key", **environment},
             capture_output=True,
             text=True,

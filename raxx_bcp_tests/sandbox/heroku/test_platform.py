@@ -7,11 +7,11 @@ import re
 import psycopg
 import pytest
 
-from raxx_bcp.sandbox.heroku import paging
-from raxx_bcp.sandbox.heroku.app import DATA
-from raxx_bcp.sandbox.heroku.errors import ApiError
-from raxx_bcp.sandbox.heroku.rates import LIMIT, Rate
-from raxx_bcp.sandbox.heroku.world import PRODUCTION
+from raxx_bcp_sandbox.heroku import paging
+from raxx_bcp_sandbox.heroku.app import DATA
+from raxx_bcp_sandbox.heroku.errors import ApiError
+from raxx_bcp_sandbox.heroku.rates import LIMIT, Rate
+from raxx_bcp_sandbox.heroku.world import PRODUCTION
 from raxx_bcp_tests.sandbox.heroku.conftest import PROVISION_SECONDS
 from raxx_bcp_tests.sandbox.heroku.lab import Lab
 

@@ -13,9 +13,9 @@ import psycopg
 import pytest
 
 from raxx_bcp.errors import PermanentError, TransientError, UsageError
-from raxx_bcp.sandbox import postgres, postgres_install
-from raxx_bcp.sandbox.postgres import PostgresServer, stop_leftover
-from raxx_bcp.sandbox.processes import PART_VARIABLE
+from raxx_bcp_sandbox import postgres, postgres_install
+from raxx_bcp_sandbox.postgres import PostgresServer, stop_leftover
+from raxx_bcp_sandbox.processes import PART_VARIABLE
 from raxx_bcp_tests.sandbox.heroku.lab import free_port
 
 

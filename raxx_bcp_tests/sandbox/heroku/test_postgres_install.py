@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from raxx_bcp.errors import UsageError
-from raxx_bcp.sandbox import postgres_install
-from raxx_bcp.sandbox.postgres import PostgresServer
-from raxx_bcp.sandbox.postgres_install import for_server, forget_copies
+from raxx_bcp_sandbox import postgres_install
+from raxx_bcp_sandbox.postgres import PostgresServer
+from raxx_bcp_sandbox.postgres_install import for_server, forget_copies
 from raxx_bcp_tests.sandbox.heroku.lab import free_port
 
 ROOT = os.getuid() == 0

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from raxx_bcp.sandbox.heroku import production
-from raxx_bcp.sandbox.heroku.app import DATA
-from raxx_bcp.sandbox.heroku.records import Transfer
-from raxx_bcp.sandbox.heroku.seed import SCHEDULED_KEPT, SEEDED, seed
-from raxx_bcp.sandbox.heroku.world import PRODUCTION
+from raxx_bcp_sandbox.heroku import production
+from raxx_bcp_sandbox.heroku.app import DATA
+from raxx_bcp_sandbox.heroku.records import Transfer
+from raxx_bcp_sandbox.heroku.seed import SCHEDULED_KEPT, SEEDED, seed
+from raxx_bcp_sandbox.heroku.world import PRODUCTION
 from raxx_bcp_tests.sandbox.heroku.lab import HEALTHY_WARNINGS, Lab, heroku_lab
 
 NOW = "2031-03-14T09:00:00Z"

@@ -20,14 +20,14 @@ from typing import Any
 
 import paramiko
 
-from raxx_bcp.sandbox.hosts import network
-from raxx_bcp.sandbox.hosts.bodies import HostBodies
-from raxx_bcp.sandbox.hosts.kinds import Furnishings
-from raxx_bcp.sandbox.hosts.layout import Layout
-from raxx_bcp.sandbox.hosts.machine import Settings
-from raxx_bcp.sandbox.lightsail.seed import raxx
-from raxx_bcp.sandbox.lightsail.times import parse_utc
-from raxx_bcp.sandbox.lightsail.world import World
+from raxx_bcp_sandbox.hosts import network
+from raxx_bcp_sandbox.hosts.bodies import HostBodies
+from raxx_bcp_sandbox.hosts.kinds import Furnishings
+from raxx_bcp_sandbox.hosts.layout import Layout
+from raxx_bcp_sandbox.hosts.machine import Settings
+from raxx_bcp_sandbox.lightsail.seed import raxx
+from raxx_bcp_sandbox.lightsail.times import parse_utc
+from raxx_bcp_sandbox.lightsail.world import World
 from raxx_bcp_tests.sandbox.lightsail.lab import NOW, Lab, MakeLab, Plan, lightsail_server
 
 TICKETS = "raxx-tickets"

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from raxx_bcp.sandbox.lightsail.seed import empty
+from raxx_bcp_sandbox.lightsail.seed import empty
 from raxx_bcp_tests.sandbox.hosts.lab import HostLab, Shell, host_lab, until
 
 NAME = "any"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from raxx_bcp.sandbox.hosts.copies import copy_tree, link_tree
-from raxx_bcp.sandbox.hosts.shelf import Origin, Shelf
+from raxx_bcp_sandbox.hosts.copies import copy_tree, link_tree
+from raxx_bcp_sandbox.hosts.shelf import Origin, Shelf
 from raxx_bcp_tests.sandbox.hosts.lab import until
 
 ORIGIN = Origin("raxx-tickets", 1000.0)

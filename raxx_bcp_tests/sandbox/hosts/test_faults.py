@@ -10,8 +10,8 @@ from urllib.parse import quote
 import paramiko
 import pytest
 
-from raxx_bcp.sandbox import freescout
-from raxx_bcp.sandbox.hosts import quirks
+from raxx_bcp_sandbox import freescout
+from raxx_bcp_sandbox.hosts import quirks
 from raxx_bcp_tests.sandbox.hosts.lab import ISOLATE, RESTORED, TICKETS, HostLab, Shell, host_lab, until
 
 

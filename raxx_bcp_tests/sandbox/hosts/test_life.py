@@ -9,8 +9,8 @@ from datetime import timedelta
 import paramiko
 import pytest
 
-from raxx_bcp.sandbox.hosts import marks, quirks
-from raxx_bcp.sandbox.lightsail.seed import empty
+from raxx_bcp_sandbox.hosts import marks, quirks
+from raxx_bcp_sandbox.lightsail.seed import empty
 from raxx_bcp_tests.sandbox.hosts.lab import ISOLATE, RESTORED, TICKETS, HostLab, Shell, host_lab, until
 from raxx_bcp_tests.sandbox.lightsail.refusals import refusal
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raxx_bcp.errors import UsageError
-from raxx_bcp.sandbox.hosts import network
+from raxx_bcp_sandbox.hosts import network
 
 
 def test_a_directory_keeps_its_network(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from raxx_bcp.sandbox.hosts import marks, network
-from raxx_bcp.sandbox.lightsail.__main__ import KEY_VARIABLE, SECRET_VARIABLE, main
+from raxx_bcp_sandbox.hosts import marks, network
+from raxx_bcp_sandbox.lightsail.__main__ import KEY_VARIABLE, SECRET_VARIABLE, main
 from raxx_bcp_tests.sandbox.hosts.lab import ISOLATE, RESTORED, TICKETS, Shell, until
 from raxx_bcp_tests.sandbox.lightsail.lab import Lab, lightsail_process
 

@@ -16,8 +16,8 @@ from urllib.parse import quote
 import paramiko
 import pytest
 
-from raxx_bcp.sandbox import freescout
-from raxx_bcp.sandbox.lightsail.times import parse_utc
+from raxx_bcp_sandbox import freescout
+from raxx_bcp_sandbox.lightsail.times import parse_utc
 from raxx_bcp_tests.sandbox.hosts.lab import ISOLATE, RESTORED, HostLab, Shell, host_lab
 from raxx_bcp_tests.sandbox.lightsail.lab import NOW
 

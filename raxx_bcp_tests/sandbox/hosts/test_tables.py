@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raxx_bcp.sandbox.hosts.tables import Tables
+from raxx_bcp_sandbox.hosts.tables import Tables
 
 OPEN = "-P OUTPUT ACCEPT\n"
 CLOSED = """-P OUTPUT DROP

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from raxx_bcp.errors import PermanentError
-from raxx_bcp.sandbox.hosts.answer import Answer
-from raxx_bcp.sandbox.hosts.services import NoProcess, Service
-from raxx_bcp.sandbox.hosts.units import UnitFile, Units, write
+from raxx_bcp_sandbox.hosts.answer import Answer
+from raxx_bcp_sandbox.hosts.services import NoProcess, Service
+from raxx_bcp_sandbox.hosts.units import UnitFile, Units, write
 
 HEALTHY = ("cron", "mariadb", "php8.1-fpm")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raxx_bcp.sandbox.hosts.user_data import led
+from raxx_bcp_sandbox.hosts.user_data import led
 
 DISK = Path("/home/dev/.sandbox/lightsail/hosts/instances/1/disk")
 

@@ -9,7 +9,7 @@ import paramiko
 import pytest
 import requests
 
-from raxx_bcp.sandbox.hosts import quirks
+from raxx_bcp_sandbox.hosts import quirks
 from raxx_bcp_tests.sandbox.hosts.lab import IDENTITIES, RESTORED, HostLab, Shell, host_lab, until
 from raxx_bcp_tests.sandbox.lightsail.refusals import refusal
 

@@ -16,9 +16,9 @@ from typing import Any
 import requests
 from starlette.applications import Starlette
 
-from raxx_bcp.sandbox.infisical.app import create_app
-from raxx_bcp.sandbox.infisical.state import Actor
-from raxx_bcp.sandbox.infisical.world import World
+from raxx_bcp_sandbox.infisical.app import create_app
+from raxx_bcp_sandbox.infisical.state import Actor
+from raxx_bcp_sandbox.infisical.world import World
 from raxx_bcp_tests.sandbox.infisical.support import FakeClock, serving
 
 CAPTURES = Path(__file__).parents[2] / "contracts" / "infisical"

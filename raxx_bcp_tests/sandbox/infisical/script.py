@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raxx_bcp.sandbox.infisical.ratelimit import RateLimiter
+from raxx_bcp_sandbox.infisical.ratelimit import RateLimiter
 from raxx_bcp_tests.sandbox.infisical.lab import LIMITED_SECRET, P1, P2, RESTORED, SCALE, Lab, Step
 
 DEEP = [f"d{depth}" for depth in range(1, 21)]

@@ -13,12 +13,12 @@ import requests
 import uvicorn
 from starlette.applications import Starlette
 
-from raxx_bcp.sandbox.infisical.app import create_app
-from raxx_bcp.sandbox.infisical.auth import Authority
-from raxx_bcp.sandbox.infisical.faults import VaultFaults
-from raxx_bcp.sandbox.infisical.identities import Credentials, Login
-from raxx_bcp.sandbox.infisical.seed import raxx_world
-from raxx_bcp.sandbox.infisical.world import World
+from raxx_bcp_sandbox.infisical.app import create_app
+from raxx_bcp_sandbox.infisical.auth import Authority
+from raxx_bcp_sandbox.infisical.faults import VaultFaults
+from raxx_bcp_sandbox.infisical.identities import Credentials, Login
+from raxx_bcp_sandbox.infisical.seed import raxx_world
+from raxx_bcp_sandbox.infisical.world import World
 
 NOW = 1_800_000_000.0
 LOGIN = "/api/v1/auth/universal-auth/login"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import requests
 
-from raxx_bcp.sandbox.infisical.saved import load_world, save_world
-from raxx_bcp.sandbox.infisical.seed import PLATFORM, expected_items
+from raxx_bcp_sandbox.infisical.saved import load_world, save_world
+from raxx_bcp_sandbox.infisical.seed import PLATFORM, expected_items
 from raxx_bcp_tests.sandbox.infisical.support import CREDENTIALS, FakeClock, Vault, raxx_vault
 
 

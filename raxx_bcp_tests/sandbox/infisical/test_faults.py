@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import requests
 
-from raxx_bcp.sandbox.infisical.faults import KNOWN
-from raxx_bcp.sandbox.infisical.scale import scale_world
-from raxx_bcp.sandbox.infisical.seed import expected_items
+from raxx_bcp_sandbox.infisical.faults import KNOWN
+from raxx_bcp_sandbox.infisical.scale import scale_world
+from raxx_bcp_sandbox.infisical.seed import expected_items
 from raxx_bcp_tests.sandbox.infisical.support import CREDENTIALS, LOGIN, Vault, raxx_vault
 
 PLATFORM, PAYMENTS, OPS = "raxx-platform", "raxx-payments", "raxx-ops"

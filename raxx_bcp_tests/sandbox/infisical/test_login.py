@@ -7,11 +7,11 @@ import json
 
 import pytest
 
-from raxx_bcp.sandbox.infisical.auth import Authority
-from raxx_bcp.sandbox.infisical.errors import ApiError
-from raxx_bcp.sandbox.infisical.identities import Login
-from raxx_bcp.sandbox.infisical.seed import raxx_world
-from raxx_bcp.sandbox.infisical.world import World
+from raxx_bcp_sandbox.infisical.auth import Authority
+from raxx_bcp_sandbox.infisical.errors import ApiError
+from raxx_bcp_sandbox.infisical.identities import Login
+from raxx_bcp_sandbox.infisical.seed import raxx_world
+from raxx_bcp_sandbox.infisical.world import World
 from raxx_bcp_tests.sandbox.infisical.support import CREDENTIALS, FakeClock, Vault
 
 GOOD = CREDENTIALS.exporter

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import requests
 
-from raxx_bcp.sandbox.dagster_dev import free_port
-from raxx_bcp.sandbox.infisical.__main__ import app_of, loopback, main
-from raxx_bcp.sandbox.infisical.identities import PREFIX
-from raxx_bcp.sandbox.infisical.saved import SavedWorldError, load_world, save_world
-from raxx_bcp.sandbox.infisical.seed import PLATFORM, expected_items, raxx_world
-from raxx_bcp.sandbox.part import Part, Place
-from raxx_bcp.sandbox.parts import infisical_drill
+from raxx_bcp_sandbox.dagster_dev import free_port
+from raxx_bcp_sandbox.infisical.__main__ import app_of, loopback, main
+from raxx_bcp_sandbox.infisical.identities import PREFIX
+from raxx_bcp_sandbox.infisical.saved import SavedWorldError, load_world, save_world
+from raxx_bcp_sandbox.infisical.seed import PLATFORM, expected_items, raxx_world
+from raxx_bcp_sandbox.part import Part, Place
+from raxx_bcp_sandbox.parts import infisical_drill
 from raxx_bcp_tests.sandbox.infisical.support import CREDENTIALS, LOGIN, FakeClock, Vault, raxx_vault, serving
 
 ENVIRONMENT = {f"{PREFIX}CLIENT_ID": "exporter-id", f"{PREFIX}CLIENT_SECRET": "exporter-secret"}
@@ -161,7 +161,7 @@ def test_a_vault_without_a_usable_database_answers_500_to_everything(tmp_path: P
 @contextmanager
 def _served(*arguments: str, address: str) -> Iterator[str]:
     port = free_port()
-    command = [sys.executable, "-m", "raxx_bcp.sandbox.infisical", "--port", str(port), *arguments]
+    command = [sys.executable, "-m", "raxx_bcp_sandbox.infisical", "--port", str(port), *arguments]
     process = subprocess.Popen([*command, "--address", address], env=ENVIRONMENT)
     url = f"http://{address}:{port}"
     try:

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raxx_bcp.sandbox.infisical.__main__ import main, world_for
-from raxx_bcp.sandbox.infisical.permissions import Permission, Rule, rules_of_role
-from raxx_bcp.sandbox.infisical.scale import scale_world
-from raxx_bcp.sandbox.infisical.secret_writes import normalise
-from raxx_bcp.sandbox.infisical.seed import expected_items, raxx_world
-from raxx_bcp.sandbox.infisical.shapes import encoded_secret
-from raxx_bcp.sandbox.infisical.state import Project
+from raxx_bcp_sandbox.infisical.__main__ import main, world_for
+from raxx_bcp_sandbox.infisical.permissions import Permission, Rule, rules_of_role
+from raxx_bcp_sandbox.infisical.scale import scale_world
+from raxx_bcp_sandbox.infisical.secret_writes import normalise
+from raxx_bcp_sandbox.infisical.seed import expected_items, raxx_world
+from raxx_bcp_sandbox.infisical.shapes import encoded_secret
+from raxx_bcp_sandbox.infisical.state import Project
 from raxx_bcp_tests.sandbox.infisical.support import CREDENTIALS, FakeClock, Vault, raxx_vault
 
 OPS = "raxx-ops"

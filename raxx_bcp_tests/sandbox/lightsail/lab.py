@@ -34,14 +34,14 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from raxx_bcp.sandbox.lightsail.__main__ import KEY_VARIABLE, SECRET_VARIABLE
-from raxx_bcp.sandbox.lightsail.app import create_app
-from raxx_bcp.sandbox.lightsail.bodies import Bodies
-from raxx_bcp.sandbox.lightsail.seed import raxx, seed
-from raxx_bcp.sandbox.lightsail.signature import AccessKey
-from raxx_bcp.sandbox.lightsail.store import Store
-from raxx_bcp.sandbox.lightsail.times import parse_utc
-from raxx_bcp.sandbox.lightsail.world import PENDING_SECONDS, World
+from raxx_bcp_sandbox.lightsail.__main__ import KEY_VARIABLE, SECRET_VARIABLE
+from raxx_bcp_sandbox.lightsail.app import create_app
+from raxx_bcp_sandbox.lightsail.bodies import Bodies
+from raxx_bcp_sandbox.lightsail.seed import raxx, seed
+from raxx_bcp_sandbox.lightsail.signature import AccessKey
+from raxx_bcp_sandbox.lightsail.store import Store
+from raxx_bcp_sandbox.lightsail.times import parse_utc
+from raxx_bcp_sandbox.lightsail.world import PENDING_SECONDS, World
 from raxx_bcp_tests.sandbox.infisical.support import serving
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def lightsail_process(
     with tempfile.TemporaryDirectory(prefix="lightsail-") as directory:
         path = store or Path(directory) / "store.sqlite3"
         port = _free_port()
-        argv = [sys.executable, "-m", "raxx_bcp.sandbox.lightsail", "--port", str(port), "--store", str(path)]
+        argv = [sys.executable, "-m", "raxx_bcp_sandbox.lightsail", "--port", str(port), "--store", str(path)]
         lab = Lab(f"http://127.0.0.1:{port}", path)
         lab.argv = [*argv, "--now", now, "--pending-seconds", str(pending_seconds), *arguments]
         try:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from raxx_bcp.sandbox.lightsail.records import Instance
-from raxx_bcp.sandbox.lightsail.settling import BEGINS_AFTER_SECONDS, next_begin
-from raxx_bcp.sandbox.lightsail.times import parse_utc
+from raxx_bcp_sandbox.lightsail.records import Instance
+from raxx_bcp_sandbox.lightsail.settling import BEGINS_AFTER_SECONDS, next_begin
+from raxx_bcp_sandbox.lightsail.times import parse_utc
 from raxx_bcp_tests.sandbox.lightsail.lab import Lab
 from raxx_bcp_tests.sandbox.lightsail.refusals import refusal
 

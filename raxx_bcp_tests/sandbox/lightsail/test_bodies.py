@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from raxx_bcp.sandbox.lightsail.errors import operation_failure
-from raxx_bcp.sandbox.lightsail.records import Instance
+from raxx_bcp_sandbox.lightsail.errors import operation_failure
+from raxx_bcp_sandbox.lightsail.records import Instance
 from raxx_bcp_tests.sandbox.lightsail.lab import Lab, MakeLab
 from raxx_bcp_tests.sandbox.lightsail.refusals import refusal
 

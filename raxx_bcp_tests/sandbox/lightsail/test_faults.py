@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from raxx_bcp.sandbox.hosts import quirks
-from raxx_bcp.sandbox.lightsail import faults
-from raxx_bcp.sandbox.lightsail.faults import KNOWN
+from raxx_bcp_sandbox.hosts import quirks
+from raxx_bcp_sandbox.lightsail import faults
+from raxx_bcp_sandbox.lightsail.faults import KNOWN
 from raxx_bcp_tests.sandbox.lightsail.lab import Lab
 from raxx_bcp_tests.sandbox.lightsail.refusals import Refusal, refusal
 

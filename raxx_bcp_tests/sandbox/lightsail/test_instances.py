@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from raxx_bcp.sandbox.lightsail.seed import BY_HAND
+from raxx_bcp_sandbox.lightsail.seed import BY_HAND
 from raxx_bcp_tests.sandbox.lightsail.lab import Lab
 from raxx_bcp_tests.sandbox.lightsail.refusals import refusal
 

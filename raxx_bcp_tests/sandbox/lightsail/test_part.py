@@ -14,10 +14,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from raxx_bcp.policy import load_policy
-from raxx_bcp.sandbox import processes
-from raxx_bcp.sandbox.hosts import marks, network
-from raxx_bcp.sandbox.parts import infisical, lightsail, s3
-from raxx_bcp.sandbox.supervisor import UNSET, Sandbox
+from raxx_bcp_sandbox import processes
+from raxx_bcp_sandbox.hosts import marks, network
+from raxx_bcp_sandbox.parts import infisical, lightsail, s3
+from raxx_bcp_sandbox.supervisor import UNSET, Sandbox
 from raxx_bcp_tests.sandbox.conftest import MakeSandbox, kill
 from raxx_bcp_tests.sandbox.hosts.lab import until
 
@@ -123,5 +123,5 @@ def running(hosts: Path) -> list[psutil.Process]:
         with contextlib.suppress(psutil.Error):
             if str(hosts) in " ".join(process.cmdline()):
                 databases.append(process)
-    main = [each for each in databases if "raxx_bcp.sandbox.lightsail" in each.cmdline()]
+    main = [each for each in databases if "raxx_bcp_sandbox.lightsail" in each.cmdline()]
     return [each for each in databases if each not in main] + marks.processes_of(hosts / "instances")

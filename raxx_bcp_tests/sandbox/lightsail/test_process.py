@@ -17,7 +17,7 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from raxx_bcp.sandbox.lightsail.__main__ import KEY_VARIABLE, SECRET_VARIABLE, main
+from raxx_bcp_sandbox.lightsail.__main__ import KEY_VARIABLE, SECRET_VARIABLE, main
 from raxx_bcp_tests.sandbox.lightsail.lab import KEY, Lab, lightsail_process
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from raxx_bcp.sandbox.lightsail.records import Snapshot
-from raxx_bcp.sandbox.lightsail.seed import BY_HAND, REGION, TICKETS_BY_HAND, empty, in_use, raxx, scale, seed
-from raxx_bcp.sandbox.lightsail.store import Store
-from raxx_bcp.sandbox.lightsail.world import World
+from raxx_bcp_sandbox.lightsail.records import Snapshot
+from raxx_bcp_sandbox.lightsail.seed import BY_HAND, REGION, TICKETS_BY_HAND, empty, in_use, raxx, scale, seed
+from raxx_bcp_sandbox.lightsail.store import Store
+from raxx_bcp_sandbox.lightsail.world import World
 from raxx_bcp_tests.sandbox.lightsail.lab import Lab, MakeLab
 
 if TYPE_CHECKING:

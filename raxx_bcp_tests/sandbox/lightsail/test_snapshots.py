@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from raxx_bcp.sandbox.lightsail import call as paging
-from raxx_bcp.sandbox.lightsail.seed import BY_HAND, scale
+from raxx_bcp_sandbox.lightsail import call as paging
+from raxx_bcp_sandbox.lightsail.seed import BY_HAND, scale
 from raxx_bcp_tests.sandbox.lightsail.lab import Lab, MakeLab
 from raxx_bcp_tests.sandbox.lightsail.refusals import refusal
 

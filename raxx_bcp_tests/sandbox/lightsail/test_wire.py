@@ -12,9 +12,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from raxx_bcp.sandbox.lightsail import app as api
-from raxx_bcp.sandbox.lightsail import wire
-from raxx_bcp.sandbox.lightsail.errors import LightsailError
+from raxx_bcp_sandbox.lightsail import app as api
+from raxx_bcp_sandbox.lightsail import wire
+from raxx_bcp_sandbox.lightsail.errors import LightsailError
 from raxx_bcp_tests.sandbox.lightsail.lab import KEY, REGION, Lab
 from raxx_bcp_tests.sandbox.lightsail.refusals import refusal
 

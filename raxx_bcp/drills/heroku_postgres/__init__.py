@@ -1,0 +1,1 @@
+"""D4: a backup of the customer database on Heroku, restored and compared with production."""

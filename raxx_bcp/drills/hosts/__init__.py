@@ -1,0 +1,1 @@
+"""Throwaway instances: made, silent, isolated, and asked over SSH. Knows no system."""

@@ -1,0 +1,1 @@
+"""D2: a Terraform state file lost and recovered from its versions."""

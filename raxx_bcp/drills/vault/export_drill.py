@@ -1,0 +1,340 @@
+"""D3: the export of a day, decrypted where the key is, restored into a throwaway vault and compared item by item.
+
+The worker that runs the daily export never has the private key, and no drill brings it there: without a key at hand
+everything is checked that can be, and the drill says COULD_NOT_VERIFY. Production's vault is not touched at all; the
+state bucket is only read. The plaintext is in memory only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from raxx_bcp.clients import gpg, openpgp
+from raxx_bcp.clients.infisical import Identity
+from raxx_bcp.clients.s3 import Bucket
+from raxx_bcp.drills.engine.drill import Drill, Order, Source
+from raxx_bcp.drills.engine.record import RESOURCE
+from raxx_bcp.drills.vault.export_compare import APPROVALS, EQUAL, judge
+from raxx_bcp.drills.vault.stored_exports import NEWEST, RANDOM_OLDER, StoredExport, body_of, checksum, choose, moment
+from raxx_bcp.drills.vault.throwaway_projects import OpenVault, project_lease, project_slug
+from raxx_bcp.errors import CouldNotVerifyError, PermanentError
+from raxx_bcp.policy import Policy
+from raxx_bcp.vault.opening import OpenedExport, open_document
+from raxx_bcp.vault.restore import Restored, restore
+from raxx_bcp.vault.same_vault import Kin, kinship
+from raxx_bcp.vault.survey import EnvironmentCount
+
+__all__ = [
+    "APPROVALS",
+    "CHECKS",
+    "EQUAL",
+    "KIND",
+    "NEWEST",
+    "RANDOM_OLDER",
+    "SYSTEM",
+    "DecryptionKey",
+    "Doors",
+    "Wanted",
+    "order",
+    "vault_export",
+]
+
+KIND: Final = "vault_export"
+SYSTEM: Final = "vault"
+EXPORT_AGE: Final = "export age"
+MANIFEST: Final = "manifest"
+CHECKSUM: Final = "checksum"
+PACKETS: Final = "whole message"
+RECIPIENTS: Final = "recipients"
+PINNED_KEY: Final = "pinned key"
+DECRYPTS: Final = "decrypts"
+DOCUMENT: Final = "document"
+COUNTS: Final = "counts of the manifest"
+RESTORE_TIME: Final = "restore time"
+_ANOTHER_VAULT: Final = (
+    "Set INFISICAL_DRILL_URL to another Infisical with an organisation of its own, which holds nothing; an export that "
+    "does not name its organisation can only be restored by raxx-bcp vault restore."
+)
+_WITH_KEY: Final = (DECRYPTS, DOCUMENT, COUNTS)
+_RESTORED: Final = (APPROVALS, *EQUAL.values())
+CHECKS: Final = (
+    EXPORT_AGE,
+    MANIFEST,
+    CHECKSUM,
+    PACKETS,
+    RECIPIENTS,
+    PINNED_KEY,
+    *_WITH_KEY,
+    *_RESTORED,
+    RESTORE_TIME,
+)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an operator may choose; the default is an ordinary drill."""
+
+    day: str = NEWEST
+    """``newest``, ``random-older``, or a day (``YYYY-MM-DD``, UTC)."""
+
+
+@dataclass(frozen=True)
+class DecryptionKey:
+    """Where the private key is: armoured in memory, in a GnuPG home, or (neither) the caller's own keyring."""
+
+    armoured: bytes | None = field(default=None, repr=False)
+    home: Path | None = None
+
+
+@dataclass(frozen=True)
+class Doors:
+    """What the drill is given. ``fingerprint`` is the pinned one.
+
+    ``open_vault`` makes a session with the throwaway vault; None: no such vault is configured. ``key`` is None where
+    no private key is at hand.
+    """
+
+    bucket: Bucket
+    fingerprint: str
+    open_vault: OpenVault | None
+    key: DecryptionKey | None
+
+
+def order(
+    policy: Policy,
+    operator: str,
+    *,
+    wanted: Wanted | None = None,
+    trigger: str = "manual",
+    run_id: str = "",
+    run_url: str = "",
+    keep: bool = False,
+) -> Order:
+    """The order of this drill by ``operator``."""
+    chosen, promised = wanted or Wanted(), policy.vault_drill
+    return Order(
+        kind=KIND,
+        system=SYSTEM,
+        operator=operator,
+        scenario=f"restore of the {chosen.day} export of the vault into a throwaway vault",
+        rto_target_seconds=promised.rto_minutes * 60,
+        rpo_target_seconds=promised.rpo_hours * 3600,
+        lease=timedelta(hours=promised.lease_hours),
+        checks=CHECKS,
+        trigger=trigger,
+        run_id=run_id,
+        run_url=run_url,
+        keep=keep,
+    )
+
+
+def vault_export(drill: Drill, doors: Doors, policy: Policy, wanted: Wanted) -> None:
+    """Open one export, restore it and compare. Raises what the clients raise; the drill records it."""
+    with drill.phase("select"):
+        export = _select(drill, doors.bucket, policy, wanted)
+        body = _stored(drill, doors, export)
+    if body is None:
+        return
+    if doors.key is None:
+        why = "no private key is at hand: run it where the key is (docs/runbooks/vault-drills.md)"
+        _not_run(drill, (*_WITH_KEY, *_RESTORED, RESTORE_TIME), why)
+        return
+    with drill.phase("decrypt"):
+        document = _open(drill, body, export, doors.key)
+    if document is None:
+        return
+    if doors.open_vault is None:
+        _not_run(drill, (*_RESTORED, RESTORE_TIME), "no throwaway vault is configured (INFISICAL_DRILL_URL)")
+        return
+    restored = _restore(drill, doors.open_vault, policy, document)
+    with drill.phase("verify"):
+        judge(drill, document, restored)
+    drill.newest_record_utc = moment(export.manifest.newest_change_utc)
+    _restore_time(drill, policy)
+
+
+def _not_run(drill: Drill, names: tuple[str, ...], why: str) -> None:
+    for name in names:
+        drill.not_run(name, why)
+
+
+# -- select ----------------------------------------------------------------------------------------------
+
+
+def _select(drill: Drill, bucket: Bucket, policy: Policy, wanted: Wanted) -> StoredExport:
+    """Choose, and judge the age of what the policy promises: that of the newest export."""
+    prefix, promised = policy.vault_export.prefix, policy.vault_drill
+    newest = choose(bucket, prefix, NEWEST)
+    age = drill.started_utc - newest.read_utc
+    drill.check(
+        EXPORT_AGE,
+        expected=f"at most {promised.rpo_hours} hours",
+        actual=f"{age.total_seconds() / 3600:.1f} hours",
+        ok=age <= timedelta(hours=promised.rpo_hours),
+        reason=f"the newest export with a manifest, {newest.day}, is too old: look at raxx-bcp vault list",
+    )
+    export = newest if wanted.day == NEWEST else choose(bucket, prefix, wanted.day)
+    manifest = export.manifest
+    at = f"?versionId={manifest.version_id}" if manifest.version_id else ""
+    drill.source(
+        Source(
+            backup_id=f"s3://{bucket.name}/{export.keys.export}{at}",
+            created_utc=export.read_utc,
+            selected_because=export.because,
+            size_bytes=manifest.size_bytes,
+            sha256=manifest.ciphertext_sha256,
+            key_fingerprint=manifest.key_fingerprint,
+        )
+    )
+    return export
+
+
+def _stored(drill: Drill, doors: Doors, export: StoredExport) -> bytes | None:
+    """Everything that is known without the private key. None: it is not what its manifest says, so it is not opened."""
+    manifest = export.manifest
+    drill.check(
+        MANIFEST,
+        expected=f"that of {export.keys.export}",
+        actual=f"that of {manifest.key}, {manifest.export_date}",
+        ok=not export.manifest_problem,
+        reason=export.manifest_problem,
+    )
+    drill.check(
+        PINNED_KEY,
+        expected=doors.fingerprint,
+        actual=manifest.key_fingerprint,
+        reason="it was made for another key than the pinned one: if the key was changed since, the old one is needed",
+    )
+    body = body_of(doors.bucket, export)
+    if body is None:
+        gone = "the version that the manifest names is no longer there"
+        drill.check(CHECKSUM, expected=manifest.ciphertext_sha256, actual="no object", reason=gone)
+        return None
+    same = drill.check(
+        CHECKSUM,
+        expected=manifest.ciphertext_sha256,
+        actual=checksum(body),
+        reason="what is stored is not what was stored: altered, or cut short",
+    )
+    whole = _packets(drill, body, manifest.recipients)
+    return body if same and whole else None
+
+
+def _packets(drill: Drill, body: bytes, recipients: tuple[str, ...]) -> bool:
+    expected = "one encrypted message, to its last byte"
+    try:
+        found = openpgp.inspect(body).recipients
+    except openpgp.MalformedError as error:
+        drill.check(PACKETS, expected=expected, actual="not whole", reason=str(error))
+        return False
+    drill.check(PACKETS, expected=expected, actual=expected)
+    return drill.check(
+        RECIPIENTS,
+        expected=", ".join(recipients),
+        actual=", ".join(found),
+        reason=f"it can be read by {', '.join(found)}",
+    )
+
+
+# -- decrypt ---------------------------------------------------------------------------------------------
+
+
+def _open(drill: Drill, body: bytes, export: StoredExport, key: DecryptionKey) -> OpenedExport | None:
+    """Decrypt in memory and read. None: it could not be, and the drill has it on record why."""
+    try:
+        plaintext = gpg.decrypt(body, key.armoured, home=key.home)
+    except gpg.MessageDamagedError as error:
+        drill.check(DECRYPTS, expected="yes", actual="no", reason=error.what)
+        return None
+    except gpg.DecryptionFailedError as error:  # no key, or one that could not be unlocked: nothing was read
+        _not_run(drill, (*_WITH_KEY, *_RESTORED, RESTORE_TIME), error.what)
+        return None
+    drill.check(DECRYPTS, expected="yes", actual="yes")
+    expected = f"an export of {export.day}"
+    try:
+        document = open_document(plaintext)
+    except PermanentError as error:
+        drill.check(DOCUMENT, expected=expected, actual="none that can be read", reason=error.what)
+        return None
+    drill.check(
+        DOCUMENT,
+        expected=expected,
+        actual=f"an export of {document.export_date}",
+        reason="an export of another day was stored under this one's name",
+    )
+    _counts(drill, document, export)
+    return document
+
+
+def _counts(drill: Drill, document: OpenedExport, export: StoredExport) -> None:
+    promised, held = _by_place(export.manifest.environments), _by_place(document.counts())
+    differing = sorted(place for place in promised.keys() | held.keys() if promised.get(place) != held.get(place))
+    drill.check(
+        COUNTS,
+        expected=_said(export.manifest.project_count, tuple(promised.values())),
+        actual=_said(len(document.projects), tuple(held.values())),
+        ok=not differing and export.manifest.project_count == len(document.projects),
+        reason=f"not as the manifest says: {', '.join(differing[:3]) or 'the projects'}",
+    )
+
+
+def _by_place(counts: tuple[EnvironmentCount, ...]) -> dict[str, EnvironmentCount]:
+    return {f"{one.project}/{one.environment}": one for one in counts}
+
+
+def _said(projects: int, counts: tuple[EnvironmentCount, ...]) -> str:
+    secrets, folders = sum(one.secrets for one in counts), sum(one.folders for one in counts)
+    imports = sum(one.imports for one in counts)
+    return f"{projects} projects, {len(counts)} environments, {folders} folders, {secrets} secrets, {imports} imports"
+
+
+# -- restore ---------------------------------------------------------------------------------------------
+
+
+def _restore(drill: Drill, open_vault: OpenVault, policy: Policy, document: OpenedExport) -> Restored:
+    prefix = policy.vault_drill.throwaway_prefix
+    slugs = {
+        project.project.slug: project_slug(prefix, drill.expires_utc, number, drill.token)
+        for number, project in enumerate(document.projects, start=1)
+    }
+    with open_vault() as vault:
+        with drill.phase("provision"):
+            _refuse_the_vault_itself(drill, vault.url, vault.identity, document)
+            drill.target = {RESOURCE: vault.url, "projects": ", ".join(slugs.values())}
+            for slug in slugs.values():
+                drill.leases.take(project_lease(open_vault, slug))
+        with drill.phase("restore"):
+            return restore(document, vault, slug_of=slugs.__getitem__, progress=drill.progress)
+
+
+def _refuse_the_vault_itself(drill: Drill, url: str, identity: Identity, document: OpenedExport) -> None:
+    """Production's secrets are not written into production's vault a second time, by whatever mistake.
+
+    Its own server is refused too, whatever organisation the login is of; and what is not known to be another vault.
+    """
+    found = kinship(document.source, url, identity)
+    if found.kin is Kin.OTHER and not found.same_server:
+        drill.isolation.append(f"not the vault that the export was read from: {found.told}")
+        return
+    same_server = f"{url} is the server that the export was read from, though of another organisation"
+    told = same_server if found.kin is Kin.OTHER else found.told
+    raise CouldNotVerifyError(
+        f"The throwaway vault must be another one than the export's: {told}. Nothing was written.", _ANOTHER_VAULT
+    )
+
+
+# -- judge -----------------------------------------------------------------------------------------------
+
+
+def _restore_time(drill: Drill, policy: Policy) -> None:
+    promised, seconds = policy.vault_drill.rto_minutes * 60, drill.rto_seconds or 0.0
+    drill.check(
+        RESTORE_TIME,
+        expected=f"at most {promised} s",
+        actual=f"{seconds:.0f} s",
+        ok=seconds <= promised,
+        reason=f"selecting, decrypting, restoring and comparing took {seconds:.0f} s",
+    )

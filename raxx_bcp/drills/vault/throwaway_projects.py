@@ -1,0 +1,66 @@
+"""Throwaway projects in a vault: their slugs say whose they are and until when; nothing else is ever deleted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from raxx_bcp.clients.infisical_writer import InfisicalWriter
+from raxx_bcp.drills.engine.leases import Lease
+from raxx_bcp.vault.target import projects_of
+
+OpenVault = Callable[[], InfisicalWriter]
+"""Makes a session that is not logged in yet: the drill's own, and one more for each look and each deletion."""
+
+REMAINS: Final = "deleted; purged by the server within minutes, its rows stay in the vault's database until then"
+"""A deletion is a mark: the slug becomes ``del-…``, no call finds it, and a job of the server's purges it (every five
+minutes, seen on a real server). The API does not show when."""
+_EXPIRY: Final = "%y%m%d%H%M"
+
+
+def project_slug(prefix: str, expires: datetime, number: int, token: str) -> str:
+    """``raxx-drill-2611242045-1-a1b2c3``: the expiry (UTC, to the minute, rounded up) is in the slug itself.
+
+    At most 36 characters, which is the vendor's limit, for up to 9,999,999 projects.
+    """
+    rounded = expires + timedelta(minutes=1) if expires.second or expires.microsecond else expires
+    return f"{prefix}{rounded.astimezone(UTC):{_EXPIRY}}-{number}-{token}"
+
+
+def expiry_of(slug: str, prefix: str) -> datetime | None:
+    """When the lease in a throwaway project's slug ends; None for any other slug, which is then none of ours."""
+    found = re.fullmatch(rf"{re.escape(prefix)}(\d{{10}})-\d{{1,7}}-[0-9a-f]{{6}}", slug)
+    if not found:
+        return None
+    try:
+        return datetime.strptime(found.group(1), _EXPIRY).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def project_lease(open_vault: OpenVault, slug: str) -> Lease:
+    """The lease of a throwaway project: gone is what is no longer listed, though its rows stay for minutes."""
+    deleted: list[str] = []
+
+    def release() -> None:
+        """Looked up by its slug, since the answer to its creation may have been lost."""
+        with open_vault() as vault:
+            project = projects_of(vault).get(slug)
+            if project is not None:
+                deleted.append(project.id)  # before the call: its answer may be lost as well
+                vault.delete_project(project.id)
+
+    return Lease(
+        kind="infisical project",
+        name=slug,
+        release=release,
+        gone=lambda: _is_gone(open_vault, slug),
+        remains=lambda: REMAINS if deleted else "",
+    )
+
+
+def _is_gone(open_vault: OpenVault, slug: str) -> bool:
+    with open_vault() as vault:
+        return slug not in projects_of(vault)

@@ -1,0 +1,61 @@
+"""Since when Raxx's hosts have their copy guard, as the record of the sandbox says; and a host that has lost it."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from raxx_bcp.guard.sightings import Sighting
+from raxx_bcp.policy import CopyGuard
+from raxx_bcp_sandbox.lightsail.faults import TICKETS, VAULT
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+SINCE: Final = timedelta(days=200)
+"""Longer than any snapshot of the sandbox is old."""
+_LAST_LOOK: Final = timedelta(days=30)
+"""Before the snapshots that a drill restores: a host that has lost its guard then leaves them unguarded."""
+_KINDS: Final = {TICKETS: "freescout", VAULT: "vault"}
+_PREFIX: Final = CopyGuard().sightings_prefix
+
+
+def put_sightings(client: S3Client, bucket: str, now: datetime) -> None:
+    """Put on record that both hosts are guarded, unless something is on record already."""
+    for instance in _KINDS:
+        if not client.list_objects_v2(Bucket=bucket, Prefix=f"{_PREFIX}{instance}/", MaxKeys=1).get("Contents"):
+            _put(client, bucket, f"{instance}/installed", _sighting(instance, now - SINCE))
+            _put(client, bucket, f"{instance}/seen", _sighting(instance, now - _LAST_LOOK))
+
+
+def lose(client: S3Client, bucket: str, now: datetime) -> None:
+    """Put on record that no guard was found on either host."""
+    for instance in _KINDS:
+        gone = msgspec.structs.replace(_sighting(instance, now), guarded=False, why="the copy guard is not installed")
+        _put(client, bucket, f"{instance}/lost", gone)
+
+
+def find_again(client: S3Client, bucket: str) -> None:
+    """Take that off the record."""
+    for instance in _KINDS:
+        client.delete_object(Bucket=bucket, Key=f"{_PREFIX}{instance}/lost.json")
+
+
+def _sighting(instance: str, seen: datetime) -> Sighting:
+    return Sighting(
+        instance=instance,
+        seen_utc=seen,
+        guarded=True,
+        by="alice",
+        kind=_KINDS[instance],
+        guard_version="1",
+        identity_sha256=hashlib.sha256(instance.encode()).hexdigest()[:16],
+        list_sha256="0123456789abcdef",
+    )
+
+
+def _put(client: S3Client, bucket: str, name: str, sighting: Sighting) -> None:
+    client.put_object(Bucket=bucket, Key=f"{_PREFIX}{name}.json", Body=msgspec.json.encode(sighting))

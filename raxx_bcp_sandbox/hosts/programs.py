@@ -1,0 +1,98 @@
+"""The programs that an instance has of its own: everything that would otherwise act on the whole machine.
+
+They are first on the instance's PATH. Most of them ask the machine (see ``shim``); the rest are small shell scripts.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from raxx_bcp_sandbox.hosts import shim
+
+ASKING: Final = (
+    *("systemctl", "pgrep", "pkill", "iptables", "ip6tables", "nc", "curl"),
+    *("apt-get", "cloud-init", "uptime", "hostname", "php", "copy-guard"),
+)
+ROOT_VARIABLE: Final = "RAXX_BCP_SANDBOX_ROOT"
+"""Set for what runs as the instance's root: no user is ever changed here."""
+
+_SUDO: Final = f"""\
+#!/bin/sh
+while [ $# -gt 0 ]; do
+    case "$1" in
+        -n|-E|-H) shift ;;
+        -u|-g) shift 2 ;;
+        --) shift; break ;;
+        [A-Za-z_]*=*) export "$1"; shift ;;
+        -*) echo "sudo: this host has no option $1" >&2; exit 1 ;;
+        *) break ;;
+    esac
+done
+[ $# -gt 0 ] || {{ echo "usage: sudo -n command" >&2; exit 1; }}
+command -v "$1" >/dev/null 2>&1 || {{ echo "sudo: $1: command not found" >&2; exit 1; }}
+{ROOT_VARIABLE}=1 USER=root exec "$@"
+"""
+_ID: Final = f"""\
+#!/bin/sh
+if [ -n "${ROOT_VARIABLE}" ]; then number=0 name=root; else number=1000 name=ubuntu; fi
+case "$*" in
+    "") echo "uid=$number($name) gid=$number($name) groups=$number($name)" ;;
+    -u|-g|-G) echo "$number" ;;
+    -un|-gn|-u\\ -n|-g\\ -n) echo "$name" ;;
+    *) echo "id: this host has no option $*" >&2; exit 1 ;;
+esac
+"""
+_CHOWN: Final = """\
+#!/bin/sh
+# Users are not changed here; what does not exist is still an error.
+status=0 owner=
+for each in "$@"; do
+    case "$each" in -*) continue ;; esac
+    if [ -z "$owner" ]; then owner=$each; continue; fi
+    [ -e "$each" ] || { echo "chown: cannot access '$each': No such file or directory" >&2; status=1; }
+done
+exit $status
+"""
+
+
+def texts(database: Mapping[str, str]) -> dict[str, str]:
+    """Every program by name. ``database`` holds the command lines of the installed MariaDB's clients."""
+    asking = {name: _run(f"{shlex.join([_python(), '-I', '-S', shim.__file__, name])}") for name in ASKING}
+    clients = {
+        name: _run(database[name]) if name in database else _missing(name) for name in ("mariadb", "mariadb-dump")
+    }
+    return {
+        **asking,
+        **clients,
+        "sudo": _SUDO,
+        "id": _ID,
+        "chown": _CHOWN,
+        "python3": _run(f"{shlex.quote(_python())} -S"),
+    }
+
+
+def write(directory: Path, database: Mapping[str, str]) -> None:
+    """Put them into ``directory``, each in one step: one may be running."""
+    for name, text in texts(database).items():
+        part = directory / f".{name}"
+        part.write_text(text)
+        part.chmod(0o755)
+        part.replace(directory / name)
+
+
+def _python() -> str:
+    """The Python below the virtual environment: a host has the standard library and no package of ours."""
+    return str(Path(sys.executable).resolve())
+
+
+def _run(command: str) -> str:
+    return f'#!/bin/sh\nexec {command} "$@"\n'
+
+
+def _missing(name: str) -> str:
+    """Not installed on the instance, and none of the machine's may be found instead."""
+    return f'#!/bin/sh\necho "{name}: command not found" >&2\nexit 127\n'
