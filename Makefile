@@ -13,12 +13,12 @@ help:            ## What can be done here
 
 setup: $(STAMP)  ## Make .venv from the hash-locked requirements
 
-$(STAMP): requirements/dev.txt pyproject.toml
+$(STAMP): requirements/dev.txt pyproject.toml raxx_bcp_sandbox/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3,11) <= sys.version_info < (3,14) else "raxx-bcp needs Python 3.11 to 3.13; this is " + sys.version.split()[0] + ". Choose another: make setup PYTHON=python3.12")'
 	@command -v gpg >/dev/null || { echo "raxx-bcp needs GnuPG: install it first (Debian: apt-get install gnupg; macOS: brew install gnupg)." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e raxx_bcp_sandbox
 	@touch $@
 
 demo: setup      ## The whole of it on this machine: sandbox, export, UI on 127.0.0.1:3000
@@ -56,7 +56,7 @@ bench: setup     ## Measure each path beside the bare calls that it makes
 	$(BIN)/python benchmarks/drill_freescout.py
 
 lock: setup      ## Resolve the dependencies anew and write the hash locks: what runs is what was tested
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml raxx_bcp_sandbox/pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-annotate --custom-compile-command "make lock" --quiet $(LOCK_ARGS) -o requirements/dev.txt
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command "make lock" --quiet $(LOCK_ARGS) -c requirements/dev.txt -o requirements/prod.txt
