@@ -43,6 +43,11 @@ daily_inventory = dg.define_asset_job(
     ),
     description="What the buckets and Lightsail really hold and how they are set up: gaps, costs, versions, posture.",
 )
+daily_freescout_dump_retention = dg.define_asset_job(
+    "daily_freescout_dump_retention",
+    selection=dg.AssetSelection.assets("freescout_dump_retention"),
+    description="FreeScout's dump sets that the policy no longer keeps go, once the newest one is good.",
+)
 daily_heroku_postgres_facts = dg.define_asset_job(
     "daily_heroku_postgres_facts",
     selection=dg.AssetSelection.assets("heroku_postgres_facts"),
@@ -75,6 +80,7 @@ ASSET_JOBS = [
     daily_vault_snapshot,
     daily_vault_export,
     daily_inventory,
+    daily_freescout_dump_retention,
     daily_heroku_postgres_facts,
     freshness_sentinel,
     *drill_jobs,
@@ -90,6 +96,7 @@ def schedules(policy: Policy) -> list[dg.ScheduleDefinition]:
         _of_the_day(daily_vault_export.name, policy.vault_export.schedule_utc, "D3"),
         _of_the_day(daily_heroku_postgres_facts.name, policy.heroku_postgres.facts_at_utc, "D4"),
         _plain("daily_inventory_schedule", daily_inventory.name, "30 7 * * *"),
+        _plain("daily_freescout_dump_retention_schedule", daily_freescout_dump_retention.name, "45 7 * * *"),
         _plain("freshness_sentinel_schedule", freshness_sentinel.name, "2 * * * *"),
         _plain("drill_sweeper_schedule", drill_sweeper.name, "12 * * * *"),
         *(_monthly_drill(kind, policy) for kind in KINDS),

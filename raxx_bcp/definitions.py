@@ -40,6 +40,7 @@ def build_defs(policy: Policy | None = None, resource_overrides: Mapping[str, An
             heroku_postgres_facts_asset(policy.heroku_postgres),
             drills.freescout_dumps,
             freescout.dump_inventory_asset(policy.freescout),
+            freescout.dump_retention_asset(policy.freescout),
             *drills.drill_assets(policy),
             drill_evidence_asset(kinds.DRILLS),
             state_bucket.terraform_state_bucket,

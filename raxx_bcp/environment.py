@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from raxx_bcp.clients.infisical import Infisical
 from raxx_bcp.clients.s3 import Bucket
+from raxx_bcp.clients.s3_dump_removal import DumpRemoval
 from raxx_bcp.errors import UsageError
 from raxx_bcp.policy import Policy
 
@@ -66,6 +67,11 @@ def state_bucket(policy: Policy) -> Bucket:
 def dump_bucket(policy: Policy) -> Bucket:
     """Where FreeScout's dump sets are."""
     return Bucket(policy.freescout.dump_bucket or policy.state_bucket.name)
+
+
+def dump_removal(policy: Policy) -> DumpRemoval:
+    """The door through which dump sets go that the policy no longer keeps."""
+    return DumpRemoval(policy.freescout.dump_bucket or policy.state_bucket.name, policy.freescout.dump_prefix)
 
 
 def second_bucket(policy: Policy) -> Bucket | None:

@@ -167,6 +167,10 @@ class FreeScout(Section):
     """Is there a set every night? Where nothing makes any, no check says that one is late."""
     dump_late_after_minutes: Annotated[int, Field(ge=1, le=12 * 60)] = 60
     """How long after ``backup_ends_utc`` the night's set counts as late."""
+    dump_keep_daily: Annotated[int, Field(ge=7, le=365)] = 7
+    """Good sets that stay, one a day; never fewer than seven."""
+    dump_keep_weekly: Annotated[int, Field(ge=4, le=260)] = 4
+    """Weeks of which the newest good set stays, counted from the newest; never fewer than four."""
     inventory_days: Annotated[int, Field(ge=1, le=90)] = 14
     blueprint: str = "ubuntu_22_04"
     """What Tier 2's instance is made from."""

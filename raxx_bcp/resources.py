@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from raxx_bcp import environment
 from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.s3 import Bucket
+from raxx_bcp.clients.s3_dump_removal import DumpRemoval
 from raxx_bcp.clients.slack import DEFAULT_API_URL, Slack
 from raxx_bcp.clock import Clock, utc_now
 from raxx_bcp.drills.connections import Record, facts_store, heroku_door, record_of
@@ -49,6 +50,10 @@ class Raxx:
     def dump_bucket(self) -> Bucket:
         """The bucket of FreeScout's dump sets."""
         return environment.dump_bucket(self.policy)
+
+    def dump_removal(self) -> DumpRemoval:
+        """The door through which dump sets go that the policy no longer keeps."""
+        return environment.dump_removal(self.policy)
 
     def snapshot_doors(self) -> SnapshotDoors:
         """The snapshots of the instances' region, and those of the copies' region where the policy names one."""

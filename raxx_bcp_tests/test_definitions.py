@@ -22,6 +22,7 @@ def test_the_assets_and_their_checks() -> None:
         "drill_evidence",
         "freescout_dump_drill",
         "freescout_dump_inventory",
+        "freescout_dump_retention",
         "freescout_dumps",
         "freescout_instance",
         "freescout_snapshot_drill",
@@ -54,6 +55,7 @@ def test_the_assets_and_their_checks() -> None:
         "freescout_dump_inventory:no_gaps",
         "freescout_dump_inventory:size",
         "freescout_dump_inventory:today_is_there",
+        "freescout_dump_retention:retention",
         "freescout_snapshot_drill:monthly_schedule",
         "freescout_snapshot_drill:passed",
         "freescout_snapshot_drill:restored_recently",
@@ -111,6 +113,7 @@ def test_the_export_says_whose_it_is_and_is_not_partitioned() -> None:
 def test_the_schedules_run_by_default_in_utc() -> None:
     defs = build_defs()
     crons = {
+        "daily_freescout_dump_retention_schedule": "45 7 * * *",
         "daily_vault_snapshot_schedule": "30 6 * * *",
         "daily_vault_export_schedule": "0 7 * * *",
         "daily_heroku_postgres_facts_schedule": "30 5 * * *",

@@ -99,6 +99,16 @@ def test_the_help_desk_may_put_dump_sets_and_do_nothing_else() -> None:
     assert str(statement["Resource"]).endswith("/freescout-dumps/*")
 
 
+def test_whoever_prunes_dump_sets_deletes_there_only_and_no_version() -> None:
+    actions: dict[str, str] = {}
+    for statement in _statements("freescout-retention-policy.json"):
+        assert statement["Effect"] == "Allow"
+        actions[str(statement["Action"])] = str(statement["Resource"])
+    assert set(actions) == {"s3:ListBucket", "s3:GetBucketVersioning", "s3:GetObject", "s3:DeleteObject"}
+    assert actions["s3:DeleteObject"].endswith("/freescout-dumps/*")
+    assert actions["s3:GetObject"].endswith("/manifest.json")
+
+
 def test_the_sandbox_enforces_the_help_desks_policy_of_production() -> None:
     known = identities(defaultdict(str), "raxx-iac-state-prod", "elsewhere")
     (content,) = [one["content"] for one in known["policies"] if one["name"] == "freescout-backup"]

@@ -317,6 +317,7 @@ SUCCESS: dict[Path_, Succeeds] = {
     ("evidence", "review"): _with_a_row("ROW", "--reviewer", "bob", "--decision", "accepted"),
     ("evidence", "verify"): _with_a_row(),
     ("freescout", "list"): _plain(),
+    ("freescout", "prune"): _plain("--apply"),
     ("host", "guard", "install"): _plain("raxx-tickets", "--operator", "alice"),
     ("host", "guard", "status"): _plain("raxx-tickets", "--operator", "alice"),
     ("sandbox", "break"): _plain("slack-down"),

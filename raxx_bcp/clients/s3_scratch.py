@@ -1,4 +1,4 @@
-"""The door to one drill's own scratch in a bucket, the only door that deletes; and a look around it.
+"""The door to one drill's own scratch in a bucket, and a look around it. Besides, only old dump sets are deleted.
 
 ``Scratch`` writes, deletes and purges below ``<prefix><drill id>/`` and nowhere else: every method takes a bare name
 and builds the key itself, and the boto3 client behind it refuses, before a byte is sent, every other operation,

@@ -6,9 +6,10 @@ import click
 
 from raxx_bcp.checks import worst
 from raxx_bcp.clock import utc_now
-from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option, looking
-from raxx_bcp.environment import dump_bucket
+from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option, looking, progress
+from raxx_bcp.environment import dump_bucket, dump_removal
 from raxx_bcp.freescout.inventory import Inventory, freshness_check, take_inventory
+from raxx_bcp.freescout.prune import prune
 from raxx_bcp.policy import load_policy
 
 
@@ -38,6 +39,26 @@ def list_command(*, as_json: bool) -> int:
     }
     emit(told, "\n".join([*_rows(inventory), *check_lines(checks)]), as_json=as_json, checks=checks)
     return exit_code(status)
+
+
+@freescout.command("prune")
+@click.option("--apply", "apply_it", is_flag=True, help="Delete what the plan says; without it, only the plan.")
+@json_option
+@exit_codes
+@looking
+def prune_command(*, apply_it: bool, as_json: bool) -> int:
+    """Which dump sets the policy no longer keeps (7 daily, 4 weekly); with --apply, delete them.
+
+    The plan is said first. Nothing goes unless the newest set is good, and nothing that a kept set builds on.
+    """
+    policy = load_policy()
+    pruned = prune(
+        dump_bucket(policy), dump_removal(policy), policy.freescout, utc_now(), apply=apply_it, progress=progress
+    )
+    checks = (pruned.check,)
+    told = {"ok": True, "status": pruned.check.status.value, "checks": [pruned.check.as_dict()], **pruned.as_dict()}
+    emit(told, "\n".join(check_lines(checks)), as_json=as_json, checks=checks)
+    return exit_code(pruned.check.status)
 
 
 def _rows(inventory: Inventory) -> list[str]:

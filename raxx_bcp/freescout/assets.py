@@ -16,11 +16,13 @@ from raxx_bcp.freescout.inventory import (
     freshness_check,
     take_inventory,
 )
+from raxx_bcp.freescout.prune import RETENTION, prune
 from raxx_bcp.policy import FreeScout
 from raxx_bcp.resources import Raxx
 
 GROUP: Final = "freescout"
 INVENTORY: Final = "freescout_dump_inventory"
+RETENTION_ASSET: Final = "freescout_dump_retention"
 _DESCRIPTIONS: Final = {
     NO_GAPS: "A day without a whole set since the first one?",
     ENCRYPTED: "Can anybody but the operator read customers' mail in the bucket?",
@@ -54,6 +56,49 @@ def dump_inventory_asset(policy: FreeScout) -> dg.AssetsDefinition:
         )
 
     return freescout_dump_inventory
+
+
+def dump_retention_asset(policy: FreeScout) -> dg.AssetsDefinition:
+    """``freescout_dump_retention``: what the policy no longer keeps goes, after the plan was said."""
+
+    @dg.asset(
+        name=RETENTION_ASSET,
+        group_name=GROUP,
+        kinds={"s3"},
+        owners=[OWNER],
+        deps=["freescout_dump_inventory"],
+        code_version="1",
+        check_specs=[
+            dg.AssetCheckSpec(
+                RETENTION, asset=RETENTION_ASSET, description="Did what the policy no longer keeps go, and only that?"
+            )
+        ],
+        description=f"FreeScout's dump sets: {policy.dump_keep_daily} daily and {policy.dump_keep_weekly} weekly ones "
+        f"stay under `{policy.dump_prefix}`. Nothing goes unless the newest one is good.",
+    )
+    def freescout_dump_retention(
+        context: dg.AssetExecutionContext, raxx: dg.ResourceParam[Raxx]
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows only the bare class
+        with operator_errors(context):
+            pruned = prune(
+                raxx.dump_bucket(),
+                raxx.dump_removal(),
+                raxx.policy.freescout,
+                raxx.clock(),
+                apply=True,
+                progress=context.log.info,
+            )
+        return dg.MaterializeResult(
+            metadata={
+                "kept_count": len(pruned.plan.keep),
+                "deleted": ", ".join(pruned.deleted),
+                "plan": dg.MarkdownMetadataValue("\n".join(f"- {line}" for line in pruned.plan.lines())),
+                "deletion": pruned.deletion,
+            },
+            check_results=[check_result(pruned.check)],
+        )
+
+    return freescout_dump_retention
 
 
 def dump_is_there(policy: FreeScout) -> dg.AssetChecksDefinition:

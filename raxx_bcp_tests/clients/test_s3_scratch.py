@@ -1,4 +1,4 @@
-"""The only door that deletes in a bucket: what it builds, what it refuses before a byte is sent, what refusals mean."""
+"""The door that deletes scratch: what it builds, what it refuses before a byte is sent, what refusals mean."""
 
 from __future__ import annotations
 
