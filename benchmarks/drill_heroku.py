@@ -32,9 +32,12 @@ import requests
 
 from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.heroku_shapes import WaitState
-from raxx_bcp.drills.connections import heroku_door, record_of
+from raxx_bcp.drills.engine.record_stores import record_of
 from raxx_bcp.drills.engine.run import conduct
-from raxx_bcp.drills.heroku_postgres.restore_drill import Wanted, heroku_postgres, order
+from raxx_bcp.drills.heroku_postgres.connections import heroku_door
+from raxx_bcp.drills.heroku_postgres.kinds import RESTORE
+from raxx_bcp.drills.heroku_postgres.restore_drill import Wanted, heroku_postgres
+from raxx_bcp.drills.kind import Asked
 from raxx_bcp.evidence.row import Verdict
 from raxx_bcp.policy import HerokuPostgres, Policy
 from raxx_bcp_sandbox.dagster_dev import free_port
@@ -102,7 +105,7 @@ def drill(heroku: Heroku) -> tuple[float, dict[str, float]]:
     promised = POLICY.heroku_postgres
     started = time.perf_counter()
     done = conduct(
-        order(promised, "benchmark"),
+        RESTORE.order(POLICY, Asked("benchmark"), Wanted()),
         lambda running: heroku_postgres(running, heroku, promised, Wanted(plan="essential-2")),
         record_of(POLICY).recorder(),
     )

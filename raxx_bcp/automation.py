@@ -5,7 +5,7 @@ from datetime import UTC
 import dagster as dg
 
 from raxx_bcp.dagster_terms import SCHEDULED_TAG
-from raxx_bcp.drills.kinds import DRILLS, KINDS, Kind
+from raxx_bcp.drills.kinds import DRILL_NAMES, DRILLS, asset_of, job_of
 from raxx_bcp.drills.restored_clock import RESTORED_RECENTLY
 from raxx_bcp.drills.sweep_job import drill_sweeper
 from raxx_bcp.drills.timetable import HOUR_UTC, MONTHLY_SCHEDULE, day_of_month, described, schedule_name
@@ -55,11 +55,11 @@ daily_heroku_postgres_facts = dg.define_asset_job(
 )
 drill_jobs = [
     dg.define_asset_job(
-        kind.job,
-        selection=dg.AssetSelection.assets(kind.asset),
-        description=f"D4: the restore drill {kind.name}. Asks who you are.",
+        job_of(name),
+        selection=dg.AssetSelection.assets(asset_of(name)),
+        description=f"D4: the restore drill {name}. Asks who you are.",
     )
-    for kind in KINDS
+    for name in DRILL_NAMES
 ]
 refresh_drill_evidence = dg.define_asset_job(
     "refresh_drill_evidence",
@@ -99,7 +99,7 @@ def schedules(policy: Policy) -> list[dg.ScheduleDefinition]:
         _plain("daily_freescout_dump_retention_schedule", daily_freescout_dump_retention.name, "45 7 * * *"),
         _plain("freshness_sentinel_schedule", freshness_sentinel.name, "2 * * * *"),
         _plain("drill_sweeper_schedule", drill_sweeper.name, "12 * * * *"),
-        *(_monthly_drill(kind, policy) for kind in KINDS),
+        *(_monthly_drill(name, policy) for name in DRILL_NAMES),
     ]
 
 
@@ -122,30 +122,30 @@ def _of_the_day(job_name: str, at_utc: str, decision: str) -> dg.ScheduleDefinit
     return schedule
 
 
-def _monthly_drill(kind: Kind, policy: Policy) -> dg.ScheduleDefinition:
+def _monthly_drill(name: str, policy: Policy) -> dg.ScheduleDefinition:
     """On where the policy names the drill: a drill makes things that cost money, so not before a person trusts it.
 
     Switching it on in the UI starts nothing, and the tick says why: the daemon forgets such a switch (dagster 26634),
     and what runs must not hang on it.
     """
-    listed = kind.name in policy.drills.scheduled
+    listed = name in policy.drills.scheduled
 
     @dg.schedule(
-        name=schedule_name(kind.name),
-        job_name=kind.job,
-        cron_schedule=f"0 {HOUR_UTC} {day_of_month(kind.name)} * *",
+        name=schedule_name(name),
+        job_name=job_of(name),
+        cron_schedule=f"0 {HOUR_UTC} {day_of_month(name)} * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING if listed else dg.DefaultScheduleStatus.STOPPED,
-        description=f"D4: {described(policy, kind.name)}. The switch here does not decide.",
+        description=f"D4: {described(policy, name)}. The switch here does not decide.",
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if not listed:
             return dg.SkipReason(
-                f"bcp.toml does not name {kind.name} in [drills] scheduled, and a switch here does not decide. "
+                f"bcp.toml does not name {name} in [drills] scheduled, and a switch here does not decide. "
                 "Write it there, or switch this schedule off."
             )
         scheduled = context.scheduled_execution_time.astimezone(UTC).isoformat()
-        config = {"ops": {kind.asset: {"config": {"operator": "the monthly schedule"}}}}
+        config = {"ops": {asset_of(name): {"config": {"operator": "the monthly schedule"}}}}
         return dg.RunRequest(run_key=scheduled, run_config=config, tags={SCHEDULED_TAG: scheduled})
 
     return schedule

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from raxx_bcp.drill_names import drill_name
+from raxx_bcp.drills.kinds import drill_name
 from raxx_bcp.errors import UsageError
 from raxx_bcp.policy_addon import refuse_hour
 from raxx_bcp.policy_source import complain, environment_overrides

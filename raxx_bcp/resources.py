@@ -17,7 +17,8 @@ from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.clients.s3_dump_removal import DumpRemoval
 from raxx_bcp.clients.slack import DEFAULT_API_URL, Slack
 from raxx_bcp.clock import Clock, utc_now
-from raxx_bcp.drills.connections import Record, facts_store, heroku_door, record_of
+from raxx_bcp.drills.engine.record_stores import Record, record_of
+from raxx_bcp.drills.heroku_postgres.connections import facts_store, heroku_door
 from raxx_bcp.drills.heroku_postgres.stored_facts import FactsStore
 from raxx_bcp.policy import Policy
 from raxx_bcp.snapshots.connections import snapshot_doors

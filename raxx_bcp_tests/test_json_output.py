@@ -26,8 +26,8 @@ from raxx_bcp import json_output
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.cli import main, wants_json
 from raxx_bcp.clients.http import Door
-from raxx_bcp.drills import starts
-from raxx_bcp.drills.terraform_state import recovery_drill
+from raxx_bcp.drills.kind import Kind
+from raxx_bcp.drills.kinds import kind
 from raxx_bcp.json_output import STATUS_WORDS, problem_of
 from raxx_bcp_sandbox.commands import demo
 from raxx_bcp_sandbox.dagster_dev import JobRun
@@ -252,13 +252,9 @@ def _with_a_row(*arguments: str) -> Succeeds:
 def _cheap_drill(sandbox: Sandbox, patch: pytest.MonkeyPatch) -> Path_:
     """What the command does around its drill is the same for all: here it conducts the cheapest real one."""
 
-    def start(raxx: Any, asked: Any, _wanted: Any, progress: Any, **_key: Any) -> Any:
-        return cheapest(raxx, asked, recovery_drill.Wanted(), progress)
-
-    cheapest = starts.start_state_recovery
-    for name in dir(starts):
-        if name.startswith("start_"):
-            patch.setattr(starts, name, start)
+    cheapest = kind("state_recovery")
+    start, wanted = cheapest.start, cheapest.wanted()
+    patch.setattr(Kind, "start", lambda _kind, raxx, asked, _wanted, said: start(raxx, asked, wanted, said))
     return ("--operator", "alice")
 
 

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.clients.retries import waits_told
 from raxx_bcp.dagster_terms import OWNER, SCHEDULED_TAG, check_result, failure
+from raxx_bcp.drills.dagster_config import DrillConfig, asked_from, config_type, wanted_from
 from raxx_bcp.drills.engine.dagster_result import PASSED, drill_results
-from raxx_bcp.drills.kinds import DRILLS, KINDS, DrillConfig, Kind
+from raxx_bcp.drills.kind import Kind
+from raxx_bcp.drills.kinds import DRILLS, kinds
 from raxx_bcp.drills.restored_clock import RESTORED_RECENTLY, restored_recently
-from raxx_bcp.drills.starts import Asked
 from raxx_bcp.drills.timetable import described
 from raxx_bcp.errors import BcpError
 from raxx_bcp.policy import Policy
@@ -37,16 +38,16 @@ freescout_dumps = dg.AssetSpec(
 
 def drill_assets(policy: Policy) -> list[dg.AssetsDefinition]:
     """Every drill: materialized means restored, compared, passed and torn down."""
-    return [_drill_asset(kind, policy) for kind in KINDS]
+    return [_drill_asset(kind, policy) for kind in kinds()]
 
 
-def _drill_asset(kind: Kind, policy: Policy) -> dg.AssetsDefinition:
-    config_type = kind.config
+def _drill_asset(kind: Kind[Any], policy: Policy) -> dg.AssetsDefinition:
+    form = config_type(kind)
 
     @dg.asset(
         name=kind.asset,
         group_name=GROUP,
-        kinds=set(kind.systems),
+        kinds=set(kind.icons),
         owners=[OWNER],
         deps=list(kind.restores),
         code_version="1",
@@ -68,7 +69,7 @@ def _drill_asset(kind: Kind, policy: Policy) -> dg.AssetsDefinition:
     )
     def drill(  # type: ignore[no-untyped-def]  # Dagster refuses a generator's annotation beside check specs
         context: dg.AssetExecutionContext,
-        config: config_type,  # type: ignore[valid-type]  # Dagster reads the kind's own class from here
+        config: form,  # type: ignore[valid-type]  # Dagster reads the kind's own class from here
         raxx: dg.ResourceParam[Raxx],
     ):
         yield from _run(context, kind, config, raxx)
@@ -77,19 +78,14 @@ def _drill_asset(kind: Kind, policy: Policy) -> dg.AssetsDefinition:
 
 
 def _run(
-    context: dg.AssetExecutionContext, kind: Kind, config: DrillConfig, raxx: Raxx
+    context: dg.AssetExecutionContext, kind: Kind[Any], config: DrillConfig, raxx: Raxx
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """A drill that did not pass is on record, red, and materializes nothing: it never counts as fresh."""
-    asked = Asked(
-        config.operator,
-        keep=config.keep,
-        trigger="schedule" if SCHEDULED_TAG in context.run.tags else "manual",
-        run_id=context.run.run_id,
-        run_url=f"{raxx.policy.alerts.ui_url}/runs/{context.run.run_id}",
-    )
+    scheduled, ui_url = SCHEDULED_TAG in context.run.tags, raxx.policy.alerts.ui_url
+    asked = asked_from(config, scheduled=scheduled, run_id=context.run.run_id, ui_url=ui_url)
     try:
         with waits_told(context.log.warning):
-            done = kind.start(raxx, asked, config, context.log.info)
+            done = kind.start(raxx, asked, wanted_from(kind, config), context.log.info)
     except BcpError as error:
         yield check_result(Check(PASSED, Status.COULD_NOT_VERIFY, error.what, error.remedy))
         raise failure(error) from None
@@ -114,10 +110,10 @@ def restored_recently_checks(policy: Policy) -> dg.AssetChecksDefinition:
     )
     def checks(context: dg.AssetCheckExecutionContext, raxx: dg.ResourceParam[Raxx]) -> Iterator[dg.AssetCheckResult]:
         wanted = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
-        kinds = [kind for kind in KINDS if kind.asset in wanted]
+        shown = [kind for kind in kinds() if kind.asset in wanted]
         ledger, now = raxx.record().ledger, raxx.clock()
-        found = restored_recently(ledger, [kind.name for kind in kinds], raxx.policy.evidence.max_age_days, now)
-        for kind in kinds:
+        found = restored_recently(ledger, [kind.name for kind in shown], raxx.policy.evidence.max_age_days, now)
+        for kind in shown:
             yield check_result(found[kind.name], asset=kind.asset)
 
     return checks

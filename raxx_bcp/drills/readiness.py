@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Final
 
 from raxx_bcp.checks import Check, Status, guarded
-from raxx_bcp.drills.connections import places
+from raxx_bcp.drills.kind import Requirement
+from raxx_bcp.drills.kinds import kinds, spoken
+from raxx_bcp.drills.places import places
 from raxx_bcp.policy import Policy
 
 DRILLS: Final = "drills"
@@ -14,34 +15,21 @@ LEFTOVERS: Final = "drill leftovers"
 
 
 def examine(policy: Policy) -> list[Check]:
-    """One line a door that drills need, and what carries a drill's mark now. What is not set up is a warning."""
-    return [
-        _door(
-            "HEROKU_API_KEY",
-            "heroku-postgres",
-            os.environ.get("HEROKU_API_KEY", ""),
-            "Set it to a key of an account that sees the production app and may make apps.",
-        ),
-        _door(
-            "throwaway_instances.worker_cidr",
-            "freescout-snapshot, freescout-dump and vault-snapshot",
-            policy.throwaway_instances.worker_cidr,
-            "Write the worker's own address into bcp.toml, such as 203.0.113.9/32.",
-        ),
-        _door(
-            "INFISICAL_DRILL_URL",
-            "vault-export",
-            os.environ.get("INFISICAL_DRILL_URL", ""),
-            "Set it to an empty Infisical that is never production, with INFISICAL_DRILL_CLIENT_ID and _SECRET.",
-        ),
-        *guarded(LEFTOVERS, lambda: [_leftovers(policy)]),
-    ]
+    """One line a setting that drills need, and what carries a drill's mark now. What is not set up is a warning."""
+    needing: dict[Requirement, list[str]] = {}
+    for kind in kinds():
+        if kind.requires is not None:
+            needing.setdefault(kind.requires, []).append(spoken(kind.name))
+    settings = [_setting(policy, required, names) for required, names in needing.items()]
+    return [*settings, *guarded(LEFTOVERS, lambda: [_leftovers(policy)])]
 
 
-def _door(setting: str, drills: str, value: str, remedy: str) -> Check:
-    if value:
-        return Check(DRILLS, Status.PASS, f"{setting} is set: {drills} can be started here.")
-    return Check(DRILLS, Status.WARN, f"{setting} is not set: {drills} cannot be started here.", remedy)
+def _setting(policy: Policy, required: Requirement, names: list[str]) -> Check:
+    drills = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    if required.value(policy):
+        return Check(DRILLS, Status.PASS, f"{required.setting} is set: {drills} can be started here.")
+    detail = f"{required.setting} is not set: {drills} cannot be started here."
+    return Check(DRILLS, Status.WARN, detail, required.remedy)
 
 
 def _leftovers(policy: Policy) -> Check:

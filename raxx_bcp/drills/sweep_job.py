@@ -3,8 +3,8 @@
 import dagster as dg
 
 from raxx_bcp.dagster_terms import failure
-from raxx_bcp.drills.connections import places
 from raxx_bcp.drills.engine.sweeper import sweep
+from raxx_bcp.drills.places import places
 from raxx_bcp.errors import BcpError
 from raxx_bcp.resources import Raxx
 

@@ -12,16 +12,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 from raxx_bcp.checks import Check, Status
-from raxx_bcp.drill_names import DRILL_NAMES, spoken
+from raxx_bcp.drills.kinds import DRILL_NAMES, kind, spoken
 from raxx_bcp.policy import Policy
 
 MONTHLY_SCHEDULE: Final = "monthly_schedule"
 MONTHLY_DRILLS: Final = "monthly drills"
 HOUR_UTC: Final = 9
 _FIRST_DAY: Final = 2
-
-NEEDS_A_KEY: Final = ("vault_export",)
-"""Drills that prove nothing without the operator's private key, which a schedule does not have."""
 
 SWITCHED_ON: Final = "RUNNING"
 SWITCHED_OFF: Final = "STOPPED"
@@ -65,7 +62,7 @@ def schedule_check(policy: Policy, name: str, now: datetime, switch: str | None 
         detail = "its schedule was switched on in Dagster's UI, which starts nothing: bcp.toml does not name it."
         remedy = f'Write "{spoken(name)}" into [drills] scheduled of bcp.toml, or switch {schedule_name(name)} off.'
         return Check(MONTHLY_SCHEDULE, Status.WARN, detail, remedy)
-    if listed and name in NEEDS_A_KEY:
+    if listed and kind(name).needs_private_key:
         remedy = "Take it out of [drills] scheduled, and run it each month where the private key is."
         return Check(
             MONTHLY_SCHEDULE, Status.WARN, f"{spoken(name)} is {on}; without the private key it cannot pass.", remedy
@@ -79,7 +76,7 @@ def schedules_check(policy: Policy, now: datetime) -> list[Check]:
     on = [f"{spoken(name)} next on {next_run(name, now):%Y-%m-%d %H:%M} UTC" for name in listed]
     off = [spoken(name) for name in DRILL_NAMES if name not in listed]
     detail = f"on: {', '.join(on) or 'none'}; off: {', '.join(off) or 'none'} (bcp.toml, [drills] scheduled)."
-    alone = [schedule_check(policy, name, now) for name in listed if name in NEEDS_A_KEY]
+    alone = [schedule_check(policy, name, now) for name in listed if kind(name).needs_private_key]
     return [
         Check(MONTHLY_DRILLS, Status.PASS, detail),
         *(Check(MONTHLY_DRILLS, check.status, check.detail, check.remedy) for check in alone),

@@ -13,8 +13,7 @@ import pytest
 
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.definitions import build_defs
-from raxx_bcp.drill_names import DRILL_NAMES
-from raxx_bcp.drills.kinds import KINDS, Kind
+from raxx_bcp.drills.kinds import DRILL_NAMES, kinds
 from raxx_bcp.drills.schedule_checks import monthly_schedule_checks, switches
 from raxx_bcp.drills.timetable import (
     MONTHLY_SCHEDULE,
@@ -34,12 +33,11 @@ LISTED = Policy(drills=Drills(scheduled=("heroku_postgres", "state_recovery")))
 
 
 def test_the_names_are_those_of_the_drills_in_their_order() -> None:
-    assert tuple(kind.name for kind in KINDS) == DRILL_NAMES
+    assert tuple(kind.name for kind in kinds()) == DRILL_NAMES
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_a_schedule_runs_by_default_where_the_policy_names_its_drill_and_only_there(kind: Kind) -> None:
-    name = kind.name
+@pytest.mark.parametrize("name", DRILL_NAMES)
+def test_a_schedule_runs_by_default_where_the_policy_names_its_drill_and_only_there(name: str) -> None:
     status = build_defs(LISTED).resolve_schedule_def(f"drill_{name}_schedule").default_status
     listed = name in LISTED.drills.scheduled
     assert status is (dg.DefaultScheduleStatus.RUNNING if listed else dg.DefaultScheduleStatus.STOPPED)
@@ -62,7 +60,7 @@ def test_a_tick_that_only_a_switch_in_the_ui_brought_starts_nothing_and_says_why
     assert "bcp.toml does not name heroku_postgres" in (ticked.skip_message or "")
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("name", DRILL_NAMES)
 @pytest.mark.parametrize(
     "now",
     [
@@ -73,8 +71,7 @@ def test_a_tick_that_only_a_switch_in_the_ui_brought_starts_nothing_and_says_why
         datetime(2031, 4, 2, 9, 0, tzinfo=UTC),
     ],
 )
-def test_the_next_run_is_the_one_that_the_schedules_own_cron_line_names(kind: Kind, now: datetime) -> None:
-    name = kind.name
+def test_the_next_run_is_the_one_that_the_schedules_own_cron_line_names(name: str, now: datetime) -> None:
     cron = str(build_defs(LISTED).resolve_schedule_def(f"drill_{name}_schedule").cron_schedule)
     minute, hour, day, *_every = cron.split()
     quarter = now.replace(minute=now.minute // 15 * 15, second=0)
@@ -173,7 +170,7 @@ def test_the_schedules_are_looked_at_every_day() -> None:
 
 def test_a_switch_in_dagster_that_contradicts_the_policy_turns_the_drills_asset_red(dagster_home: Path) -> None:
     before = evaluated(LISTED)
-    assert len(before) == len(KINDS)
+    assert len(before) == len(DRILL_NAMES)
     assert all(passed for passed, _ in before.values()), before
     assert "next on 2031-04-02 09:00 UTC" in before["heroku_postgres_drill"][1]
     switch_in_dagster("stop", "drill_heroku_postgres_schedule")

@@ -70,9 +70,9 @@ def _verdict_of_the_page(kind: type[BcpError]) -> str:
 
 def test_the_walk_finds_the_errors() -> None:
     """Errors of each kind, in helpers and in methods too."""
-    assert Site("heroku_postgres.py", "_select", "BackupWrongError") in SITES
-    assert Site("isolation.py", "not_isolated", "NotIsolatedError") in SITES
-    assert Site("host_shell.py", "_database_error", "DatabaseError") in SITES
+    assert Site("heroku_postgres/restore_drill.py", "_select", "BackupWrongError") in SITES
+    assert Site("hosts/isolation.py", "not_isolated", "NotIsolatedError") in SITES
+    assert Site("hosts/shell.py", "_database_error", "DatabaseError") in SITES
     assert len(SITES) > 40
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from raxx_bcp.drills.connections import heroku_door
+from raxx_bcp.drills.heroku_postgres.connections import heroku_door
 from raxx_bcp.policy import Policy
 from raxx_bcp_sandbox import freescout
 from raxx_bcp_sandbox.supervisor import Sandbox

@@ -7,7 +7,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from raxx_bcp.drills.connections import places, record_of
+from raxx_bcp.drills.engine.record_stores import record_of
+from raxx_bcp.drills.places import places
 from raxx_bcp.evidence.row import DrillEntry, Verdict
 from raxx_bcp.policy import load_policy
 from raxx_bcp_sandbox import processes

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 
 from raxx_bcp.clients.s3 import Bucket
-from raxx_bcp.drills.engine.drill import Drill, Order, Source
+from raxx_bcp.drills.engine.choices import choice
+from raxx_bcp.drills.engine.drill import Drill, Source
 from raxx_bcp.drills.freescout import artefact, dump_set, examine, expected, restoring
 from raxx_bcp.drills.freescout.connections import Doors
 from raxx_bcp.drills.freescout.dump_set import DumpSet
@@ -37,38 +37,12 @@ CHECKS: Final = (BACKUP_AGE, ISOLATION, *artefact.CHECKS, *examine.CHECKS, RESTO
 class Wanted:
     """What an operator may choose; the defaults are an ordinary drill."""
 
-    dump: str = NEWEST
-    """``newest``, ``random-older``, or a set's day (``YYYY-MM-DD``)."""
-    bundle: str = ""
-    """Lightsail's bundle for the instance; empty: what the policy says, else the cheapest that fits."""
-
-
-def order(
-    policy: Policy,
-    operator: str,
-    *,
-    wanted: Wanted | None = None,
-    trigger: str = "manual",
-    run_id: str = "",
-    run_url: str = "",
-    keep: bool = False,
-) -> Order:
-    """The order of this drill by ``operator``."""
-    chosen, promised = wanted or Wanted(), policy.freescout
-    return Order(
-        kind=KIND,
-        system=SYSTEM,
-        tier=TIER,
-        operator=operator,
-        scenario=f"restore of the {chosen.dump} dump set onto an empty instance {promised.restored_instance}",
-        rto_target_seconds=promised.rto_minutes * 60,
-        rpo_target_seconds=promised.rpo_hours * 3600,
-        lease=timedelta(hours=policy.throwaway_instances.lease_hours),
-        checks=CHECKS,
-        trigger=trigger,
-        run_id=run_id,
-        run_url=run_url,
-        keep=keep,
+    dump: str = choice(NEWEST, "newest, random-older, or a set's day, YYYY-MM-DD.")
+    bundle: str = choice(
+        "", "Lightsail's bundle for the throwaway instance; default: the policy's, else the cheapest that fits."
+    )
+    private_key_file: str = choice(
+        "", "Open an encrypted set with this key, held in memory only; default: your own keyring.", path="file"
     )
 
 

@@ -13,11 +13,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from raxx_bcp.clients.lightsail import AVAILABLE, ERROR, PENDING, Snapshots
-from raxx_bcp.drills.engine.drill import Drill, Order, Source
+from raxx_bcp.drills.engine.choices import choice
+from raxx_bcp.drills.engine.drill import Drill, Source
 from raxx_bcp.drills.freescout import examine, expected
 from raxx_bcp.drills.freescout.connections import Doors
 from raxx_bcp.drills.freescout.examine import Restored
-from raxx_bcp.drills.hosts.admission import Admission
+from raxx_bcp.drills.hosts.admission import REASON_MISSING, Admission
 from raxx_bcp.drills.hosts.host import FromAutomatic, FromSnapshot, make_host
 from raxx_bcp.drills.hosts.isolation import ISOLATION, isolate_and_assert, quieten_freescout
 from raxx_bcp.drills.hosts.launch_script import launch_script
@@ -41,12 +42,16 @@ _STATES: Final = {"Success": AVAILABLE, "InProgress": PENDING, "Failed": ERROR}
 class Wanted:
     """What an operator may choose; the defaults are an ordinary drill."""
 
-    snapshot: str = NEWEST
-    """``newest``, ``random-older``, a snapshot's name, or the day (``YYYY-MM-DD``) of an automatic one."""
-    bundle: str = ""
-    """Lightsail's bundle for the copy; empty: what the policy says, else the cheapest that fits."""
-    accept_unguarded: str = ""
-    """Why a snapshot without the copy guard may be restored; empty: it may not."""
+    snapshot: str = choice(NEWEST, "newest, random-older, a snapshot's name, or YYYY-MM-DD of an automatic one.")
+    bundle: str = choice(
+        "", "Lightsail's bundle for the throwaway instance; default: the policy's, else the cheapest that fits."
+    )
+    accept_unguarded: str = choice(
+        "",
+        "Restore a snapshot that was taken without the copy guard; why that is harmless goes on record.",
+        metavar="WHY",
+        must_say=REASON_MISSING,
+    )
 
 
 @dataclass(frozen=True)
@@ -58,35 +63,6 @@ class Candidate:
     state: str
     origin: FromSnapshot | FromAutomatic
     size_bytes: int | None = None
-
-
-def order(
-    policy: Policy,
-    operator: str,
-    *,
-    wanted: Wanted | None = None,
-    trigger: str = "manual",
-    run_id: str = "",
-    run_url: str = "",
-    keep: bool = False,
-) -> Order:
-    """The order of this drill by ``operator``."""
-    chosen, promised = wanted or Wanted(), policy.freescout
-    return Order(
-        kind=KIND,
-        system=SYSTEM,
-        tier=TIER,
-        operator=operator,
-        scenario=f"restore of the {chosen.snapshot} snapshot of {promised.instance} as {promised.restored_instance}",
-        rto_target_seconds=promised.rto_minutes * 60,
-        rpo_target_seconds=promised.rpo_hours * 3600,
-        lease=timedelta(hours=policy.throwaway_instances.lease_hours),
-        checks=CHECKS,
-        trigger=trigger,
-        run_id=run_id,
-        run_url=run_url,
-        keep=keep,
-    )
 
 
 def freescout_snapshot(drill: Drill, doors: Doors, policy: Policy, wanted: Wanted) -> None:

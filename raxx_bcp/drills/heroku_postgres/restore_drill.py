@@ -16,7 +16,8 @@ from typing import Final
 
 from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.heroku_shapes import App, Database, DatabaseInfo, Transfer, TransferState, WaitState
-from raxx_bcp.drills.engine.drill import Drill, Order, Source
+from raxx_bcp.drills.engine.choices import Shortcut, choice
+from raxx_bcp.drills.engine.drill import Drill, Source
 from raxx_bcp.drills.engine.leases import Lease
 from raxx_bcp.drills.engine.record import REGION, RESOURCE
 from raxx_bcp.drills.heroku_postgres import database, restore_warnings
@@ -67,40 +68,17 @@ PLANS: Final = (
 class Wanted:
     """What an operator may choose; the defaults are an ordinary drill."""
 
-    backup: str = NEWEST
-    """``newest``, ``random-older``, ``fresh`` for one that the drill makes, or a backup's label such as ``b003``."""
-    plan: str = ""
-    """Empty: the smallest that fits."""
-    row_tolerance_ratio: float | None = None
-    revision: str = ""
-    """The Alembic revision that is expected (several heads with commas between); empty: production's."""
-
-
-def order(
-    policy: HerokuPostgres,
-    operator: str,
-    *,
-    wanted: Wanted | None = None,
-    trigger: str = "manual",
-    run_id: str = "",
-    run_url: str = "",
-    keep: bool = False,
-) -> Order:
-    """The order of this drill by ``operator``."""
-    chosen = wanted or Wanted()
-    return Order(
-        kind=KIND,
-        system=SYSTEM,
-        operator=operator,
-        scenario=f"restore of the {chosen.backup} backup of {policy.app} into a throwaway app",
-        rto_target_seconds=policy.rto_minutes * 60,
-        rpo_target_seconds=policy.rpo_hours * 3600,
-        lease=timedelta(hours=policy.lease_hours),
-        checks=CHECKS,
-        trigger=trigger,
-        run_id=run_id,
-        run_url=run_url,
-        keep=keep,
+    backup: str = choice(
+        NEWEST,
+        "newest, random-older, fresh for one that the drill makes with facts of its own, or a label such as b003.",
+        shortcuts=(Shortcut("--fresh", FRESH, "Make a backup now, with facts of its own, and restore that one."),),
+    )
+    plan: str = choice("", "Heroku's plan for the throwaway database; default: the smallest that fits.")
+    row_tolerance_ratio: float | None = choice(
+        None, "Row counts may differ by this ratio; default: the policy's.", flag="--tolerance", at_least=0, at_most=1
+    )
+    revision: str = choice(
+        "", "The Alembic revision to expect, several heads with commas between; default: production's."
     )
 
 

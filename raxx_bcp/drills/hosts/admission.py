@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from raxx_bcp.drills.engine.drill import Drill
-from raxx_bcp.errors import CouldNotVerifyError, UsageError
+from raxx_bcp.errors import CouldNotVerifyError
 from raxx_bcp.guard.sightings import Period, Sightings
 
-COPY_GUARD = "copy guard"
+REASON_MISSING: Final = "Say why the copy is harmless."
+COPY_GUARD: Final = "copy guard"
 """Where the row's ``target.versions`` says since when the restored host was guarded, or why that was not asked."""
 
 
@@ -55,13 +57,6 @@ class Admission:
             "next one, and restore that. Where it is known to be harmless all the same: --accept-unguarded WHY, which "
             "goes on record."
         )
-
-
-def require_reason(accept_unguarded: str | None) -> str:
-    """Raises ``UsageError`` for one that says nothing."""
-    if accept_unguarded is not None and not accept_unguarded.strip():
-        raise UsageError("--accept-unguarded was given without a reason.", "Say why the copy is harmless.")
-    return accept_unguarded or ""
 
 
 def _why(instance: str, periods: list[Period], created_utc: datetime) -> str:

@@ -35,7 +35,7 @@ from raxx_bcp.drills.hosts.admission import Admission
 from raxx_bcp.drills.hosts.isolation import IsolationUnknownError
 from raxx_bcp.drills.hosts.shell import DatabaseError, Host
 from raxx_bcp.errors import NOT_THE_END, BackupWrongError, CouldNotVerifyError, PermanentError, UsageError
-from raxx_bcp.policy import Policy, ThrowawayInstances
+from raxx_bcp.policy import ThrowawayInstances
 from raxx_bcp.waiting import Patience, Waiting
 
 __all__ = [
@@ -46,7 +46,6 @@ __all__ = [
     "Host",
     "Origin",
     "instance_lease",
-    "instances_door",
     "make_host",
 ]
 
@@ -83,14 +82,6 @@ class FromBlueprint:
 
 
 Origin = FromSnapshot | FromAutomatic | FromBlueprint
-
-
-def instances_door(policy: Policy) -> Instances:
-    """The door of this policy: its two restored instances may be made and deleted, and nothing else."""
-    return Instances(
-        names=(policy.freescout.restored_instance, policy.vault_drill.restored_instance),
-        protected=(policy.freescout.instance, policy.vault_snapshot.instance),
-    )
 
 
 def make_host(

@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from raxx_bcp.clients.s3 import Bucket, Versioning
 from raxx_bcp.clients.s3_errors import ObjectAbsentError
 from raxx_bcp.clients.s3_scratch import Scratch, ScratchVersion, Surroundings
 from raxx_bcp.clients.s3_settings import BucketSettings, MfaDelete
-from raxx_bcp.drills.engine.drill import Drill, Order, Source
+from raxx_bcp.drills.engine.drill import Drill, Source
 from raxx_bcp.drills.engine.leases import Lease
 from raxx_bcp.drills.engine.record import RESOURCE
 from raxx_bcp.drills.terraform_state.real_states import REAL_STATE, UNTOUCHED, check_real_state, check_untouched
@@ -59,6 +59,13 @@ class Wanted:
     size_kb: int = 200
     """How large the state file is that is lost and recovered."""
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.size_kb <= LARGEST_KB:
+            raise UsageError(
+                f"A state file of {self.size_kb} kB is not what this drill makes.",
+                f"Choose a size from 1 to {LARGEST_KB} kB.",
+            )
+
 
 @dataclass(frozen=True)
 class Doors:
@@ -88,39 +95,6 @@ def doors_of(policy: Policy) -> Doors:
         settings=BucketSettings(name),
         surroundings=Surroundings(name, scratch_prefix=prefix),
         scratch=lambda drill_id: Scratch(name, prefix, drill_id),
-    )
-
-
-def order(
-    policy: Policy,
-    operator: str,
-    *,
-    wanted: Wanted | None = None,
-    trigger: str = "manual",
-    run_id: str = "",
-    run_url: str = "",
-    keep: bool = False,
-) -> Order:
-    """The order of this drill by ``operator``. Raises ``UsageError`` for a size that is none."""
-    chosen, promised = wanted or Wanted(), policy.state_recovery
-    if not 1 <= chosen.size_kb <= LARGEST_KB:
-        raise UsageError(
-            f"A state file of {chosen.size_kb} kB is not what this drill makes.",
-            f"Choose a size from 1 to {LARGEST_KB} kB.",
-        )
-    return Order(
-        kind=KIND,
-        system=SYSTEM,
-        operator=operator,
-        scenario=f"a state file in {policy.state_bucket.name} overwritten, deleted and recovered",
-        rto_target_seconds=promised.rto_minutes * 60,
-        rpo_target_seconds=promised.rpo_hours * 3600,
-        lease=timedelta(hours=promised.lease_hours),
-        checks=CHECKS,
-        trigger=trigger,
-        run_id=run_id,
-        run_url=run_url,
-        keep=keep,
     )
 
 

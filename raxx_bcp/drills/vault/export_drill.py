@@ -15,12 +15,13 @@ from typing import Final
 from raxx_bcp.clients import gpg, openpgp
 from raxx_bcp.clients.infisical import Identity
 from raxx_bcp.clients.s3 import Bucket
-from raxx_bcp.drills.engine.drill import Drill, Order, Source
+from raxx_bcp.drills.engine.choices import choice
+from raxx_bcp.drills.engine.drill import Drill, Source
 from raxx_bcp.drills.engine.record import RESOURCE
 from raxx_bcp.drills.vault.export_compare import APPROVALS, EQUAL, judge
 from raxx_bcp.drills.vault.stored_exports import NEWEST, RANDOM_OLDER, StoredExport, body_of, checksum, choose, moment
 from raxx_bcp.drills.vault.throwaway_projects import OpenVault, project_lease, project_slug
-from raxx_bcp.errors import CouldNotVerifyError, PermanentError
+from raxx_bcp.errors import CouldNotVerifyError, PermanentError, UsageError
 from raxx_bcp.policy import Policy
 from raxx_bcp.vault.opening import OpenedExport, open_document
 from raxx_bcp.vault.restore import Restored, restore
@@ -38,7 +39,6 @@ __all__ = [
     "DecryptionKey",
     "Doors",
     "Wanted",
-    "order",
     "vault_export",
 ]
 
@@ -77,8 +77,14 @@ CHECKS: Final = (
 class Wanted:
     """What an operator may choose; the default is an ordinary drill."""
 
-    day: str = NEWEST
-    """``newest``, ``random-older``, or a day (``YYYY-MM-DD``, UTC)."""
+    date: str = choice(NEWEST, "newest, random-older, or the export's day in UTC, YYYY-MM-DD.")
+    decrypt: bool = choice(False, "Open it with the caller's own GnuPG keyring and agent.")
+    gpg_home: str = choice("", "Open it with the keyring in this GnuPG home.", path="folder")
+    private_key_file: str = choice("", "Open it with this key; it is held in memory only.", path="file")
+
+    def __post_init__(self) -> None:
+        if sum(map(bool, (self.decrypt, self.gpg_home, self.private_key_file))) > 1:
+            raise UsageError("More than one way to open the export was given.", "Give one of them.")
 
 
 @dataclass(frozen=True)
@@ -101,34 +107,6 @@ class Doors:
     fingerprint: str
     open_vault: OpenVault | None
     key: DecryptionKey | None
-
-
-def order(
-    policy: Policy,
-    operator: str,
-    *,
-    wanted: Wanted | None = None,
-    trigger: str = "manual",
-    run_id: str = "",
-    run_url: str = "",
-    keep: bool = False,
-) -> Order:
-    """The order of this drill by ``operator``."""
-    chosen, promised = wanted or Wanted(), policy.vault_drill
-    return Order(
-        kind=KIND,
-        system=SYSTEM,
-        operator=operator,
-        scenario=f"restore of the {chosen.day} export of the vault into a throwaway vault",
-        rto_target_seconds=promised.rto_minutes * 60,
-        rpo_target_seconds=promised.rpo_hours * 3600,
-        lease=timedelta(hours=promised.lease_hours),
-        checks=CHECKS,
-        trigger=trigger,
-        run_id=run_id,
-        run_url=run_url,
-        keep=keep,
-    )
 
 
 def vault_export(drill: Drill, doors: Doors, policy: Policy, wanted: Wanted) -> None:
@@ -176,7 +154,7 @@ def _select(drill: Drill, bucket: Bucket, policy: Policy, wanted: Wanted) -> Sto
         ok=age <= timedelta(hours=promised.rpo_hours),
         reason=f"the newest export with a manifest, {newest.day}, is too old: look at raxx-bcp vault list",
     )
-    export = newest if wanted.day == NEWEST else choose(bucket, prefix, wanted.day)
+    export = newest if wanted.date == NEWEST else choose(bucket, prefix, wanted.date)
     manifest = export.manifest
     at = f"?versionId={manifest.version_id}" if manifest.version_id else ""
     drill.source(

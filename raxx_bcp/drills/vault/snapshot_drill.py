@@ -19,8 +19,9 @@ from raxx_bcp.clients.infisical_writer import InfisicalWriter
 from raxx_bcp.clients.instances import Instances
 from raxx_bcp.clients.lightsail import AVAILABLE, ERROR, InstanceSnapshot, Snapshots
 from raxx_bcp.clients.s3 import Bucket
-from raxx_bcp.drills.engine.drill import Drill, Order, Source
-from raxx_bcp.drills.hosts.admission import Admission
+from raxx_bcp.drills.engine.choices import choice
+from raxx_bcp.drills.engine.drill import Drill, Source
+from raxx_bcp.drills.hosts.admission import REASON_MISSING, Admission
 from raxx_bcp.drills.hosts.isolation import ISOLATION
 from raxx_bcp.drills.hosts.silence import SILENT
 from raxx_bcp.drills.vault.host import STILL_ISOLATED, VaultHost, entered
@@ -33,7 +34,7 @@ from raxx_bcp.vault import walk
 from raxx_bcp.vault.survey import EnvironmentCount, Survey
 from raxx_bcp.waiting import Patience
 
-__all__ = ["CHECKS", "KIND", "NEWEST", "RANDOM_OLDER", "SYSTEM", "Doors", "Wanted", "order", "vault_snapshot"]
+__all__ = ["CHECKS", "KIND", "NEWEST", "RANDOM_OLDER", "SYSTEM", "Doors", "Wanted", "vault_snapshot"]
 
 KIND: Final = "vault_snapshot"
 SYSTEM: Final = "vault"
@@ -64,12 +65,14 @@ _POLL_SECONDS: Final = 5.0
 class Wanted:
     """What an operator may choose; the defaults are an ordinary drill."""
 
-    snapshot: str = NEWEST
-    """``newest``, ``random-older``, or the name of a snapshot of the vault's instance."""
-    bundle: str = ""
-    """Of the throwaway instance; empty: the cheapest that fits."""
-    accept_unguarded: str = ""
-    """Why a snapshot without the copy guard may be restored; empty: it may not."""
+    snapshot: str = choice(NEWEST, "newest, random-older, or the name of a snapshot of the vault's instance.")
+    bundle: str = choice("", "Lightsail's bundle for the throwaway instance; default: the cheapest that fits.")
+    accept_unguarded: str = choice(
+        "",
+        "Restore a snapshot that was taken without the copy guard; why that is harmless goes on record.",
+        metavar="WHY",
+        must_say=REASON_MISSING,
+    )
 
 
 @dataclass(frozen=True)
@@ -82,35 +85,6 @@ class Doors:
     sightings: Sightings
     client_id: str = field(repr=False)
     client_secret: str = field(repr=False)
-
-
-def order(
-    policy: Policy,
-    operator: str,
-    *,
-    wanted: Wanted | None = None,
-    trigger: str = "manual",
-    run_id: str = "",
-    run_url: str = "",
-    keep: bool = False,
-) -> Order:
-    """The order of this drill by ``operator``."""
-    chosen, promised = wanted or Wanted(), policy.vault_drill
-    return Order(
-        kind=KIND,
-        system=SYSTEM,
-        operator=operator,
-        scenario=f"restore of the {chosen.snapshot} snapshot of {policy.vault_snapshot.instance} into "
-        f"{promised.restored_instance}",
-        rto_target_seconds=promised.rto_minutes * 60,
-        rpo_target_seconds=promised.rpo_hours * 3600,
-        lease=timedelta(hours=promised.lease_hours),
-        checks=CHECKS,
-        trigger=trigger,
-        run_id=run_id,
-        run_url=run_url,
-        keep=keep,
-    )
 
 
 def vault_snapshot(drill: Drill, doors: Doors, policy: Policy, wanted: Wanted) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from raxx_bcp.clients.s3 import Bucket
-from raxx_bcp.drills.connections import Record
 from raxx_bcp.drills.engine.drill import Drill, Source
 from raxx_bcp.drills.engine.journal import Journal
+from raxx_bcp.drills.engine.record_stores import Record
 from raxx_bcp.drills.engine.run import conduct
 from raxx_bcp.drills.engine.sweeper import Leftover, Swept, sweep
 from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError, PermanentError, TransientError

@@ -18,8 +18,10 @@ from raxx_bcp.drills.engine.run import Conducted, conduct
 from raxx_bcp.drills.freescout import compare, dump_drill, examine, site, snapshot_drill
 from raxx_bcp.drills.freescout.connections import Doors
 from raxx_bcp.drills.freescout.expected import LastDrill
+from raxx_bcp.drills.freescout.kinds import DUMP, SNAPSHOT
 from raxx_bcp.drills.hosts.isolation import ISOLATION
 from raxx_bcp.drills.hosts.silence import SILENT
+from raxx_bcp.drills.kind import Asked
 from raxx_bcp.errors import PermanentError
 from raxx_bcp.evidence.row import Verdict
 from raxx_bcp.policy import FreeScout, Policy, ThrowawayInstances
@@ -89,12 +91,12 @@ class World:
 
     def snapshot(self, wanted: snapshot_drill.Wanted | None = None) -> Conducted:
         chosen, policy, doors = wanted or snapshot_drill.Wanted(), self.policy, self.doors
-        order = snapshot_drill.order(policy, "alice", wanted=chosen)
+        order = SNAPSHOT.order(policy, Asked("alice"), chosen)
         return self.conduct(order, lambda drill: snapshot_drill.freescout_snapshot(drill, doors, policy, chosen))
 
     def dump(self, wanted: dump_drill.Wanted | None = None) -> Conducted:
         chosen, policy, doors = wanted or dump_drill.Wanted(), self.policy, self.doors
-        order = dump_drill.order(policy, "alice", wanted=chosen)
+        order = DUMP.order(policy, Asked("alice"), chosen)
         return self.conduct(
             order, lambda drill: dump_drill.freescout_dump(drill, doors, self.shelf.bucket, policy, chosen)
         )

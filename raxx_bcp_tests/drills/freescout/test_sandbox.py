@@ -16,11 +16,12 @@ import boto3
 import pytest
 
 from raxx_bcp.clients.lightsail import Snapshots
-from raxx_bcp.drills.connections import places
 from raxx_bcp.drills.engine.drill import CheckResult
 from raxx_bcp.drills.engine.run import Conducted
 from raxx_bcp.drills.freescout import dump_drill, snapshot_drill
-from raxx_bcp.drills.starts import Asked, start_freescout_dump, start_freescout_snapshot
+from raxx_bcp.drills.freescout.kinds import DUMP, SNAPSHOT
+from raxx_bcp.drills.kind import Asked
+from raxx_bcp.drills.places import places
 from raxx_bcp.evidence.gate import card_named, gate
 from raxx_bcp.evidence.row import CheckStatus, Verdict
 from raxx_bcp.policy import Policy
@@ -60,11 +61,12 @@ class Stage:
     mail: Path
 
     def tier_1(self, snapshot: str = snapshot_drill.NEWEST) -> Conducted:
-        return start_freescout_snapshot(self.raxx, ASKED, snapshot_drill.Wanted(snapshot), silent)
+        return SNAPSHOT.start(self.raxx, ASKED, snapshot_drill.Wanted(snapshot), silent)
 
     def tier_2(self) -> Conducted:
-        key = operator_key(self.sandbox.directory).secret.encode()
-        return start_freescout_dump(self.raxx, ASKED, dump_drill.Wanted(), silent, private_key=key)
+        key = self.mail.parent / "operator.asc"
+        key.write_text(operator_key(self.sandbox.directory).secret)
+        return DUMP.start(self.raxx, ASKED, dump_drill.Wanted(private_key_file=str(key)), silent)
 
     def leftovers(self) -> list[str]:
         with places(self.raxx.policy) as where:

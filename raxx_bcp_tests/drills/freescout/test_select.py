@@ -13,7 +13,9 @@ from raxx_bcp.clients.lightsail import AutomaticSnapshot, InstanceSnapshot
 from raxx_bcp.drills.engine.drill import Drill
 from raxx_bcp.drills.freescout import snapshot_drill
 from raxx_bcp.drills.freescout.connections import Doors
-from raxx_bcp.drills.freescout.snapshot_drill import BACKUP_AGE, Wanted, candidates, freescout_snapshot, order
+from raxx_bcp.drills.freescout.kinds import SNAPSHOT
+from raxx_bcp.drills.freescout.snapshot_drill import BACKUP_AGE, Wanted, candidates, freescout_snapshot
+from raxx_bcp.drills.kind import Asked
 from raxx_bcp.errors import CouldNotVerifyError, PermanentError, UsageError
 from raxx_bcp.policy import Policy
 from raxx_bcp.waiting import silent
@@ -51,7 +53,7 @@ def select(shown: Shown, wanted: str = "newest") -> Drill:
     """The drill until it would make an instance."""
     clock = StillClock()
     chosen = Wanted(wanted)
-    drill = Drill(order(POLICY, "alice", wanted=chosen), clock, clock.sleep, silent)
+    drill = Drill(SNAPSHOT.order(POLICY, Asked("alice"), chosen), clock, clock.sleep, silent)
     nobody: Any = None
     lister: Any = shown
     try:
@@ -125,7 +127,7 @@ def test_no_snapshot_at_all_is_a_failure() -> None:
 
 
 def test_the_order_promises_every_check() -> None:
-    made = order(POLICY, "alice", trigger="schedule", run_id="r", keep=True)
+    made = SNAPSHOT.order(POLICY, Asked("alice", trigger="schedule", run_id="r", keep=True), Wanted())
     assert (made.kind, made.system, made.tier) == ("freescout_snapshot", "freescout", "Tier 1")
     assert made.checks == snapshot_drill.CHECKS
     assert len(set(made.checks)) == len(made.checks)

@@ -14,6 +14,7 @@ from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.heroku_shapes import Database, Transfer
 from raxx_bcp.drills.engine.drill import Drill
 from raxx_bcp.drills.engine.run import Conducted, conduct
+from raxx_bcp.drills.heroku_postgres.kinds import RESTORE
 from raxx_bcp.drills.heroku_postgres.leftovers import HerokuLeftovers
 from raxx_bcp.drills.heroku_postgres.restore_drill import (
     BACKUP_AGE,
@@ -24,13 +25,13 @@ from raxx_bcp.drills.heroku_postgres.restore_drill import (
     Wanted,
     expiry_of,
     heroku_postgres,
-    order,
     throwaway_name,
 )
 from raxx_bcp.drills.heroku_postgres.stored_facts import FactsStore
+from raxx_bcp.drills.kind import Asked
 from raxx_bcp.errors import PermanentError, TransientError
 from raxx_bcp.evidence.row import CheckStatus, Verdict
-from raxx_bcp.policy import HerokuPostgres
+from raxx_bcp.policy import HerokuPostgres, Policy
 from raxx_bcp_tests.drills.engine.doubles import Memory
 from raxx_bcp_tests.sandbox.heroku.lab import HEALTHY_WARNINGS, KEY, Lab, heroku_lab
 
@@ -67,7 +68,7 @@ class Stage:
         self.memory = Memory()
         with heroku or self.heroku() as door:
             return conduct(
-                order(self.policy, "alice", wanted=chosen, keep=keep),
+                RESTORE.order(Policy(heroku_postgres=self.policy), Asked("alice", keep=keep), chosen),
                 lambda drill: heroku_postgres(drill, door, self.policy, chosen, self.facts),
                 self.memory,
                 clock=self.lab.now,
@@ -474,5 +475,10 @@ def test_a_name_without_a_legal_expiry_is_none_of_ours(name: str) -> None:
 
 
 def test_the_drill_object_is_given_the_names_it_promises(stage: Stage) -> None:
-    drill = Drill(order(stage.policy, "alice"), stage.lab.now, stage.sleep, lambda _message: None)
+    drill = Drill(
+        RESTORE.order(Policy(heroku_postgres=stage.policy), Asked("alice"), Wanted()),
+        stage.lab.now,
+        stage.sleep,
+        lambda _message: None,
+    )
     assert drill.order.checks == CHECKS

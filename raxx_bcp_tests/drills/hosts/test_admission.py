@@ -9,9 +9,9 @@ import pytest
 
 from raxx_bcp.clients.lightsail_errors import AbsentError
 from raxx_bcp.drills.engine.drill import Drill
-from raxx_bcp.drills.hosts.admission import COPY_GUARD, Admission, UnguardedError, require_reason
+from raxx_bcp.drills.hosts.admission import COPY_GUARD, Admission, UnguardedError
 from raxx_bcp.drills.hosts.host import FromAutomatic, FromSnapshot, Origin, make_host
-from raxx_bcp.errors import CouldNotVerifyError, PermanentError, UsageError
+from raxx_bcp.errors import CouldNotVerifyError, PermanentError
 from raxx_bcp.guard.sightings import Period
 from raxx_bcp_tests.clients.ssh_lab import Lab as Machine
 from raxx_bcp_tests.clients.ssh_lab import ssh_lab
@@ -69,11 +69,8 @@ def test_a_reason_admits_it_and_goes_on_record() -> None:
 
 @pytest.mark.parametrize("nothing", ["", "  "])
 def test_a_reason_that_says_nothing_is_none(nothing: str) -> None:
-    with pytest.raises(UsageError, match="without a reason"):
-        require_reason(nothing)
     with pytest.raises(UnguardedError):
         admit(NEVER, CLOCK.now, why=nothing)
-    assert require_reason(None) == ""
 
 
 # -- where instances are made -----------------------------------------------------------------------------------

@@ -12,13 +12,13 @@ import pytest
 from raxx_bcp.clients.instances import Instances
 from raxx_bcp.clients.ssh import LoginRefusedError, WrongHostError, connect
 from raxx_bcp.drills.engine.drill import Drill
+from raxx_bcp.drills.hosts.connections import instances_door
 from raxx_bcp.drills.hosts.host import (
     FromAutomatic,
     FromBlueprint,
     FromSnapshot,
     Host,
     Origin,
-    instances_door,
     make_host,
 )
 from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError, TransientError, UsageError

@@ -11,8 +11,9 @@ from pathlib import Path
 import boto3
 import pytest
 
-from raxx_bcp.drills.connections import places, record_of
+from raxx_bcp.drills.engine.record_stores import record_of
 from raxx_bcp.drills.engine.sweeper import Swept, sweep
+from raxx_bcp.drills.places import places
 from raxx_bcp.evidence.row import DrillEntry, Verdict
 from raxx_bcp.policy import Policy
 from raxx_bcp_sandbox.supervisor import Sandbox

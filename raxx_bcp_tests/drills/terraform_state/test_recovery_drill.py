@@ -23,6 +23,8 @@ from raxx_bcp.clients.s3_scratch import Scratch, Surroundings
 from raxx_bcp.clients.s3_settings import BucketSettings, MfaDelete, VersioningState
 from raxx_bcp.drills.engine.record import entry_of
 from raxx_bcp.drills.engine.run import Conducted, conduct
+from raxx_bcp.drills.kind import Asked
+from raxx_bcp.drills.terraform_state.kinds import RECOVERY
 from raxx_bcp.drills.terraform_state.leftovers import ScratchLeftovers
 from raxx_bcp.drills.terraform_state.real_states import REAL_STATE, UNTOUCHED
 from raxx_bcp.drills.terraform_state.recovery_drill import (
@@ -38,7 +40,6 @@ from raxx_bcp.drills.terraform_state.recovery_drill import (
     Doors,
     Wanted,
     doors_of,
-    order,
     state_recovery,
 )
 from raxx_bcp.drills.terraform_state.state_file import Mark, new_lineage, read_mark, synthetic_state
@@ -98,7 +99,7 @@ class Stage:
         chosen = wanted or Wanted(20)
         given = doors or self.doors()
         return conduct(
-            order(self.policy, "alice", wanted=chosen, keep=keep),
+            RECOVERY.order(self.policy, Asked("alice", keep=keep), chosen),
             lambda drill: state_recovery(drill, given, self.policy, chosen),
             self.memory,
             clock=self.clock,
@@ -534,7 +535,7 @@ def test_a_recovery_that_takes_longer_than_promised_fails_its_check(stage: Stage
 @pytest.mark.parametrize("size_kb", [0, -1, 10_001])
 def test_a_size_that_is_none_is_refused_before_anything_begins(size_kb: int) -> None:
     with pytest.raises(UsageError, match="from 1 to 10000"):
-        order(Policy(), "alice", wanted=Wanted(size_kb))
+        Wanted(size_kb)
 
 
 def test_only_this_drill_s_scratch_is_a_leftover(stage: Stage) -> None:

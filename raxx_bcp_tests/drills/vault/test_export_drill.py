@@ -20,6 +20,7 @@ from raxx_bcp.clients.gpg import keyring
 from raxx_bcp.clients.infisical_writer import InfisicalWriter
 from raxx_bcp.drills.engine.record import entry_of
 from raxx_bcp.drills.engine.run import Conducted, conduct
+from raxx_bcp.drills.kind import Asked
 from raxx_bcp.drills.vault.export_drill import (
     APPROVALS,
     CHECKS,
@@ -37,9 +38,9 @@ from raxx_bcp.drills.vault.export_drill import (
     DecryptionKey,
     Doors,
     Wanted,
-    order,
     vault_export,
 )
+from raxx_bcp.drills.vault.kinds import EXPORT
 from raxx_bcp.drills.vault.leftovers import VaultLeftovers
 from raxx_bcp.drills.vault.throwaway_projects import REMAINS, expiry_of, project_slug
 from raxx_bcp.errors import BcpError, PermanentError, TransientError
@@ -96,7 +97,7 @@ class Stage:
     def drill(self, day: str = "newest", *, keep: bool = False, doors: Doors | None = None) -> Conducted:
         wanted, given = Wanted(day), doors or self.doors()
         return conduct(
-            order(self.policy, "alice", wanted=wanted, keep=keep),
+            EXPORT.order(self.policy, Asked("alice", keep=keep), wanted),
             lambda drill: vault_export(drill, given, self.policy, wanted),
             self.memory,
             clock=self.clock,

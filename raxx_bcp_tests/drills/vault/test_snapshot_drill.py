@@ -25,7 +25,9 @@ from raxx_bcp.drills.engine.run import Conducted, conduct
 from raxx_bcp.drills.hosts.admission import Admission
 from raxx_bcp.drills.hosts.isolation import ISOLATION, NotIsolatedError
 from raxx_bcp.drills.hosts.silence import SILENT
+from raxx_bcp.drills.kind import Asked
 from raxx_bcp.drills.vault.host import STILL_ISOLATED
+from raxx_bcp.drills.vault.kinds import SNAPSHOT
 from raxx_bcp.drills.vault.snapshot_drill import (
     ANSWERS,
     CHECKS,
@@ -37,7 +39,6 @@ from raxx_bcp.drills.vault.snapshot_drill import (
     SNAPSHOT_AGE,
     Doors,
     Wanted,
-    order,
     vault_snapshot,
 )
 from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError
@@ -124,7 +125,7 @@ class Stage:
     def drill(self, wanted: Wanted | None = None, doors: Doors | None = None) -> Conducted:
         chosen, given = wanted or Wanted(), doors or self.doors()
         return conduct(
-            order(self.policy, "alice", wanted=chosen),
+            SNAPSHOT.order(self.policy, Asked("alice"), chosen),
             lambda drill: vault_snapshot(drill, given, self.policy, chosen),
             self.memory,
             clock=self.clock,
@@ -525,7 +526,7 @@ class HostStage:
             IDENTITIES["RAXX_SANDBOX_CLIENT_SECRET"],
         )
         return conduct(
-            order(self.policy, "alice"),
+            SNAPSHOT.order(self.policy, Asked("alice"), Wanted()),
             lambda drill: vault_snapshot(drill, doors, self.policy, Wanted()),
             self.memory,
             clock=clock,
