@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from raxx_bcp.drills.kinds import drill_name
 from raxx_bcp.errors import UsageError
 from raxx_bcp.policy_addon import refuse_hour
+from raxx_bcp.policy_help_desk import HelpDeskHost
 from raxx_bcp.policy_source import complain, environment_overrides
 
 POLICY_VARIABLE: Final = "RAXX_BCP_POLICY"
@@ -141,7 +142,7 @@ class VaultSnapshot(Section):
         return self
 
 
-class FreeScout(Section):
+class FreeScout(HelpDeskHost, Section):
     """The help desk on Lightsail, whose own backup the vault's must not meet, and its two restore drills (D1, D4)."""
 
     instance: ResourceName = "raxx-tickets"
@@ -149,14 +150,6 @@ class FreeScout(Section):
     """When its own daily backup has ended; the vault's snapshot follows half an hour later."""
     restored_instance: ResourceName = "raxx-tickets-restored"
     """The throwaway instance that both tiers restore to (ADR-0103 D4)."""
-    site_directory: Annotated[str, Field(pattern=r"^[\w./-]+$")] = "/var/www/html"
-    """Where FreeScout's code is on its host; a relative path starts at the login's home."""
-    database: Annotated[str, Field(pattern=r"^\w{1,64}$")] = "freescout"
-    quiet_units: tuple[Annotated[str, Field(pattern=r"^[\w.@-]+$")], ...] = ("cron", "supervisor", "postfix", "exim4")
-    """What systemd must not run on a restored copy: whatever would fetch or send mail."""
-    site_host: Annotated[str, Field(pattern=r"^[\w.-]+$")] = "localhost"
-    """The name that the restored site is asked by, on its own host."""
-    site_port: Annotated[int, Field(ge=1, le=65535)] = 80
     dump_bucket: str = OFF
     """Bucket of the dump sets; empty: the state bucket."""
     dump_prefix: Annotated[str, AfterValidator(_prefix)] = "freescout-dumps/"

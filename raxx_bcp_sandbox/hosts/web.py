@@ -38,6 +38,7 @@ _RELEASE: Final = re.compile(
 )
 _CONFIG_LINE: Final = re.compile(r'-{0,2}([A-Za-z][\w-]*)(?:\s*[=:]\s*|\s+|$)(?:"((?:[^"\\]|\\.)*)"|(.*))')
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t"}
+_CONNECT_TO: Final = re.compile(r"::([\w.-]+):(\d{1,5})")
 _VARIABLE: Final = re.compile(r"%\{(\w+)\}")
 _ILLEGAL: Final = re.compile(r"[\x00-\x20\x7f]")
 _MOST_REDIRECTS: Final = 50
@@ -122,6 +123,7 @@ def _parser() -> _Parser:
         ("-f", "--fail"),
         ("-L", "--location"),
         ("-i", "--include"),
+        ("-k", "--insecure"),
     ):
         parser.add_argument(*flags, action="store_true")
     parser.add_argument("-G", "--get", action="store_true")
@@ -134,6 +136,7 @@ def _parser() -> _Parser:
     parser.add_argument("-m", "--max-time", type=float, default=30.0)
     parser.add_argument("--connect-timeout", type=float)
     parser.add_argument("--noproxy")
+    parser.add_argument("--connect-to")
     parser.add_argument("-K", "--config")
     parser.add_argument("--url", dest="url", action="append", default=[])
     parser.add_argument("urls", nargs="*")
@@ -189,7 +192,8 @@ def _one(
     parts = urllib.parse.urlsplit(url if "://" in url else f"http://{url}")
     if parts.scheme not in _PORTS or not parts.hostname:
         raise CurlError(_USAGE, "the URL is not one of HTTP")
-    address, port = seen_by(machine, parts.hostname), parts.port or _PORTS[parts.scheme]
+    host, port = _connected(options, parts.hostname, parts.port or _PORTS[parts.scheme])
+    address = seen_by(machine, host)
     if not machine.lets_out(address, port):
         time.sleep(min(options.max_time, BLOCKED_SECONDS))
         raise CurlError(_TIMEOUT, f"Connection timed out after {int(options.max_time * 1000)} milliseconds")
@@ -214,6 +218,16 @@ def _one(
     location = answer.getheader("location")
     page.redirect = urllib.parse.urljoin(url, location) if location and 300 <= page.status < 400 else ""
     return page
+
+
+def _connected(options: argparse.Namespace, host: str, port: int) -> tuple[str, int]:
+    """Where curl connects to. Of ``--connect-to`` only the form for every address is there: ``::HOST:PORT``."""
+    if options.connect_to is None:
+        return host, port
+    match = _CONNECT_TO.fullmatch(options.connect_to)
+    if match is None:
+        raise CurlError(_USAGE, "only --connect-to ::HOST:PORT is there on this host")
+    return match[1], int(match[2])
 
 
 def _bytes_only(path: str) -> str:

@@ -14,7 +14,7 @@ from typing import Final
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.drills.engine.choices import choice
 from raxx_bcp.drills.engine.drill import Drill, Source
-from raxx_bcp.drills.freescout import artefact, dump_set, examine, expected, restoring
+from raxx_bcp.drills.freescout import artefact, database_client, dump_set, examine, expected, restoring, supported
 from raxx_bcp.drills.freescout.connections import Doors
 from raxx_bcp.drills.freescout.dump_set import DumpSet
 from raxx_bcp.drills.freescout.examine import Restored
@@ -52,8 +52,9 @@ def freescout_dump(drill: Drill, doors: Doors, bucket: Bucket, policy: Policy, w
     with drill.phase("select"):
         chosen = _select(drill, bucket, wanted.dump, promised)
         version = _version(chosen, promised)
+        supported.require_blueprint(promised)
     with drill.phase("provision"):
-        install = Install(version, promised.site_directory, promised.site_host, promised.site_port)
+        install = Install.of(promised, version)
         host = make_host(
             drill,
             doors.instances,
@@ -63,6 +64,7 @@ def freescout_dump(drill: Drill, doors: Doors, bucket: Bucket, policy: Policy, w
             user_data=launch_script(drill.id, promised.quiet_units, install=install),
             bundle=wanted.bundle or promised.bundle,
         )
+        host.sql_client = database_client.of_new_host(promised)
     with drill.phase("isolate"):
         isolate_and_assert(drill, host, throwaway, promised.quiet_units)
     timeout = promised.rto_minutes * 60.0
@@ -80,6 +82,7 @@ def freescout_dump(drill: Drill, doors: Doors, bucket: Bucket, policy: Policy, w
             known,
             chosen.taken_utc,
             quieten=lambda: quieten_freescout(drill, host, promised),
+            client=host.sql_client,
             timeout_seconds=timeout,
         )
         found = examine.examine(drill, restored)

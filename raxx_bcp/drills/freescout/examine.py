@@ -6,21 +6,23 @@ are asked last, and only when there is a key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from raxx_bcp.clients.decoding import understood
 from raxx_bcp.drills.engine.drill import Drill
-from raxx_bcp.drills.freescout import compare, facts, remote_program, site
+from raxx_bcp.drills.freescout import compare, facts, remote_program, site, supported
 from raxx_bcp.drills.freescout.expected import Expectation
 from raxx_bcp.drills.freescout.facts import Facts
 from raxx_bcp.drills.freescout.host_protocol import LOOK_AGAIN, Host, reported
-from raxx_bcp.drills.freescout.host_side import site_files, site_pages
+from raxx_bcp.drills.freescout.host_side import login, site_files, site_pages
+from raxx_bcp.drills.freescout.supported import Settings
 from raxx_bcp.drills.hosts.shell import DatabaseError
 from raxx_bcp.errors import BackupWrongError, PermanentError
 from raxx_bcp.policy import FreeScout
+from raxx_bcp.policy_help_desk import HelpDeskHost
 from raxx_bcp.waiting import Patience
 
 DATABASE: Final = "database"
@@ -43,40 +45,61 @@ class Restored:
     expected: Expectation
     taken_utc: datetime
     quieten: Callable[[], int]
+    client: Sequence[str]
+    """The command that asks its database."""
     timeout_seconds: float | None = None
 
 
 def examine(drill: Drill, restored: Restored) -> Facts | None:
     """Record every check of ``CHECKS`` that can be made; the facts, or None where the database does not answer.
 
-    Raises what the host raises where it cannot be asked at all, and what ``quieten`` raises.
+    Raises what the host raises where it cannot be asked at all, what ``quieten`` raises, and ``CouldNotVerifyError``
+    where it is another help desk than the policy's.
     """
-    problem = no_database(drill, restored.host)
+    settings = _settings(restored)
+    problem = no_database(drill, restored.host, restored.policy)
     actual = "does not answer" if problem else "answers"
     drill.check(DATABASE, expected="answers", actual=actual, ok=not problem, reason=problem)
     found = None if problem else _ask_database(drill, restored)
-    told = _program(restored, site_files, arguments=(restored.policy.site_directory, restored.policy.database))
+    where = (restored.policy.site_directory, restored.policy.database, tuple(restored.client))
+    told = _program(restored, login, site_files, arguments=where)
     with understood("What the look at the site's files reported", LOOK_AGAIN):
         version, key, on_disk = str(told["version"] or ""), str(told["app_key"]), list(compare.compare_disk(told))
     if version:
         drill.target["freescout"] = version
     for one in on_disk:
         drill.add(one)
-    _ask_pages(drill, restored, key=key)
+    _ask_pages(drill, restored, key=key, own_url=settings.url if settings else "")
     return found
 
 
-def no_database(drill: Drill, host: Host) -> str:
-    """Wait until MariaDB answers, at most ``DATABASE_MINUTES``: empty, or why it does not."""
+def _settings(restored: Restored) -> Settings | None:
+    """What its ``.env`` says, which must be what the policy says; None where there is no ``.env``."""
+    told = _program(restored, login, arguments=(restored.policy.site_directory,))
+    with understood("What the look at the site's settings reported", LOOK_AGAIN):
+        found = Settings.reported(told) if told["there"] else None
+    if found is not None:
+        supported.require_settings(found, restored.policy)
+    return found
+
+
+def no_database(drill: Drill, host: Host, policy: HelpDeskHost) -> str:
+    """Wait until the database answers, at most ``DATABASE_MINUTES``: empty, or why it does not.
+
+    Raises ``CouldNotVerifyError`` where it is one that the drills do not know, or does not let them in.
+    """
     patience = Patience.of(DATABASE_MINUTES, _POLL_SECONDS, drill.clock, drill.sleep)
     while True:
         try:
-            host.sql("SELECT 1;\n")
+            said = host.sql("SELECT VERSION();\n")
         except PermanentError as error:
+            if isinstance(error, DatabaseError):
+                supported.require_login(error, policy)
             if not patience.left:
                 return error.what
             patience.pause()
         else:
+            supported.require_server("".join(cell for row in said for cell in row), policy)
             return ""
 
 
@@ -90,7 +113,7 @@ def _ask_database(drill: Drill, restored: Restored) -> Facts:
                 error.what, "A table of the restored database is damaged, as the code says."
             ) from None
         raise
-    drill.target["mariadb"] = found.server_version
+    drill.target[policy.database_server] = found.server_version
     drill.newest_record_utc = found.moment(facts.FETCHED)
     if all(table in found.rows for table in _QUEUE):
         drill.add(compare.jobs(restored.quieten(), found, restored.expected, restored.taken_utc))
@@ -107,16 +130,18 @@ def _ask_database(drill: Drill, restored: Restored) -> Facts:
     return found
 
 
-def _ask_pages(drill: Drill, restored: Restored, *, key: str) -> None:
+def _ask_pages(drill: Drill, restored: Restored, *, key: str, own_url: str) -> None:
     if key != "usable":
         for name in site.CHECKS:
             drill.not_run(name, f"APP_KEY is {key}: a page that is asked for could write a new one")
         return
     policy = restored.policy
-    where = (policy.site_directory, policy.database, policy.site_host, policy.site_port, _SITE_SECONDS)
-    told = _program(restored, site_files, site_pages, arguments=where)
+    asked = (policy.site_directory, policy.database, tuple(restored.client))
+    told = _program(
+        restored, login, site_files, site_pages, arguments=(*asked, policy.site_url, policy.port, _SITE_SECONDS)
+    )
     with understood("What the look at the site's pages reported", LOOK_AGAIN):
-        pages = site.judge(told)
+        pages = site.judge(told, policy, own_url)
     for one in pages:
         drill.add(one)
 

@@ -10,11 +10,11 @@ from raxx_bcp.clients.decoding import understood
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.clients.ssh import CommandFailedError
 from raxx_bcp.drills.engine.drill import Drill
-from raxx_bcp.drills.freescout import archive, artefact, dump_set, examine, remote_program
+from raxx_bcp.drills.freescout import archive, artefact, database_client, dump_set, examine, remote_program
 from raxx_bcp.drills.freescout.artefact import Stored
 from raxx_bcp.drills.freescout.dump_set import DumpSet
 from raxx_bcp.drills.freescout.host_protocol import LOOK_AGAIN, Host, reported
-from raxx_bcp.drills.freescout.host_side import arrange, loader, site_files, splitter, unpacking, wire
+from raxx_bcp.drills.freescout.host_side import arrange, loader, login, splitter, unpacking, wire
 from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError
 from raxx_bcp.policy import FreeScout
 
@@ -35,6 +35,11 @@ class Target:
     policy: FreeScout
     timeout_seconds: float
 
+    @property
+    def client(self) -> tuple[str, ...]:
+        """The command that asks its database."""
+        return database_client.of_new_host(self.policy)
+
 
 def restore(
     drill: Drill, target: Target, bucket: Bucket, dumped: DumpSet, private_key: bytes | None
@@ -50,10 +55,10 @@ def restore(
             f"The dump set of {dumped.day} has no database: nothing could be restored.",
             "Look at what writes the dump sets, and make one now.",
         )
-    problem = examine.no_database(drill, target.host)
+    problem = examine.no_database(drill, target.host, target.policy)
     if problem:
         raise CouldNotVerifyError(
-            f"MariaDB does not run on the empty instance: {problem}",
+            f"No database runs on the empty instance: {problem}",
             "Look at the launch script's log on a host that was kept (--keep): its packages may not have come.",
         )
     streams = {part: Stored(bucket, member) for part, member in dumped.members.items()}
@@ -83,7 +88,8 @@ def load_database(target: Target, dump: Iterator[bytes]) -> Mapping[str, Any]:
     """
     database = target.policy.database
     target.host.sql(f"CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;\n")
-    source = remote_program.program(splitter, wire, unpacking, loader, arguments=(database, target.policy.connections))
+    arguments = (database, target.policy.connections, target.client)
+    source = remote_program.program(splitter, wire, unpacking, loader, arguments=arguments)
     printed = target.host.python(source, stdin=dump, timeout_seconds=target.timeout_seconds)
     return reported(printed, "the loader")
 
@@ -97,7 +103,7 @@ def _place_files(
 ) -> None:
     site, host = target.policy.site_directory, target.host
     if ENV in streams:
-        source = remote_program.program(site_files, arrange, arguments=(site, target.policy.database))
+        source = remote_program.program(login, arrange, arguments=(site, target.policy.database, target.client))
         told = reported(host.python(source, stdin=streams[ENV].plaintext(private_key)), "the program for the site")
         if not told.get("user"):
             drill.progress("the site's user of the database could not be made")

@@ -15,7 +15,7 @@ from typing import Final
 from raxx_bcp.clients.lightsail import AVAILABLE, ERROR, PENDING, Snapshots
 from raxx_bcp.drills.engine.choices import choice
 from raxx_bcp.drills.engine.drill import Drill, Source
-from raxx_bcp.drills.freescout import examine, expected
+from raxx_bcp.drills.freescout import database_client, examine, expected
 from raxx_bcp.drills.freescout.connections import Doors
 from raxx_bcp.drills.freescout.examine import Restored
 from raxx_bcp.drills.hosts.admission import REASON_MISSING, Admission
@@ -81,6 +81,7 @@ def freescout_snapshot(drill: Drill, doors: Doors, policy: Policy, wanted: Wante
             bundle=wanted.bundle or promised.bundle,
             admission=Admission(promised.instance, doors.sightings, wanted.accept_unguarded),
         )
+        host.sql_client = database_client.of_copy(promised)
     with drill.phase("isolate"):
         assert_silent(drill, host, guarded=host.guarded)
         isolate_and_assert(drill, host, throwaway, promised.quiet_units)
@@ -91,6 +92,7 @@ def freescout_snapshot(drill: Drill, doors: Doors, policy: Policy, wanted: Wante
             expected.of_last_drill(doors.last, chosen.name, chosen.created_utc),
             chosen.created_utc,
             quieten=lambda: quieten_freescout(drill, host, promised),
+            client=host.sql_client,
         )
         examine.examine(drill, restored)
     restore_time(drill, promised)

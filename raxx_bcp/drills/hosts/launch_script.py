@@ -11,14 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from raxx_bcp.policy_help_desk import HelpDeskHost
+
 WORKERS: Final = "artisan (queue:work|schedule:run|freescout:fetch-emails)"
 """An extended regular expression for the command lines of what fetches or sends mail for FreeScout."""
 
 _RELEASE: Final = "https://github.com/freescout-help-desk/freescout/archive/refs/tags/{version}.tar.gz"
 _PACKAGES: Final = (
-    *("mariadb-server", "nginx", "php-fpm", "php-mysql", "php-mbstring", "php-xml", "php-imap"),
-    *("php-zip", "php-gd", "php-curl", "php-intl", "zstd"),
+    *("nginx", "php-fpm", "php-mysql", "php-mbstring", "php-xml", "php-imap"),
+    *("php-zip", "php-gd", "php-curl", "php-intl", "zstd", "openssl", "iptables", "netcat-openbsd", "procps"),
 )
+"""Of Debian 12 and Ubuntu 22.04 and 24.04, beside the database; the last ones are what isolation is asserted with."""
 _CLOSE_EGRESS: Final = """\
 for tables in iptables ip6tables; do
     $tables -w -P OUTPUT DROP
@@ -48,10 +51,10 @@ install() (
     curl -fsSL {release} | tar -xz --strip-components=1 -C {directory}
     chown -R www-data:www-data {directory}
     site=$(cd {directory} && pwd)
-    cat >/etc/nginx/sites-available/freescout <<SITE
+    {certificate}cat >/etc/nginx/sites-available/freescout <<SITE
 server {{
-    listen {port} default_server;
-    server_name {host};
+    listen {port}{tls} default_server;
+    server_name {host};{tls_files}
     root $site/public;
     index index.php;
     client_max_body_size 64m;
@@ -71,14 +74,31 @@ installed=$?
 """
 
 
+_CERTIFICATE: Final = """\
+openssl req -x509 -newkey rsa:2048 -nodes -days 7 -subj {subject} \\
+        -keyout /etc/nginx/freescout.key -out /etc/nginx/freescout.crt
+    """
+"""Made on the host and by itself: FreeScout behind HTTPS sends everybody who comes without it to production."""
+_TLS: Final = " ssl"
+_TLS_FILES: Final = "\n    ssl_certificate /etc/nginx/freescout.crt;\n    ssl_certificate_key /etc/nginx/freescout.key;"
+
+
 @dataclass(frozen=True)
 class Install:
-    """The FreeScout that Tier 2 installs on an empty host: code and web server, no data and no database."""
+    """The FreeScout that Tier 2 installs on an empty host: code, web server and an empty database server."""
 
     version: str
     site_directory: str
     site_host: str
     site_port: int
+    tls: bool = False
+    database_server: str = "mariadb"
+
+    @classmethod
+    def of(cls, policy: HelpDeskHost, version: str) -> Install:
+        """``version`` of FreeScout, as the policy says."""
+        tls = policy.site_scheme == "https"
+        return cls(version, policy.site_directory, policy.site_host, policy.port, tls, policy.database_server)
 
 
 def launch_script(drill_id: str, quiet_units: Sequence[str], *, install: Install | None = None) -> str:
@@ -108,7 +128,10 @@ def _quiet(unit: str) -> str:
 
 def _install(install: Install) -> str:
     return _INSTALL.format(
-        packages=" ".join(_PACKAGES),
+        packages=" ".join((f"{install.database_server}-server", *_PACKAGES)),
+        certificate=_CERTIFICATE.format(subject=shlex.quote(f"/CN={install.site_host}")) if install.tls else "",
+        tls=_TLS if install.tls else "",
+        tls_files=_TLS_FILES if install.tls else "",
         directory=shlex.quote(install.site_directory),
         release=shlex.quote(_RELEASE.format(version=install.version)),
         host=shlex.quote(install.site_host),

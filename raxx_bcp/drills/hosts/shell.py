@@ -16,16 +16,17 @@ from typing import Final, Self
 
 from raxx_bcp.clients.ssh import DEFAULT_OUTPUT_BYTES, CommandFailedError, Completed, Shell
 
-SQL_CLIENT: Final = (
-    "mariadb",
+SQL_OPTIONS: Final = (
     "--batch",
     "--raw",
     "--skip-column-names",
     "--default-character-set=utf8mb4",
     "--loose-skip-print-query-on-error",
 )
+"""Of the client programs of MariaDB and MySQL alike."""
+SQL_CLIENT: Final = ("mariadb", *SQL_OPTIONS)
 NOT_RUNNING: Final = frozenset({2002, 2003, 2006, 2013})
-"""MariaDB's client errors for a server that is not there, or went away."""
+"""The client's errors for a server that is not there, or went away."""
 
 _BOOTSTRAP: Final = "import sys;b=sys.stdin.buffer;exec(compile(b.read(int(b.readline())),'<drill>','exec'))"
 _MAX_READ_BYTES: Final = 1024 * 1024
@@ -60,6 +61,8 @@ class Host:
         self.name = name
         self.guarded = guarded
         """Was the snapshot that it was made from taken of a host with the copy guard?"""
+        self.sql_client: Sequence[str] = SQL_CLIENT
+        """What ``sql`` runs; it must hold no secret."""
         self.shell = shell
         self._command_seconds = command_seconds
 
@@ -115,7 +118,7 @@ class Host:
         A value must hold no tab and no line break (the client's ``--raw``): ask for numbers, names and hashes. Raises
         ``DatabaseError``; the statements after the one that failed were not run.
         """
-        argv = (*SQL_CLIENT, database) if database else SQL_CLIENT
+        argv = (*self.sql_client, database) if database else self.sql_client
         done = self.shell.run(
             _as_root(argv),
             stdin=script.encode(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import requests
 
+from raxx_bcp.drills.hosts.shell import SQL_CLIENT, DatabaseError
 from raxx_bcp.errors import PermanentError
 from raxx_bcp_sandbox import freescout
 from raxx_bcp_sandbox.dagster_dev import free_port
@@ -34,6 +36,7 @@ class LocalHost:
     port: int
     printed: list[bytes] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
+    client: Sequence[str] = SQL_CLIENT
 
     @property
     def site(self) -> Path:
@@ -48,8 +51,11 @@ class LocalHost:
         (self.home / f"freescout-{version}").rename(self.site)
 
     def sql(self, script: str, *, database: str = "", timeout_seconds: float | None = None) -> list[list[str]]:
-        argv = ["mariadb", "--batch", "--raw", "--skip-column-names", database]
-        done = self._run(argv, script.encode(), timeout_seconds=timeout_seconds)
+        try:
+            done = self._run([*self.client, database], script.encode(), timeout_seconds=timeout_seconds)
+        except PermanentError as error:
+            said = re.search(rb"^ERROR (\d+)", (self.home / "stderr").read_bytes(), re.MULTILINE)
+            raise DatabaseError(error.what, error.remedy, code=int(said[1]) if said else 0, exit_code=1) from None
         return [line.split("\t") for line in done.decode().splitlines()]
 
     def python(

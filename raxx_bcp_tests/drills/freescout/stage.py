@@ -14,6 +14,7 @@ from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.drills.engine.drill import CheckResult, Drill, Order
 from raxx_bcp.drills.freescout import artefact, dump_set, examine, restoring
 from raxx_bcp.drills.freescout.expected import NOTHING_KNOWN, Expectation
+from raxx_bcp.drills.hosts.shell import SQL_CLIENT
 from raxx_bcp.errors import BcpError
 from raxx_bcp.evidence.row import CheckStatus
 from raxx_bcp.policy import FreeScout
@@ -117,7 +118,7 @@ class Stage:
             drill.add(artefact.dump_rows(report["rows"], found.rows))
 
     def restored(self, known: Expectation, taken: datetime = TAKEN) -> examine.Restored:
-        return examine.Restored(self.host, self.policy, known, taken, self.quieten, 600.0)
+        return examine.Restored(self.host, self.policy, known, taken, self.quieten, SQL_CLIENT, 600.0)
 
     def quieten(self) -> int:
         """As ``drills.isolation`` does it: count what is queued, and delete it."""

@@ -26,6 +26,7 @@ from raxx_bcp.drills.freescout.facts import Facts, Fingerprint
 from raxx_bcp.evidence.confidential import withhold_secrets
 from raxx_bcp.evidence.row import CheckStatus
 from raxx_bcp.freescout.backup_tool import TABLES
+from raxx_bcp.policy import FreeScout
 
 TAKEN = datetime(2031, 3, 14, 6, 0, tzinfo=UTC)
 ROWS = dict.fromkeys(TABLES, 100)
@@ -235,7 +236,8 @@ def test_the_disk(change: dict[str, Any], name: str, status: CheckStatus) -> Non
 
 
 LINK = {"token": "md5", "status": 200, "size": 10, "expected": 10}
-BACK = {"page": 200, "status": 302, "path": "/login"}
+PAGE = {"page": 200, "origin": "", "ended": 0, "plain": False}
+BACK = {**PAGE, "status": 302, "path": "/login"}
 
 
 @pytest.mark.parametrize(
@@ -247,11 +249,11 @@ BACK = {"page": 200, "status": 302, "path": "/login"}
         ([], BACK, (CheckStatus.NOT_RUN, CheckStatus.PASS)),
         (None, {**BACK, "status": 500, "path": ""}, (CheckStatus.FAIL, CheckStatus.FAIL)),
         ([LINK], {**BACK, "path": "/home"}, (CheckStatus.PASS, CheckStatus.FAIL)),
-        ([LINK], {"page": 0, "status": 0, "path": ""}, (CheckStatus.PASS, CheckStatus.FAIL)),
+        ([LINK], {**PAGE, "page": 0, "ended": 7, "status": 0, "path": ""}, (CheckStatus.PASS, CheckStatus.FAIL)),
     ],
 )
 def test_the_pages(links: Any, login: Any, expected: tuple[CheckStatus, CheckStatus]) -> None:
-    assert tuple(one.status for one in site.judge({"links": links, "login": login})) == expected
+    assert tuple(one.status for one in site.judge({"links": links, "login": login}, FreeScout())) == expected
 
 
 # -- the dump --------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ import pytest
 
 from raxx_bcp.drills.freescout import artefact, remote_program
 from raxx_bcp.drills.freescout.host_side import loader, splitter, unpacking, wire
+from raxx_bcp.drills.hosts.shell import SQL_CLIENT
 from raxx_bcp_sandbox.freescout import dumps
 from raxx_bcp_sandbox.mariadb import MariadbServer
 from raxx_bcp_tests.drills.freescout.local_host import LocalHost
@@ -39,7 +40,7 @@ def server(host: LocalHost) -> Iterator[MariadbServer]:
 
 
 def load(host: LocalHost, packed: bytes, connections: int = 3, database: str = "loaded") -> dict[str, Any]:
-    client = [str(host.home / "bin" / "mariadb"), *loader.CLIENT[1:]]
+    client = [str(host.home / "bin" / "mariadb"), *SQL_CLIENT[1:]]
     return loader.restore(io.BytesIO(packed), database, connections, client)
 
 
@@ -177,7 +178,7 @@ def test_a_server_that_dies_is_an_error_and_not_a_wait_for_ever(short: Path) -> 
         packed = io.BytesIO(gzip.compress(f"CREATE TABLE a (id int, v longtext);\n{rows};\n".encode(), 1))
         killer = threading.Timer(0.3, server.kill)
         killer.start()
-        told = loader.restore(packed, "loaded", 2, [str(short / "dying" / "client"), *loader.CLIENT[1:]])
+        told = loader.restore(packed, "loaded", 2, [str(short / "dying" / "client"), *SQL_CLIENT[1:]])
         killer.join()
     assert told["error"] is not None
     assert told["error"]["code"] in (1053, 2002, 2013)
@@ -278,7 +279,7 @@ def test_the_commands_of_a_client_in_a_dump_are_not_run(host: LocalHost, server:
 
 
 def test_a_program_for_a_bare_python_does_the_same(host: LocalHost, server: MariadbServer) -> None:
-    source = remote_program.program(splitter, wire, unpacking, loader, arguments=("loaded", 2))
+    source = remote_program.program(splitter, wire, unpacking, loader, arguments=("loaded", 2, SQL_CLIENT))
     printed = host.python(source, stdin=[gzip.compress(PLAIN)])
     assert b'"rows": {"a": 1}' in printed
     assert server.sql("SELECT id FROM a", "loaded") == [["1"]]
@@ -310,7 +311,7 @@ def test_memory_stays_flat(host: LocalHost, server: MariadbServer, tmp_path: Pat
             rows = b",\n".join(b"(%d,'%b')" % (number, value) for number in range(first, first + 500))
             packed.write(b"INSERT INTO `a` VALUES\n" + rows + b";\n")
         packed.write(b"-- Dump completed\n")
-    source = remote_program.program(splitter, wire, unpacking, loader, arguments=("loaded", 2))
+    source = remote_program.program(splitter, wire, unpacking, loader, arguments=("loaded", 2, SQL_CLIENT))
     source += "\nprint(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))\n"
     told, peak_kb = host.python(source, stdin=[path.read_bytes()]).decode().splitlines()
     assert '"rows": {"a": 100000}' in told

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raxx_bcp.drills.freescout import remote_program
-from raxx_bcp.drills.freescout.host_side import arrange, site_files
-from raxx_bcp.drills.freescout.host_side.site_files import Site, is_sealed_with, read_env
+from raxx_bcp.drills.freescout.host_side import arrange, login, site_files
+from raxx_bcp.drills.freescout.host_side.login import read_env
+from raxx_bcp.drills.freescout.host_side.site_files import Site, is_sealed_with
+from raxx_bcp.drills.hosts.shell import SQL_CLIENT
 from raxx_bcp_sandbox import freescout
 from raxx_bcp_sandbox.freescout import laravel
 from raxx_bcp_tests.drills.freescout.local_host import LocalHost
@@ -64,7 +66,7 @@ def test_json_that_is_none_of_laravels_was_not(value: bytes) -> None:
 def test_the_state_of_the_key(tmp_path: Path, text: str | None, state: str) -> None:
     if text is not None:
         (tmp_path / ".env").write_text(text)
-    assert Site(str(tmp_path), "freescout").key_state() == state
+    assert Site(str(tmp_path), "freescout", SQL_CLIENT).key_state() == state
 
 
 def test_settings_are_read_as_phps_dotenv_does(tmp_path: Path) -> None:
@@ -101,7 +103,7 @@ def test_only_where_the_database_is_changes_in_the_env() -> None:
 def test_the_site_is_let_into_the_database(host: LocalHost, credentials: bytes, user: str) -> None:
     host.reset()
     host.sql(f"CREATE DATABASE {freescout.DATABASE}; CREATE TABLE {freescout.DATABASE}.t (id int)")
-    source = remote_program.program(site_files, arrange, arguments=(freescout.SITE, freescout.DATABASE))
+    source = remote_program.program(login, arrange, arguments=(freescout.SITE, freescout.DATABASE, SQL_CLIENT))
     printed = host.python(source, stdin=b"APP_KEY=x\n" + credentials)
     assert json.loads(printed) == {"user": True}
     path = host.site / ".env"
@@ -109,8 +111,8 @@ def test_the_site_is_let_into_the_database(host: LocalHost, credentials: bytes, 
     settings = read_env(path)
     assert (settings["DB_USERNAME"], settings["DB_HOST"]) == (user, "localhost")
     argv = [part for part in host.server.client_argv("mariadb") if not part.startswith("--user")]
-    login = [*argv, f"--user={user}", f"--password={settings['DB_PASSWORD']}", "-N", freescout.DATABASE]
+    logged_in = [*argv, f"--user={user}", f"--password={settings['DB_PASSWORD']}", "-N", freescout.DATABASE]
     environment = host.server.binaries.environment()
-    done = subprocess.run(login, input=b"SHOW TABLES", capture_output=True, env=environment, check=True)
+    done = subprocess.run(logged_in, input=b"SHOW TABLES", capture_output=True, env=environment, check=True)
     assert done.stdout == b"t\n"
     host.sql(f"DROP USER '{user}'@'localhost'")

@@ -126,6 +126,12 @@ class TestCurl:
         assert shell.run("curl -s").status == 2
         assert shell.run("curl --no-such-option x").status == 2
 
+    def test_another_address_than_the_names(self, shell: Shell, url: str) -> None:
+        port = url.rpartition(":")[2]
+        asked = json.loads(shell.run(f"curl -s -k --connect-to ::127.0.0.1:{port} http://help.raxx.invalid/x").out)
+        assert (asked["host"], asked["path"]) == ("help.raxx.invalid", "/x")
+        assert shell.run(f"curl -s --connect-to a:1:b:2 {url}").status == 2
+
     def test_files(self, shell: Shell, url: str) -> None:
         assert shell.run(f"mkdir -p d; cd d && curl -s -o page {url}/x && test -s page").status == 0
         assert shell.run(f"curl -sS -o nowhere/page {url}").status == 23

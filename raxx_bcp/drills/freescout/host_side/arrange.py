@@ -15,13 +15,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from raxx_bcp.drills.freescout.host_side.site_files import CLIENT, read_env
+from raxx_bcp.drills.freescout.host_side.login import read_env
 
 OWN_USER = "freescout_drill"
 _NEEDED = ("storage/app/attachment", "storage/framework/sessions", "storage/framework/views", "Modules")
 
 
-def arrange(env: bytes, directory: str, database: str, client: Sequence[str] = CLIENT) -> bool:
+def arrange(env: bytes, directory: str, database: str, client: Sequence[str]) -> bool:
     """Write ``.env`` and make its database user; was the user made?"""
     site = Path(directory)
     path = site / ".env"
@@ -36,8 +36,10 @@ def arrange(env: bytes, directory: str, database: str, client: Sequence[str] = C
     (site / "storage" / ".installed").touch()  # without it, FreeScout answers with its installer
     settings |= changes
     user = f"{_literal(settings['DB_USERNAME'])}@'localhost'"
-    script = (
-        f"CREATE OR REPLACE USER {user} IDENTIFIED BY {_literal(settings['DB_PASSWORD'])};\n"
+    password = _literal(settings["DB_PASSWORD"])
+    script = (  # MySQL has no CREATE OR REPLACE
+        f"CREATE USER IF NOT EXISTS {user} IDENTIFIED BY {password};\n"
+        f"ALTER USER {user} IDENTIFIED BY {password};\n"
         f"GRANT ALL PRIVILEGES ON `{database}`.* TO {user};\n"
     )
     done = subprocess.run((*client, database), input=script.encode(), capture_output=True, check=False)
@@ -68,6 +70,6 @@ def _literal(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def report(directory: str, database: str) -> None:
+def report(directory: str, database: str, client: Sequence[str]) -> None:
     """Arrange what comes on standard input, and print as JSON whether the database's user was made."""
-    sys.stdout.write(json.dumps({"user": arrange(sys.stdin.buffer.read(), directory, database)}) + "\n")
+    sys.stdout.write(json.dumps({"user": arrange(sys.stdin.buffer.read(), directory, database, client)}) + "\n")

@@ -30,7 +30,6 @@ QUEUE_BYTES = 8 << 20
 MOST_MEMORY_BYTES = 1 << 30
 _TAIL_BYTES = 512
 _COMMENT = re.compile(rb"^-- \S", re.MULTILINE)
-CLIENT = ("mariadb", "--batch", "--raw", "--skip-column-names", "--loose-skip-print-query-on-error")
 
 _NAME = rb"(?:`([^`]+)`|([\w$]+))"
 _CODE = rb"(?:/\*M?!\d*\s*)?"
@@ -235,9 +234,9 @@ def _text(named: re.Match[bytes]) -> str:
 
 
 class Server:
-    """The MariaDB server of this machine, found through its own client program."""
+    """The MariaDB or MySQL server of this machine, found through its own client program ``client``."""
 
-    def __init__(self, database: str, client: Sequence[str] = CLIENT) -> None:
+    def __init__(self, database: str, client: Sequence[str]) -> None:
         """Lets rows of any size in. Raises ``SqlError`` where the server does not answer."""
         script = (
             "SELECT @@socket, SUBSTRING_INDEX(USER(), '@', 1), COUNT(*) FROM information_schema.tables"  # noqa: S608
@@ -271,7 +270,7 @@ class Server:
         return Connection(self._socket, self._user, self._database)
 
 
-def restore(stream: BinaryIO, database: str, connections: int, client: Sequence[str] = CLIENT) -> dict[str, Any]:
+def restore(stream: BinaryIO, database: str, connections: int, client: Sequence[str]) -> dict[str, Any]:
     """Restore the packed dump that ``stream`` gives into the empty ``database``, and report.
 
     ``rows`` are counted in the dump. ``error`` is None or ``{code, objects}``; ``refused`` is the number of tables
@@ -317,6 +316,6 @@ def _through(stream: BinaryIO, dump: Dump, loader: Loader) -> None:
     loader.finish()
 
 
-def report(database: str, connections: int) -> None:
+def report(database: str, connections: int, client: Sequence[str]) -> None:
     """Restore what comes on standard input, and print the report as one line of JSON."""
-    sys.stdout.write(json.dumps(restore(sys.stdin.buffer, database, connections)) + "\n")
+    sys.stdout.write(json.dumps(restore(sys.stdin.buffer, database, connections, client)) + "\n")

@@ -18,7 +18,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-CLIENT = ("mariadb", "--batch", "--raw", "--skip-column-names", "--loose-skip-print-query-on-error")
+from raxx_bcp.drills.freescout.host_side.login import read_env
+
 ATTACHMENTS = "storage/app/attachment"
 KEY_BYTES = (16, 32)
 """AES-128 and AES-256, the two ciphers of Laravel."""
@@ -34,9 +35,9 @@ class NoAnswerError(Exception):
 class Site:
     """A FreeScout in ``directory`` with its ``database`` on this machine."""
 
-    def __init__(self, directory: str, database: str, client: Sequence[str] = CLIENT) -> None:
+    def __init__(self, directory: str, database: str, client: Sequence[str]) -> None:
         self.root = Path(directory)
-        self._client = (*client, "--default-character-set=utf8mb4", database)
+        self._client = (*client, database)
         self.env = read_env(self.root / ".env")
 
     def rows(self, script: str) -> list[list[str]]:
@@ -66,26 +67,6 @@ class Site:
         if not self.app_key:
             return "empty"
         return "usable" if len(_key_bytes(self.app_key)) in KEY_BYTES else "malformed"
-
-
-def read_env(path: Path) -> dict[str, str]:
-    """The settings of a ``.env`` file; none where it cannot be read."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return {}
-    found = {}
-    for line in lines:
-        name, equals, value = line.partition("=")
-        if equals and not line.lstrip().startswith("#"):
-            found[name.strip().removeprefix("export ").strip()] = _unquoted(value.strip())
-    return found
-
-
-def _unquoted(value: str) -> str:
-    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-        return value[1:-1].replace('\\"', '"').replace("\\\\", "\\") if value[0] == '"' else value[1:-1]
-    return value.partition(" #")[0].rstrip()
 
 
 def survey(site: Site) -> dict[str, Any]:
@@ -188,6 +169,6 @@ def _few(names: Iterable[str]) -> list[str]:
     return [name if re.fullmatch(r"[\w.-]{1,150}", name) else "one with an odd name" for name in sorted(names)][:20]
 
 
-def report(directory: str, database: str) -> None:
-    """Print what the disk tells as one line of JSON."""
-    sys.stdout.write(json.dumps(survey(Site(directory, database))) + "\n")
+def report(directory: str, database: str, client: Sequence[str]) -> None:
+    """Print what the disk tells as one line of JSON. ``client`` is the command that asks the database."""
+    sys.stdout.write(json.dumps(survey(Site(directory, database, client))) + "\n")

@@ -1,4 +1,8 @@
-"""Asks a restored FreeScout over HTTP, on its own host: for attachments by their links, and for a login that must fail.
+"""Asks a restored FreeScout's pages on its own host: for attachments by their links, and for a login that must fail.
+
+Every request goes to the host's own loopback, whatever the name in the address: by TLS's server name and the Host
+header it reaches the right site, and no redirect is followed. A copy has no name of its own, and its certificate is
+production's or run out: it is not verified.
 
 The login page answers 200 with its database down, so it proves nothing; a login attempt must look the address up.
 Tokens are made here and reach curl by its standard input: they are never on a command line, and never leave the host.
@@ -33,22 +37,26 @@ _COOKIE = re.compile(r"^set-cookie:\s*([^=;\s]+=[^;\s]*)", re.IGNORECASE | re.MU
 
 
 class Answer:
-    """What curl was told. ``status`` is 0 when nothing answered."""
+    """What curl was told. ``status`` is 0 when nothing answered; ``ended`` is curl's own exit code."""
 
-    def __init__(self, status: int = 0, size: int = 0, path: str = "", text: str = "") -> None:
+    def __init__(self, status: int = 0, size: int = 0, address: str = "", text: str = "", ended: int = 0) -> None:
         self.status = status
         self.size = size
-        self.path = path
+        leads_to = urlsplit(address)
+        self.path = leads_to.path
         """Where a redirect leads to, without the host."""
+        self.origin = f"{leads_to.scheme}://{leads_to.netloc}" if address else ""
+        """Whose page that is: ``https://name``, with the port where it is not the usual one."""
         self.text = text
+        self.ended = ended
 
 
 class Browser:
-    """Asks the site at ``127.0.0.1:port`` by the name ``host``."""
+    """Asks the site ``url`` (``https://name``) at this machine's ``port``."""
 
-    def __init__(self, host: str, port: int, program: Sequence[str] = ("curl",)) -> None:
-        self.base = f"http://127.0.0.1:{port}"
-        self._host = host
+    def __init__(self, url: str, port: int, program: Sequence[str] = ("curl",)) -> None:
+        self.base = url
+        self._port = port
         self._program = (*program, "-K", "-")
 
     def ask(self, path: str, *, form: str = "", headers: Sequence[str] = (), keep: bool = False) -> Answer:
@@ -56,8 +64,11 @@ class Browser:
         lines = [
             "silent",
             f'url = "{self.base}{path}"',
+            f'connect-to = "::127.0.0.1:{self._port}"',
+            'noproxy = "*"',
+            "insecure",
             f"max-time = {_ANSWER_SECONDS}",
-            *(f'header = "{_escaped(each)}"' for each in (f"Host: {self._host}", *headers)),
+            *(f'header = "{_escaped(each)}"' for each in headers),
             'write-out = "\\n%{http_code} %{size_download} %{redirect_url}"',
         ]
         lines += ["include"] if keep else ['output = "/dev/null"']
@@ -66,8 +77,8 @@ class Browser:
         text, _newline, told = done.stdout.decode(errors="replace").rpartition("\n")
         status, size, address, *_none = *told.split(" ", 2), "", "", ""
         if done.returncode != 0 or not status.isdigit():
-            return Answer()
-        return Answer(int(status), int(size), urlsplit(address).path, text if keep else "")
+            return Answer(ended=done.returncode)
+        return Answer(int(status), int(size), address, text if keep else "")
 
 
 def _escaped(text: str) -> str:
@@ -109,16 +120,21 @@ class _Row:
 
 
 def login(browser: Browser) -> dict[str, Any]:
-    """The login page, and what becomes of an address that nobody has: back to the page, if the database was asked."""
+    """The login page, and what becomes of an address that nobody has: back to the page, if the database was asked.
+
+    ``origin``, ``ended`` and ``plain`` are of the page: where it leads to, curl's exit code, and whether a server that
+    speaks TLS says that it was asked without.
+    """
     page = browser.ask("/login", keep=True)
+    told = {"page": page.status, "origin": page.origin, "ended": page.ended, "plain": "plain HTTP" in page.text}
     found = _CSRF.search(page.text)
     if page.status != 200 or not found:
-        return {"page": page.status, "status": 0, "path": ""}
+        return {**told, "status": 0, "path": ""}
     form = {"_token": next(one for one in found.groups() if one), "email": NOBODY, "password": NOBODY}
     cookies = "; ".join(_COOKIE.findall(page.text))
     headers = (f"Cookie: {cookies}", f"Referer: {browser.base}/login")
     answer = browser.ask("/login", form=urlencode(form), headers=headers)
-    return {"page": page.status, "status": answer.status, "path": answer.path}
+    return {**told, "status": answer.status, "path": answer.path}
 
 
 def wait(browser: Browser, seconds: float) -> None:
@@ -128,9 +144,9 @@ def wait(browser: Browser, seconds: float) -> None:
         time.sleep(0.5)
 
 
-def report(directory: str, database: str, host: str, port: int, patience_seconds: float) -> None:
+def report(directory: str, database: str, client: Sequence[str], url: str, port: int, patience_seconds: float) -> None:
     """Print what the site answers as one line of JSON. The caller has made sure that there is a key."""
-    site, browser = Site(directory, database), Browser(host, port)
+    site, browser = Site(directory, database, client), Browser(url, port)
     wait(browser, patience_seconds)
     try:
         attachments: list[dict[str, Any]] | None = links(site, browser)
