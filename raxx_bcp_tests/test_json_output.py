@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,7 +34,7 @@ from raxx_bcp_sandbox.commands import demo
 from raxx_bcp_sandbox.dagster_dev import JobRun
 from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.clients.servers import scripted
-from raxx_bcp_tests.faults.commands import CLI
+from raxx_bcp_tests.faults.commands import CLI, help_desk_key
 
 Path_ = tuple[str, ...]
 
@@ -291,6 +292,15 @@ def _taken(_sandbox: Sandbox, _patch: pytest.MonkeyPatch) -> Path_:
     return ()
 
 
+def _with_the_help_desks_key(sandbox: Sandbox, _patch: pytest.MonkeyPatch) -> Path_:
+    return ("raxx-tickets", "--credentials", str(help_desk_key(sandbox, Path(tempfile.mkdtemp(dir=sandbox.directory)))))
+
+
+def _backed_up(sandbox: Sandbox, patch: pytest.MonkeyPatch) -> Path_:
+    assert called(("freescout", "install-backup"), *_with_the_help_desks_key(sandbox, patch)).exit_code == 0
+    return ("raxx-tickets",)
+
+
 def _a_good_day(sandbox: Sandbox, patch: pytest.MonkeyPatch) -> Path_:
     patch.setenv("RAXX_BCP_VAULT_EXPORT__PREFIX", "vault-exports/")  # where the bucket's policy guards it
     _exported()(sandbox, patch)
@@ -312,8 +322,11 @@ SUCCESS: dict[Path_, Succeeds] = {
     ("evidence", "report"): _with_a_row(),
     ("evidence", "review"): _with_a_row("ROW", "--reviewer", "bob", "--decision", "accepted"),
     ("evidence", "verify"): _with_a_row(),
+    ("freescout", "backup-status"): _backed_up,
+    ("freescout", "install-backup"): _with_the_help_desks_key,
     ("freescout", "list"): _plain(),
     ("freescout", "prune"): _plain("--apply"),
+    ("freescout", "uninstall-backup"): _plain("raxx-tickets", "--yes"),
     ("host", "guard", "install"): _plain("raxx-tickets", "--operator", "alice"),
     ("host", "guard", "status"): _plain("raxx-tickets", "--operator", "alice"),
     ("sandbox", "break"): _plain("slack-down"),

@@ -97,6 +97,11 @@ class Bucket:
             self._made = make_client(self._region, self._profile)
         return self._made
 
+    @property
+    def region(self) -> str:
+        """Where requests are signed for: this machine's AWS settings. Raises ``UsageError`` for an unknown profile."""
+        return self._client.meta.region_name or "us-east-1"
+
     def versioning(self) -> Versioning:
         """Does the bucket keep versions?"""
         with s3_errors("read the versioning of", self.name):

@@ -6,6 +6,7 @@ import click
 
 from raxx_bcp.checks import worst
 from raxx_bcp.clock import utc_now
+from raxx_bcp.commands.freescout_backup import backup_status, install_backup, uninstall_backup
 from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option, looking, progress
 from raxx_bcp.environment import dump_bucket, dump_removal
 from raxx_bcp.freescout.inventory import Inventory, freshness_check, take_inventory
@@ -16,6 +17,10 @@ from raxx_bcp.policy import load_policy
 @click.group()
 def freescout() -> None:
     """The help desk's dump sets, which Tier 2 of its drill restores."""
+
+
+for _command in (install_backup, backup_status, uninstall_backup):
+    freescout.add_command(_command)
 
 
 @freescout.command("list")

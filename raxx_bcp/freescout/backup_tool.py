@@ -6,7 +6,7 @@ desk. Every member is encrypted to the operator's public key before it leaves th
 a disk. The database dump and the counts of the manifest see the same moment: both begin their transaction under one
 short read lock. The manifest is stored last: a set without it is not there. The page: deploy/freescout-backup/.
 
-Usage: freescout-backup [--config FILE] [--json] run|check
+Usage: freescout-backup [--config FILE] [--json] run|check|ended
 Exit codes: 0 stored (or well), 1 failed, 2 the configuration is wrong.
 """
 
@@ -24,6 +24,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
@@ -70,13 +71,15 @@ TRAILER: Final = b"-- Dump completed"
 KEY_WARNING_DAYS: Final = 60
 _SNAPSHOT_SECONDS: Final = 120.0
 """Until the dump must have begun to print tables; the read lock is held no longer."""
-_LOCK_WAIT_SECONDS: Final = 60
 _NO_RELOAD: Final = (1227, 1044, 1045)
 """What MariaDB and MySQL answer to somebody who may not FLUSH TABLES."""
 _BLOCK_BYTES: Final = 1 << 20
+_GPG_PATH: Final = 60
+"""gpg looks for its agent's socket in its home, and a socket's path has room for some 100 characters."""
 _GPG_NEEDS_BYTES: Final = 64 * 1024
 """A keyring of one key, its trust database and locks take about 20 KB (measured, GnuPG 2.2.40)."""
-_TRIES: Final = 5
+_TOLD_BY_ITSELF: Final = ("", "success", "exit-code")
+"""systemd's results of a run that ended by its own will (systemd.exec(5), $SERVICE_RESULT)."""
 _TRANSIENT: Final = (429, 500, 502, 503, 504)
 
 
@@ -116,6 +119,8 @@ class Login:
     socket: str = ""
     client: str = ""
     dump: str = ""
+    lock_wait_seconds: int = 60
+    """How long a table that somebody holds is waited for."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,8 @@ class Storage:
     prefix: str
     endpoint: str = ""
     part_bytes: int = 16 << 20
+    tries: int = 5
+    """Of one request, where what went wrong may pass: 2, 4, 8 and 16 seconds apart."""
 
 
 @dataclass(frozen=True)
@@ -168,11 +175,7 @@ class Config:
 
 def read_config(path: Path, environment: Mapping[str, str]) -> Config:
     """Raises ``BackupError`` (code 2) for a file that is missing, or a line that is missing or wrong."""
-    parser = configparser.ConfigParser(interpolation=None)
-    try:
-        parser.read_string(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeError, configparser.Error) as error:
-        raise BackupError(f"{path} cannot be read ({type(error).__name__}).", _CONFIG_REMEDY, 2) from None
+    parser = _parsed(path)
     site = Path(_wanted(parser, path, "site", "directory"))
     key_file = Path(_wanted(parser, path, "encryption", "public_key_file"))
     try:
@@ -184,25 +187,41 @@ def read_config(path: Path, environment: Mapping[str, str]) -> Config:
         raise BackupError(f"{path}: encryption.fingerprint is no full fingerprint.", _CONFIG_REMEDY, 2)
     return Config(
         site=site,
-        login=_login(parser, site),
+        login=_login(parser, path, site),
         storage=Storage(
             bucket=_wanted(parser, path, "storage", "bucket"),
             region=_wanted(parser, path, "storage", "region"),
             prefix=parser.get("storage", "prefix", fallback="freescout-dumps/"),
             endpoint=environment.get("AWS_ENDPOINT_URL_S3", "") or parser.get("storage", "endpoint", fallback=""),
+            tries=_number(parser, path, ("storage", "tries"), Storage.tries, 9),
         ),
         credentials=_credentials(environment),
         public_key=public_key,
         fingerprint=fingerprint,
-        slack=Slack(
-            channel=parser.get("slack", "channel", fallback=""),
-            url=environment.get("SLACK_API_URL", "") or Slack.url,
-            token=_credential(environment, "slack-token", "SLACK_BOT_TOKEN"),
-        ),
-        full_every_days=_days(parser, path),
+        slack=slack_of(path, environment),
+        full_every_days=_number(parser, path, ("attachments", "full_every_days"), 1, 31),
         state=Path(environment.get("STATE_DIRECTORY", str(STATE))),
         environment=environment,
     )
+
+
+def slack_of(path: Path, environment: Mapping[str, str]) -> Slack:
+    """Who is told, also where the rest of the file is wrong. Raises ``BackupError`` (code 2) for one without lines."""
+    parser = _parsed(path)
+    return Slack(
+        channel=parser.get("slack", "channel", fallback=""),
+        url=environment.get("SLACK_API_URL", "") or parser.get("slack", "url", fallback="") or Slack.url,
+        token=_credential(environment, "slack-token", "SLACK_BOT_TOKEN"),
+    )
+
+
+def _parsed(path: Path) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError, configparser.Error) as error:
+        raise BackupError(f"{path} cannot be read ({type(error).__name__}).", _CONFIG_REMEDY, 2) from None
+    return parser
 
 
 _CONFIG_REMEDY: Final = "deploy/freescout-backup/ has the file as it must be; freescout-backup check looks at it."
@@ -215,14 +234,14 @@ def _wanted(parser: configparser.ConfigParser, path: Path, section: str, name: s
     return value
 
 
-def _days(parser: configparser.ConfigParser, path: Path) -> int:
-    given = parser.get("attachments", "full_every_days", fallback="1").strip()
-    if not given.isdigit() or not 1 <= int(given) <= 31:
-        raise BackupError(f"{path}: attachments.full_every_days is no number from 1 to 31.", _CONFIG_REMEDY, 2)
+def _number(parser: configparser.ConfigParser, path: Path, name: tuple[str, str], default: int, most: int) -> int:
+    given = parser.get(*name, fallback=str(default)).strip()
+    if not re.fullmatch(r"\d{1,4}", given) or not 1 <= int(given) <= most:
+        raise BackupError(f"{path}: {'.'.join(name)} is no number from 1 to {most}.", _CONFIG_REMEDY, 2)
     return int(given)
 
 
-def _login(parser: configparser.ConfigParser, site: Path) -> Login:
+def _login(parser: configparser.ConfigParser, path: Path, site: Path) -> Login:
     """From ``[database]``, and what that leaves out from the site's ``.env``."""
     own = dict(parser["database"]) if parser.has_section("database") else {}
     env = read_env(site)
@@ -236,6 +255,7 @@ def _login(parser: configparser.ConfigParser, site: Path) -> Login:
         socket=own.get("socket", ""),
         client=own.get("client_program", ""),
         dump=own.get("dump_program", ""),
+        lock_wait_seconds=_number(parser, path, ("database", "lock_wait_seconds"), Login.lock_wait_seconds, 600),
     )
 
 
@@ -355,14 +375,15 @@ def one_moment(config: Config) -> Iterator[Moment]:
 @contextlib.contextmanager
 def _holder(config: Config) -> Iterator[Session]:
     """A session that holds every write back: of the whole server, or where it may not do that, of this database."""
-    wait = f"SET SESSION lock_wait_timeout = {_LOCK_WAIT_SECONDS}"
+    seconds = config.login.lock_wait_seconds
+    wait = f"SET SESSION lock_wait_timeout = {seconds}"
     with contextlib.ExitStack() as stack:
         session = stack.enter_context(Session(config))
         try:
             session.ask(wait, "FLUSH TABLES WITH READ LOCK")
         except SqlError as error:
             if error.number not in _NO_RELOAD:
-                raise _lock_error(error) from None
+                raise _lock_error(error, seconds) from None
             session = stack.enter_context(Session(config))
             tables = session.ask(
                 "SELECT table_name FROM information_schema.tables"
@@ -373,14 +394,14 @@ def _holder(config: Config) -> Iterator[Session]:
                 try:
                     session.ask(wait, f"LOCK TABLES {names}")
                 except SqlError as second:
-                    raise _lock_error(second) from None
+                    raise _lock_error(second, seconds) from None
         yield session
 
 
-def _lock_error(error: SqlError) -> BackupError:
+def _lock_error(error: SqlError, seconds: int) -> BackupError:
     if error.number in (1205, 1213):
         return BackupError(
-            f"The tables could not be locked within {_LOCK_WAIT_SECONDS} s: something holds one of them.",
+            f"The tables could not be locked within {seconds} s: something holds one of them.",
             "Look at SHOW FULL PROCESSLIST on the help desk; the next night tries again.",
         )
     return error
@@ -552,8 +573,10 @@ class Key:
     def __init__(self, config: Config, now: datetime) -> None:
         self._config = config
         self._now = now
-        self._home = tempfile.TemporaryDirectory(prefix="freescout-backup-")
-        self._gpg = ["gpg", "--homedir", self._home.name, "--no-options", "--batch", "--no-tty", "--quiet"]
+        folder = "/tmp" if len(tempfile.gettempdir()) > _GPG_PATH else None  # noqa: S108 - made new, and private
+        self._home = tempfile.TemporaryDirectory(prefix="freescout-backup-", dir=folder)
+        quiet = ("--no-options", "--no-autostart", "--batch", "--no-tty", "--quiet")  # and no agent is left behind
+        self._gpg = ["gpg", "--homedir", self._home.name, *quiet]
         self.warning = ""
 
     def __enter__(self) -> Key:
@@ -670,6 +693,11 @@ class Store:
         self._url = urllib.parse.urlsplit(endpoint)
         self._base = f"/{storage.bucket}" if storage.endpoint else ""
 
+    def probe(self) -> None:
+        """May this role put here? An upload is begun and ended: nothing is stored. Raises ``BackupError``."""
+        key = f"{self._storage.prefix}check"
+        self._send("DELETE", key, {"uploadId": self._begin(key)}, b"", {})
+
     def put(self, key: str, body: bytes, *, only_new: bool) -> Stored:
         """Raises ``ExistsError`` where the key is there already and ``only_new``, else ``BackupError``."""
         self._send("PUT", key, {}, body, self._condition(only_new=only_new))
@@ -722,8 +750,8 @@ class Store:
     def _send(
         self, method: str, key: str, query: Mapping[str, str], body: bytes, headers: Mapping[str, str]
     ) -> tuple[str, bytes]:
-        """ETag and body of the answer, after at most five tries of what may pass."""
-        for attempt in range(1, _TRIES + 1):
+        """ETag and body of the answer, after some tries of what may pass."""
+        for attempt in range(1, self._storage.tries + 1):
             try:
                 status, etag, answer = self._once(method, key, query, body, headers)
             except (OSError, http.client.HTTPException) as error:
@@ -737,7 +765,7 @@ class Store:
                     raise ExistsError(key)
             elif status and status not in _TRANSIENT:
                 raise self._refused(key, status, answer)
-            if attempt < _TRIES:
+            if attempt < self._storage.tries:
                 self._tell(f"S3 answers {status or answer.decode()} to {method} {key}: waiting {2**attempt} s")
                 time.sleep(2**attempt)
         raise self._refused(key, status, answer)
@@ -929,6 +957,8 @@ def check(config: Config, clock: Callable[[], datetime]) -> dict[str, Any]:
     for directory in ARCHIVES.values():
         if not (config.site / directory).is_dir():
             raise BackupError(f"{config.site}/{directory} is not there.", "Set site.directory to FreeScout's folder.")
+    Store(config.storage, config.credentials, config.say).probe()
+    warning = "; ".join(filter(None, (warning, slack_warning(config.slack))))
     threads = counted["rows"]["threads"]
     config.say(f"well: {threads} threads in {config.login.name}, encrypts to {config.fingerprint}. Nothing was stored")
     return {"ok": True, "threads": threads, "encrypted_bytes": size, "warning": warning}
@@ -988,16 +1018,45 @@ def tell_slack(slack: Slack, error: BackupError, day: str) -> None:
         say("nobody is told in Slack: there is no slack.channel or no token")
         return
     text = f":red_circle: The FreeScout backup of {day} failed: {error.what}\n{error.remedy}"
-    body = json.dumps({"channel": slack.channel, "text": text}).encode()
+    refused = _ask_slack(slack, "chat.postMessage", {"channel": slack.channel, "text": text})
+    say(f"Slack took no message ({refused})" if refused else f"told {slack.channel} in Slack")
+
+
+def slack_warning(slack: Slack) -> str:
+    """Why a failed night would be told to nobody; empty when the token is good."""
+    if not slack.token or not slack.channel:
+        return "a failed night is told to nobody: there is no slack.channel or no token"
+    refused = _ask_slack(slack, "auth.test", {})
+    return f"Slack does not take the token ({refused}): a failed night would be told to nobody" if refused else ""
+
+
+def _ask_slack(slack: Slack, method: str, given: Mapping[str, str]) -> str:
+    """Why Slack refused; empty when it did not."""
     headers = {"authorization": f"Bearer {slack.token}", "content-type": "application/json; charset=utf-8"}
-    request = urllib.request.Request(f"{slack.url.rstrip('/')}/chat.postMessage", body, headers)  # noqa: S310 - configured
+    request = urllib.request.Request(f"{slack.url.rstrip('/')}/{method}", json.dumps(given).encode(), headers)  # noqa: S310 - configured
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - configured
             told = json.loads(answer.read(1 << 16))
-        refused = "" if told.get("ok") else str(told.get("error", "no reason"))
-    except (OSError, ValueError, http.client.HTTPException) as failure:
-        refused = type(failure).__name__
-    say(f"Slack took no message ({refused})" if refused else f"told {slack.channel} in Slack")
+        return "" if told.get("ok") else str(told.get("error", "no reason"))
+    except (OSError, ValueError, AttributeError, http.client.HTTPException) as failure:
+        return type(failure).__name__
+
+
+def ended(config: Config, clock: Callable[[], datetime]) -> dict[str, Any]:
+    """Told by systemd how a run ended: one that was killed could tell nobody itself (``ExecStopPost=``)."""
+    result = config.environment.get("SERVICE_RESULT", "")
+    if result not in _TOLD_BY_ITSELF:
+        error = BackupError(
+            f"it was ended from outside ({result}).",
+            "Nothing of it counts as a set. systemctl status freescout-backup, then systemctl start it again.",
+        )
+        tell_slack(config.slack, error, clock().astimezone(UTC).date().isoformat())
+    return {"ok": True, "result": result}
+
+
+def _stopped(_number: int, _frame: object) -> None:
+    """SIGTERM: by systemd's time limit, a shutdown, or a person."""
+    raise BackupError("It was told to stop before it was done.", "journalctl -u freescout-backup tells by whom.")
 
 
 def main(arguments: list[str] | None = None, clock: Callable[[], datetime] = utc_now) -> int:
@@ -1005,16 +1064,18 @@ def main(arguments: list[str] | None = None, clock: Callable[[], datetime] = utc
     parser = argparse.ArgumentParser(prog="freescout-backup", description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--config", type=Path, default=CONFIG)
     parser.add_argument("--json", action="store_true", help="print the result as one object")
-    parser.add_argument("what", choices=("run", "check"))
+    parser.add_argument("what", choices=("run", "check", "ended"))
     given = parser.parse_args(arguments)
-    config: Config | None = None
+    signal.signal(signal.SIGTERM, _stopped)
     try:
         config = read_config(given.config, os.environ)
-        result = run(config, clock) if given.what == "run" else check(config, clock)
+        result = {"run": run, "check": check, "ended": ended}[given.what](config, clock)
     except BackupError as error:
         say(f"{error.what} {error.remedy}")
-        if given.what == "run" and config is not None:
-            tell_slack(config.slack, error, clock().astimezone(UTC).date().isoformat())
+        if given.what == "run":
+            with contextlib.suppress(BackupError):
+                told = slack_of(given.config, os.environ)
+                tell_slack(told, error, clock().astimezone(UTC).date().isoformat())
         result = {"ok": False, "error": error.what, "remedy": error.remedy}
         _print(result, wanted=given.json)
         return error.code

@@ -69,6 +69,8 @@ def run(machine: Machine, request: Request) -> Answer:
 def _systemctl(machine: Machine, request: Request) -> Answer:
     if request.arguments[:1] == ["show"]:
         return _show(machine, request.arguments[1:])
+    if request.arguments == ["--version"]:
+        return said("systemd 255 (255.4-1ubuntu8)")
     if request.arguments == ["is-active", guard.UNIT]:
         return Answer(b"active\n") if machine.guard.awake else Answer(b"inactive\n", status=_UNIT_UNKNOWN)
     return machine.units.command(request.arguments)
@@ -79,6 +81,10 @@ def _show(machine: Machine, arguments: list[str]) -> Answer:
     match arguments:
         case ["-p", "UserspaceTimestampMonotonic", "--value"]:
             return said(f"{machine.booted_monotonic * 1e6:.0f}")
+        case ["-p", "Result", "--value", unit]:
+            return said(machine.units.result(unit))
+        case ["-p", "NextElapseUSecRealtime", "--value", _unit]:
+            return said("")
         case ["-p", property_name, "--value", unit]:
             moment = machine.guard.moments.get(unit, 0.0) if property_name.endswith("TimestampMonotonic") else 0.0
             return said(f"{moment * 1e6:.0f}")

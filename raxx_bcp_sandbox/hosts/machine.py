@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from raxx_bcp_sandbox import freescout, mariadb
-from raxx_bcp_sandbox.hosts import guard, kinds, marks, programs, shim, units
+from raxx_bcp_sandbox.hosts import guard, kinds, marks, nightly, programs, shim, units
 from raxx_bcp_sandbox.hosts.answer import Answer
 from raxx_bcp_sandbox.hosts.kinds import Furnishings, Kind
 from raxx_bcp_sandbox.hosts.layout import Layout
@@ -78,7 +78,13 @@ class Machine:
         stubborn = _STUBBORN if CRON_RUNNING in role.quirks else ()
         names = tuple(units.read(layout.etc / kinds.UNITS))
         self.guard = guard.wake(layout, role.name, names, late=GUARD_LATE in role.quirks)
-        self.units = Units(layout.etc / kinds.UNITS, self._service, stubborn=stubborn, masked_now=self.guard.masked)
+        self.units = Units(
+            layout.etc / kinds.UNITS,
+            self._service,
+            stubborn=stubborn,
+            masked_now=self.guard.masked,
+            unit_files=lambda: nightly.unit_files(layout.disk),
+        )
         self.close_egress() if self.guard.awake else self._note_firewall()
 
     @property
@@ -135,6 +141,7 @@ class Machine:
             "TZ": "UTC",
             shim.SOCKET_VARIABLE: str(self.layout.socket),
             marks.VARIABLE: marks.mark(self.hosts, self.id),
+            nightly.ROOT_VARIABLE: str(self.layout.disk),
             **({programs.ROOT_VARIABLE: "1"} if root else {}),
         }
 
@@ -167,11 +174,14 @@ class Machine:
         """Where MariaDB keeps what it has."""
         return self.layout.disk / freescout.MARIADB
 
-    def _clients(self) -> dict[str, str]:
+    def _clients(self) -> dict[str, programs.Client]:
         server = self.new_server()
         libraries = server.binaries.libraries
         found = ("env", f"LD_LIBRARY_PATH={libraries}") if libraries else ()
-        return {name: shlex.join([*found, *server.client_argv(name)]) for name in ("mariadb", "mariadb-dump")}
+        return {
+            name: programs.Client(shlex.join([*found, *argv[:1]]), shlex.join(argv[1:]), str(server.socket))
+            for name, argv in ((each, server.client_argv(each)) for each in ("mariadb", "mariadb-dump"))
+        }
 
     def _service(self, unit: str) -> Service:
         if unit == kinds.MARIADB:
@@ -183,6 +193,8 @@ class Machine:
             )
         if unit == kinds.INFISICAL:
             return self._process(self._vault(), self.network.api, self._furnishings.variables)
+        if unit == nightly.UNIT:
+            return nightly.service(self.layout.disk, self.environment(root=True), self.layout.log)
         return self._cron() if unit == kinds.CRON else NoProcess()
 
     def _process(self, argv: list[str], port: int, added: Mapping[str, str] | None = None) -> ProcessService:

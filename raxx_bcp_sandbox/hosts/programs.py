@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -59,11 +60,31 @@ exit $status
 """
 
 
-def texts(database: Mapping[str, str]) -> dict[str, str]:
-    """Every program by name. ``database`` holds the command lines of the installed MariaDB's clients."""
+@dataclass(frozen=True)
+class Client:
+    """One of the installed MariaDB's client programs."""
+
+    program: str
+    defaults: str
+    """What finds the instance's server, as its configuration files would."""
+    socket: str
+    """Stands for /run/mysqld/mysqld.sock, wherever a file of defaults looks for it."""
+
+    @property
+    def text(self) -> str:
+        """A script; a file of defaults must be the first option, and replaces the host's own."""
+        return (
+            f'#!/bin/sh\ncase "$1" in --defaults-file=*) first=$1; shift; '
+            f'exec {self.program} "$first" --socket={shlex.quote(self.socket)} "$@";; esac\n'
+            f'exec {self.program} {self.defaults} "$@"\n'
+        )
+
+
+def texts(database: Mapping[str, Client]) -> dict[str, str]:
+    """Every program by name. ``database`` holds the installed MariaDB's clients."""
     asking = {name: _run(f"{shlex.join([_python(), '-I', '-S', shim.__file__, name])}") for name in ASKING}
     clients = {
-        name: _run(database[name]) if name in database else _missing(name) for name in ("mariadb", "mariadb-dump")
+        name: database[name].text if name in database else _missing(name) for name in ("mariadb", "mariadb-dump")
     }
     return {
         **asking,
@@ -75,7 +96,7 @@ def texts(database: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def write(directory: Path, database: Mapping[str, str]) -> None:
+def write(directory: Path, database: Mapping[str, Client]) -> None:
     """Put them into ``directory``, each in one step: one may be running."""
     for name, text in texts(database).items():
         part = directory / f".{name}"

@@ -40,8 +40,11 @@ class Units:
         *,
         stubborn: Iterable[str] = (),
         masked_now: Iterable[str] = (),
+        unit_files: Callable[[], list[str]] = list,
     ) -> None:
+        """``unit_files``: the names of those in /etc/systemd/system."""
         self._file = file
+        self._unit_files = unit_files
         self._make = service
         self._stubborn = frozenset(stubborn)
         self.masked_now = set(masked_now) - self._stubborn
@@ -50,6 +53,7 @@ class Units:
         self._failed: set[str] = set()
         self._lock = threading.RLock()
         self.files: dict[str, UnitFile] = read(file)
+        self._own = {self.named(each) for each in unit_files()}
 
     def boot(self, *, only: Iterable[str] | None = None, but: Iterable[str] = ()) -> None:
         """Start what is enabled and not masked, in the order of the file: all, or ``only`` some, ``but`` not others."""
@@ -92,7 +96,7 @@ class Units:
                     service.start()
                 except BcpError:
                     self._failed.add(name)
-            return service.alive()
+            return name not in self._failed
 
     def stop(self, name: str) -> None:
         """Stop it, unless it is stubborn."""
@@ -109,6 +113,7 @@ class Units:
         flags = [each for each in arguments if each.startswith("-")]
         verb, *names = [each for each in arguments if not each.startswith("-")] or [""]
         if verb == "daemon-reload":
+            self._reload()
             return Answer()
         carry_out = _VERBS.get(verb)
         if carry_out is None or not names:
@@ -131,6 +136,22 @@ class Units:
         if _PHP.fullmatch(name):
             return next((each for each in self.files if _PHP.fullmatch(each)), name)
         return name
+
+    def _reload(self) -> None:
+        """A unit is there while its file is; one that came is not enabled."""
+        found = {self.named(each) for each in self._unit_files()}
+        with self._lock:
+            for name in found:
+                self.files.setdefault(name, UnitFile(enabled=False)).exists = True
+            for name in self._own - found:
+                self.stop(name)
+                self.files.pop(name, None)
+            self._own = found
+            self._save()
+
+    def result(self, name: str) -> str:
+        """``systemctl show -p Result``."""
+        return "exit-code" if self.named(name) in self._failed else "success"
 
     def is_active(self, name: str, _now: bool) -> Answer:  # noqa: FBT001 - all verbs are called alike
         """``systemctl is-active``."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from raxx_bcp_sandbox.supervisor import Sandbox
 
 CLI = str(Path(sys.executable).parent / "raxx-bcp")
 
@@ -23,6 +26,16 @@ def private_environ(environ: Mapping[str, str], folder: Path, prefix: str) -> di
         "DAGSTER_DISABLE_TELEMETRY": "yes",
         "RAXX_BCP_VAULT_EXPORT__PREFIX": prefix,
     }
+
+
+def help_desk_key(sandbox: Sandbox, folder: Path) -> Path:
+    """What ``aws iam create-access-key`` printed of the help desk's own role, in a file of mode 0600."""
+    made = sandbox.credentials()
+    names = {"AccessKeyId": "S3_HELP_DESK_ACCESS_KEY_ID", "SecretAccessKey": "S3_HELP_DESK_SECRET_ACCESS_KEY"}
+    file = folder / "help-desk-key.json"
+    file.touch(mode=0o600)
+    file.write_text(json.dumps({"AccessKey": {name: made[variable] for name, variable in names.items()}}))
+    return file
 
 
 def start(environ: Mapping[str, str], *arguments: str) -> subprocess.Popen[str]:

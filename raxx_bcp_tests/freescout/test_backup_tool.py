@@ -382,15 +382,12 @@ def test_a_database_that_is_no_freescouts_is_refused(stage: Stage, config: tool.
     assert tool.MANIFEST not in stored(stage)
 
 
-def test_a_table_that_somebody_holds_ends_in_one_sentence(
-    stage: Stage, config: tool.Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tool, "_LOCK_WAIT_SECONDS", 1)
+def test_a_table_that_somebody_holds_ends_in_one_sentence(stage: Stage, config: tool.Config) -> None:
     server = stage.healthy.server
     with tool.Session(config) as other:
         other.ask("LOCK TABLES threads WRITE")
         with pytest.raises(tool.BackupError, match="could not be locked within 1 s"):
-            run(config)
+            run(logged_in(config, lock_wait_seconds=1))
     assert stored(stage) == set()
     assert server.sql("SELECT 1") == [["1"]]
 
@@ -510,6 +507,69 @@ def test_a_failed_night_tells_slack_and_ends_with_1(stage: Stage, config: tool.C
     assert told["channel"] == "D0AJ7K184TV"
     assert "The FreeScout backup of" in told["text"]
     assert "xoxb" not in done.stderr + done.stdout
+
+
+def test_slack_is_told_of_a_configuration_that_is_wrong_too(config: tool.Config, tmp_path: Path) -> None:
+    path, environment = written(config, tmp_path, "[slack]\nchannel = D0AJ7K184TV\n")
+    path.write_text(path.read_text().replace("directory = /", "directory = /nowhere/"))
+    with scripted(Reply(b'{"ok":true}')) as slack:
+        done = program({**environment, "SLACK_API_URL": slack.url}, "--config", str(path), "run")
+    assert done.returncode == 2
+    assert ".env cannot be read" in json.loads(slack.asked[0].body)["text"]
+
+
+def test_a_run_that_is_told_to_stop_tells_slack(stage: Stage, config: tool.Config, tmp_path: Path) -> None:
+    """systemd's time limit: the dump program waits for ever."""
+    waiting = tmp_path / "waiting-dump"
+    waiting.write_text(f"#!/bin/sh\ntouch {tmp_path / 'waits'}\nexec sleep 600\n")
+    waiting.chmod(0o700)
+    path, environment = written(logged_in(config, dump=str(waiting)), tmp_path, "[slack]\nchannel = D0AJ7K184TV\n")
+    argv = [sys.executable, "-I", str(Path(inspect.getfile(tool))), "--config", str(path), "run"]
+    with scripted(Reply(b'{"ok":true}')) as slack:
+        process = subprocess.Popen(argv, env={**environment, "SLACK_API_URL": slack.url}, stderr=subprocess.DEVNULL)
+        try:
+            while not (tmp_path / "waits").exists():
+                assert process.poll() is None
+            process.terminate()
+            assert process.wait(30) == 1
+        finally:
+            process.kill()
+    assert "told to stop before it was done" in json.loads(slack.asked[0].body)["text"]
+    assert stored(stage) == set()
+
+
+@pytest.mark.parametrize(
+    ("result", "tells"), [("timeout", 1), ("signal", 1), ("oom-kill", 1), ("exit-code", 0), ("success", 0)]
+)
+def test_a_run_that_was_killed_is_told_by_systemd(config: tool.Config, tmp_path: Path, result: str, tells: int) -> None:
+    path, environment = written(config, tmp_path, "[slack]\nchannel = D0AJ7K184TV\n")
+    with scripted(Reply(b'{"ok":true}')) as slack:
+        given = {**environment, "SLACK_API_URL": slack.url, "SERVICE_RESULT": result}
+        assert program(given, "--config", str(path), "ended").returncode == 0
+    assert [f"ended from outside ({result})" in json.loads(one.body)["text"] for one in slack.asked] == [True] * tells
+
+
+@pytest.mark.parametrize(
+    ("reply", "warning"),
+    [(b'{"ok":true}', ""), (b'{"ok":false,"error":"token_revoked"}', "Slack does not take the token (token_revoked)")],
+)
+def test_a_check_asks_slack_whether_it_takes_the_token(
+    config: tool.Config, tmp_path: Path, reply: bytes, warning: str
+) -> None:
+    path, environment = written(config, tmp_path, "[slack]\nchannel = D0AJ7K184TV\n")
+    with scripted(Reply(reply)) as slack:
+        done = program({**environment, "SLACK_API_URL": slack.url}, "--config", str(path), "--json", "check")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["warning"].partition(":")[0] == warning
+    assert slack.asked[0].path == "/auth.test"
+
+
+def test_a_check_notices_a_role_that_may_not_put(config: tool.Config, tmp_path: Path) -> None:
+    path, environment = written(config, tmp_path)
+    (tmp_path / "credentials" / "aws-secret-access-key").write_text("wrong\n")
+    done = program(environment, "--config", str(path), "check")
+    assert done.returncode == 1
+    assert "check could not be stored (SignatureDoesNotMatch)" in done.stderr
 
 
 def test_slack_that_refuses_is_said_in_the_journal(config: tool.Config, tmp_path: Path) -> None:
