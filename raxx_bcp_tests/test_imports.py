@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import json
 import subprocess
 import sys
@@ -130,6 +131,15 @@ def test_a_stand_in_knows_no_room_of_the_product(name: str) -> None:
 def test_the_sandbox_is_asked_for_by_name_in_one_place() -> None:
     naming = {name for name, path in PRODUCT.items() if "raxx_bcp_sandbox" in path.read_text(encoding="utf-8")}
     assert naming == {"raxx_bcp.cli"}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Neither at run time nor for their types: what cannot be read alone cannot be changed alone."""
+    graph = {name: imports_of_module(name, path) & (MODULES.keys() - {name}) for name, path in MODULES.items()}
+    for name, path in MODULES.items():
+        if path.name == "__init__.py":
+            graph[name] = set()  # a package is in every name below it
+    graphlib.TopologicalSorter(graph).prepare()
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))

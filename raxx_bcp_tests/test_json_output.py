@@ -28,7 +28,7 @@ from raxx_bcp.checks import Check, Status
 from raxx_bcp.cli import main, wants_json
 from raxx_bcp.clients.http import Door
 from raxx_bcp.drills.kind import Kind
-from raxx_bcp.drills.kinds import kind
+from raxx_bcp.drills.loading import kind
 from raxx_bcp.json_output import STATUS_WORDS, problem_of
 from raxx_bcp_sandbox.commands import demo
 from raxx_bcp_sandbox.dagster_dev import JobRun

@@ -16,7 +16,8 @@ from raxx_bcp.drills.engine.run import Conducted
 from raxx_bcp.drills.engine.signals import CancelledError, cancelled_by_signals
 from raxx_bcp.drills.engine.sweeper import Swept, sweep
 from raxx_bcp.drills.kind import Asked, Kind
-from raxx_bcp.drills.kinds import DRILL_NAMES, kind, spoken
+from raxx_bcp.drills.kinds import DRILL_NAMES, spoken
+from raxx_bcp.drills.loading import kind
 from raxx_bcp.drills.places import places
 from raxx_bcp.errors import EXIT_COULD_NOT_VERIFY, EXIT_FAIL, EXIT_PASS, CouldNotVerifyError
 from raxx_bcp.evidence.row import Verdict

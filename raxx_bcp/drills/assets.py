@@ -12,7 +12,8 @@ from raxx_bcp.dagster_terms import OWNER, SCHEDULED_TAG, check_result, failure
 from raxx_bcp.drills.dagster_config import DrillConfig, asked_from, config_type, wanted_from
 from raxx_bcp.drills.engine.dagster_result import PASSED, drill_results
 from raxx_bcp.drills.kind import Kind
-from raxx_bcp.drills.kinds import DRILLS, kinds
+from raxx_bcp.drills.kinds import DRILLS
+from raxx_bcp.drills.loading import kinds
 from raxx_bcp.drills.restored_clock import RESTORED_RECENTLY, restored_recently
 from raxx_bcp.drills.timetable import described
 from raxx_bcp.errors import BcpError
@@ -38,10 +39,11 @@ freescout_dumps = dg.AssetSpec(
 
 def drill_assets(policy: Policy) -> list[dg.AssetsDefinition]:
     """Every drill: materialized means restored, compared, passed and torn down."""
-    return [_drill_asset(kind, policy) for kind in kinds()]
+    return [drill_asset(kind, policy) for kind in kinds()]
 
 
-def _drill_asset(kind: Kind[Any], policy: Policy) -> dg.AssetsDefinition:
+def drill_asset(kind: Kind[Any], policy: Policy) -> dg.AssetsDefinition:
+    """The asset of one drill: a result only where it passed."""
     form = config_type(kind)
 
     @dg.asset(

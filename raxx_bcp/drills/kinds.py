@@ -1,14 +1,9 @@
-"""The table of drills: one line a drill. A name is known without loading what it names."""
+"""The table of drills: one line a drill. The names are known without loading a drill (``loading.py`` does)."""
 
 from __future__ import annotations
 
 import difflib
-import functools
-import importlib
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from raxx_bcp.drills.kind import Kind
+from typing import Final
 
 ROOMS: Final = {
     "heroku_postgres": "raxx_bcp.drills.heroku_postgres.kinds:RESTORE",
@@ -34,19 +29,6 @@ def job_of(name: str) -> str:
 
 DRILLS: Final = tuple(asset_of(name) for name in DRILL_NAMES)
 DRILL_JOBS: Final = tuple(job_of(name) for name in DRILL_NAMES)
-
-
-@functools.cache
-def kind(name: str) -> Kind[Any]:
-    """The drill called ``name``, loaded. Raises ``KeyError`` for one that is not in the table."""
-    module, _, entry = ROOMS[name].partition(":")
-    found: Kind[Any] = getattr(importlib.import_module(module), entry)
-    return found
-
-
-def kinds() -> tuple[Kind[Any], ...]:
-    """Every drill, loaded."""
-    return tuple(kind(name) for name in DRILL_NAMES)
 
 
 def drill_name(value: str) -> str:

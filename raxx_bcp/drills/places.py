@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from raxx_bcp.drills.engine.sweeper import Place
-from raxx_bcp.drills.kinds import kinds
+from raxx_bcp.drills.loading import kinds
 from raxx_bcp.policy import Policy
 
 

@@ -6,7 +6,8 @@ from typing import Final
 
 from raxx_bcp.checks import Check, Status, guarded
 from raxx_bcp.drills.kind import Requirement
-from raxx_bcp.drills.kinds import kinds, spoken
+from raxx_bcp.drills.kinds import spoken
+from raxx_bcp.drills.loading import kinds
 from raxx_bcp.drills.places import places
 from raxx_bcp.policy import Policy
 

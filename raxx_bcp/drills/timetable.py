@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from raxx_bcp.checks import Check, Status
-from raxx_bcp.drills.kinds import DRILL_NAMES, kind, spoken
+from raxx_bcp.drills.kinds import DRILL_NAMES, spoken
+from raxx_bcp.drills.loading import kind
 from raxx_bcp.policy import Policy
 
 MONTHLY_SCHEDULE: Final = "monthly_schedule"

@@ -13,7 +13,8 @@ import pytest
 
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.definitions import build_defs
-from raxx_bcp.drills.kinds import DRILL_NAMES, kinds
+from raxx_bcp.drills.kinds import DRILL_NAMES
+from raxx_bcp.drills.loading import kinds
 from raxx_bcp.drills.schedule_checks import monthly_schedule_checks, switches
 from raxx_bcp.drills.timetable import (
     MONTHLY_SCHEDULE,

@@ -19,6 +19,7 @@ from raxx_bcp.clients.postgres import DamagedError, NoConnectionLeftError, Reade
 from raxx_bcp.drills.heroku_postgres.catalogue import Catalogue, Reference, Relation
 from raxx_bcp.drills.heroku_postgres.content import BEGUN, CREATED, Content, Shape, content_of
 from raxx_bcp.drills.heroku_postgres.facts import Facts
+from raxx_bcp.drills.heroku_postgres.table_columns import Asked
 
 if TYPE_CHECKING:
     from psycopg.abc import QueryNoTemplate
@@ -62,20 +63,6 @@ class Plan:
     def since(self) -> datetime:
         """Rows whose own times are after this may differ from the backup's."""
         return (self.like.as_of if self.like else self.as_of) - BEGUN
-
-
-@dataclass(frozen=True)
-class Asked:
-    """The columns of one table that its statement asks about."""
-
-    created: tuple[str, ...]
-    """At most one: what says when a row was made."""
-    moments: tuple[str, ...]
-    """What tells the newest row."""
-    counted: tuple[str, ...]
-    """What takes from sequences."""
-    zoned: tuple[str, ...]
-    """At most one: what says when a row was made, with a time zone."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Final, LiteralString
 from psycopg import sql
 
 from raxx_bcp.drills.heroku_postgres.catalogue import Reference, Relation
-from raxx_bcp.drills.heroku_postgres.table_scan import Asked
+from raxx_bcp.drills.heroku_postgres.table_columns import Asked
 
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Also keeps out what Python has no time for: -infinity and years before Christ."""

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 REAL = "raxx-app/terraform.tfstate"
-SHIPPED = Path(__file__).resolve().parent.parent.parent / "deploy" / "iam" / "state-recovery-policy.json"
+SHIPPED = Path(__file__).resolve().parents[3] / "deploy" / "iam" / "state-recovery-policy.json"
 RECOVERER = {"AWS_ACCESS_KEY_ID": "AKIARECOVERERRECOVER", "AWS_SECRET_ACCESS_KEY": "kept-in-this-test-only"}
 
 
