@@ -31,13 +31,17 @@ _ERRORS: Final = {
     1062: "a key is there twice",
     1064: "it is not SQL",
     1153: "a row is larger than the server takes",
-    1193: "MySQL 8 wrote it, with replication's GTID_PURGED",
-    1273: "MySQL 8 or 9 wrote it, with a collation that MariaDB does not know",
+    1193: "MySQL wrote it, with replication's GTID_PURGED; is freescout.database_server right?",
+    1273: "another server wrote it, with a collation that this one does not know; is freescout.database_server right?",
     1449: "it names a DEFINER of another server",
-    2000: "the client program mariadb is not there",
+    2000: "the client program of its database is not there",
     2002: "the database does not run",
     2013: "the database ended the connection",
 }
+_NO_SUCH_COLLATION: Final = 1273
+_NEWER_MARIADB: Final = "uca1400"
+"""In the names of the collations that MariaDB 10.10 brought, and that are its default since 11.5."""
+_GTID: Final = "GTID_PURGED"
 _THE_INSTANCES_OWN: Final = frozenset(
     {3, 28, 1021, 1026, 1028, 1037, 1040, 1041, 1053, 1114, 1135, 1205, 1213, 2000, 2002, 2003, 2006, 2013}
 )
@@ -109,8 +113,13 @@ def _differs(one: Stored, told: Mapping[str, FileFact]) -> bool:
     return fact is not None and (fact.size_bytes, fact.sha256) != (one.size_bytes, one.sha256)
 
 
-def judge(report: Mapping[str, Any], told_rows: Mapping[str, int] | None = None) -> list[CheckResult]:
-    """The checks of what the loader reported, without the rows. ``told_rows`` are the manifest's, if there is one."""
+def judge(
+    report: Mapping[str, Any], told_rows: Mapping[str, int] | None = None, *, server: str = "mariadb"
+) -> list[CheckResult]:
+    """The checks of what the loader reported, without the rows. ``told_rows`` are the manifest's, if there is one.
+
+    ``server`` (``mariadb``, ``mysql``) is what it was restored into.
+    """
     packed, error, why = report["packed"], report["error"], unjudged(report)
     if why and (report["refused"] or not report["bytes"]):
         return [
@@ -121,7 +130,7 @@ def judge(report: Mapping[str, Any], told_rows: Mapping[str, int] | None = None)
     return [
         _checked(COMPRESSION, "whole to its end", sizes, ["" if packed == "whole" else f"the file is {packed}"]),
         _trailer(report, told_rows),
-        _dialect(report["foreign"], report["databases"], failed=error is not None),
+        _dialect(report["foreign"], report["databases"], server, failed=error is not None),
         _restored(error, why),
     ]
 
@@ -147,14 +156,18 @@ def _trailer(report: Mapping[str, Any], told_rows: Mapping[str, int] | None) -> 
     return _checked(TRAILER, expected, told, [])
 
 
-def _dialect(foreign: list[str], databases: list[str], *, failed: bool) -> CheckResult:
-    """A newer MariaDB knows MySQL's collations: then they are no fault."""
-    faults = [one for one in foreign if failed or not one.startswith("collation ")]
+def _dialect(foreign: list[str], databases: list[str], server: str, *, failed: bool) -> CheckResult:
+    """A newer MariaDB knows MySQL's collations, and MySQL its own GTID_PURGED: where they were taken, they are no
+    fault.
+    """
+    known = ("collation ", _GTID) if server == "mysql" else ("collation ",)
+    faults = [one for one in foreign if failed or not one.startswith(known)]
     reasons = [
         f"another server's: {listed(faults)}" if faults else "",
         f"it holds {len(databases)} databases" if len(databases) > 1 else "",
     ]
-    return _checked(DIALECT, "MariaDB's, one database", listed(foreign) or "MariaDB's", reasons)
+    own = "MySQL's" if server == "mysql" else "MariaDB's"
+    return _checked(DIALECT, f"{own}, one database", listed(foreign) or own, reasons)
 
 
 def unjudged(report: Mapping[str, Any]) -> str:
@@ -164,6 +177,10 @@ def unjudged(report: Mapping[str, Any]) -> str:
         return f"the database held {report['refused']} tables already: nothing was restored into it"
     if report["packed"] == NO_ZSTD:
         return f"the dump is packed as {NO_ZSTD}: it was not read"
+    if error is not None and error["code"] == _NO_SUCH_COLLATION:
+        newer = [one for one in error["objects"] if _NEWER_MARIADB in one]
+        if newer:
+            return f"a newer MariaDB wrote it than the throwaway database is ({newer[0]}): set freescout.blueprint"
     if error is not None and error["code"] in _THE_INSTANCES_OWN:
         about = f" ({', '.join(error['objects'])})" if error["objects"] else ""
         return f"error {error['code']}{about}, which is the throwaway database's own: the dump was not judged"

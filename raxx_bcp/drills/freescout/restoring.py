@@ -64,8 +64,9 @@ def restore(
     streams = {part: Stored(bucket, member) for part, member in dumped.members.items()}
     report = load_database(target, streams[dump_set.DATABASE].plaintext(private_key))
     told_rows = dumped.manifest.expectation.rows if dumped.manifest else None
+    server = target.policy.database_server
     with understood("What the loader reported", LOOK_AGAIN):
-        judged, unjudged = artefact.judge(report, told_rows), artefact.unjudged(report)
+        judged, unjudged = artefact.judge(report, told_rows, server=server), artefact.unjudged(report)
         _rows = {str(name): int(rows) for name, rows in report["rows"].items()}
     for one in judged:
         drill.add(one)

@@ -88,6 +88,18 @@ def test_a_full_or_lost_throwaway_database_is_no_word_on_the_dump(code: int, sta
 
 
 @pytest.mark.parametrize(
+    ("collation", "status"),
+    [("utf8mb4_uca1400_ai_ci", CheckStatus.NOT_RUN), ("utf8mb4_0900_ai_ci", CheckStatus.FAIL)],
+)
+def test_a_throwaway_mariadb_that_is_too_old_is_no_word_on_the_dump(collation: str, status: CheckStatus) -> None:
+    """MariaDB 11.5 and later dump their own default collation, which 10.6 does not know."""
+    report = {**REPORT, "error": {"code": 1273, "objects": [collation]}}
+    (restored,) = [one for one in artefact.judge(report) if one.name == artefact.RESTORED]
+    assert restored.status is status
+    assert ("a newer MariaDB wrote it" in artefact.unjudged(report)) is (status is CheckStatus.NOT_RUN)
+
+
+@pytest.mark.parametrize(
     "unread",
     [
         {"refused": 3},

@@ -286,6 +286,9 @@ def test_a_collation_that_this_mariadb_knows_is_no_fault() -> None:
     assert "utf8mb4_0900_ai_ci" in named[artefact.RESTORED].reason
     trigger = {one.name: one.status for one in artefact.judge({**good, "foreign": ["a DEFINER of another server"]})}
     assert trigger[artefact.DIALECT] is CheckStatus.FAIL
+    replication = {**good, "foreign": ["GTID_PURGED"]}
+    for server, status in (("mariadb", CheckStatus.FAIL), ("mysql", CheckStatus.PASS)):
+        assert {one.name: one.status for one in artefact.judge(replication, server=server)}[artefact.DIALECT] is status
 
 
 def test_a_set_is_complete_when_the_policys_parts_are_there() -> None:
