@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from raxx_bcp.drills.kinds import drill_name
 from raxx_bcp.errors import UsageError
 from raxx_bcp.policy_addon import refuse_hour
+from raxx_bcp.policy_adopted import Adopted
 from raxx_bcp.policy_help_desk import HelpDeskHost
 from raxx_bcp.policy_source import complain, environment_overrides
 
@@ -156,6 +157,8 @@ class FreeScout(HelpDeskHost, Section):
     """Sets are in ``<prefix>YYYY-MM-DD/``: database.sql.gz, env, attachments.tar.gz, modules.tar.gz, manifest.json."""
     dump_parts: tuple[Literal["env", "attachments", "modules"], ...] = ("env", "attachments", "modules")
     """What a set must hold beside the database; without them it is incomplete."""
+    adopted: Adopted = Adopted()
+    """Another program's backups, by patterns of their keys: then the sets are those, and not the prefix's."""
     dumps_expected: bool = True
     """Is there a set every night? Where nothing makes any, no check says that one is late."""
     dump_late_after_minutes: Annotated[int, Field(ge=1, le=12 * 60)] = 60
@@ -336,9 +339,8 @@ def load_policy(path: Path | None = None, environ: Mapping[str, str] | None = No
     Raises ``UsageError`` naming the file, the line and the reason.
     """
     environ = os.environ if environ is None else environ
-    named = path or (Path(environ[POLICY_VARIABLE]) if environ.get(POLICY_VARIABLE) else None)
-    source = named or Path(DEFAULT_POLICY_FILE)
-    text = _read(source, required=named is not None)
+    source = path or policy_path(environ)
+    text = _read(source, required=path is not None or bool(environ.get(POLICY_VARIABLE)))
     try:
         written = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -351,6 +353,11 @@ def load_policy(path: Path | None = None, environ: Mapping[str, str] | None = No
         return Policy.model_validate(_with_tuples(merged))
     except ValidationError as error:
         raise complain(error, source, text, overrides, Policy) from None
+
+
+def policy_path(environ: Mapping[str, str] | None = None) -> Path:
+    """``$RAXX_BCP_POLICY``, else ``./bcp.toml``."""
+    return Path((os.environ if environ is None else environ).get(POLICY_VARIABLE) or DEFAULT_POLICY_FILE)
 
 
 def _read(source: Path, *, required: bool) -> str:

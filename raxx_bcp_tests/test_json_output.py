@@ -322,6 +322,7 @@ SUCCESS: dict[Path_, Succeeds] = {
     ("evidence", "report"): _with_a_row(),
     ("evidence", "review"): _with_a_row("ROW", "--reviewer", "bob", "--decision", "accepted"),
     ("evidence", "verify"): _with_a_row(),
+    ("freescout", "adopt"): _plain("freescout-dumps/{date}/database.sql.gz.gpg"),
     ("freescout", "backup-status"): _backed_up,
     ("freescout", "install-backup"): _with_the_help_desks_key,
     ("freescout", "list"): _plain(),

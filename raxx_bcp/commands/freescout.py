@@ -9,9 +9,10 @@ from raxx_bcp.clock import utc_now
 from raxx_bcp.commands.freescout_backup import backup_status, install_backup, uninstall_backup
 from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option, looking, progress
 from raxx_bcp.environment import dump_bucket, dump_removal
+from raxx_bcp.freescout.adopt import adopt, write
 from raxx_bcp.freescout.inventory import Inventory, freshness_check, take_inventory
 from raxx_bcp.freescout.prune import prune
-from raxx_bcp.policy import load_policy
+from raxx_bcp.policy import load_policy, policy_path
 
 
 @click.group()
@@ -64,6 +65,30 @@ def prune_command(*, apply_it: bool, as_json: bool) -> int:
     told = {"ok": True, "status": pruned.check.status.value, "checks": [pruned.check.as_dict()], **pruned.as_dict()}
     emit(told, "\n".join(check_lines(checks)), as_json=as_json, checks=checks)
     return exit_code(pruned.check.status)
+
+
+@freescout.command("adopt")
+@click.argument("patterns", nargs=-1, required=True, metavar="PATTERN…")
+@click.option("--write", "write_it", is_flag=True, help="Put the lines at the end of the policy file.")
+@json_option
+@exit_codes
+@looking
+def adopt_command(*, patterns: tuple[str, ...], write_it: bool, as_json: bool) -> int:
+    """Drill what another program stores: look through PATTERN… and print the policy's lines for it.
+
+    A pattern is a key such as 'backups/freescout-{date}.sql.gz' ({date}, {time}, * for anything but a slash; dated by
+    S3's own time without {date}), or PART=PATTERN with database, everything (a .tar.gz of all), env, attachments or
+    modules. Nothing is copied or changed.
+    """
+    policy = load_policy()
+    found = adopt(dump_bucket(policy), policy.freescout, patterns)
+    path = policy_path()
+    if write_it:
+        write(found.policy_text, path)
+    said = f"written to {path}" if write_it else f"Put these lines into {path}, or add --write."
+    told = {"ok": True, "status": "PASS", **found.as_dict(), "written": str(path) if write_it else ""}
+    emit(told, f"{found.text()}\n\n{said}", as_json=as_json)
+    return 0
 
 
 def _rows(inventory: Inventory) -> list[str]:

@@ -11,7 +11,8 @@ from raxx_bcp.checks import Check, Status
 from raxx_bcp.clients import openpgp
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.daily import days_up_to, expected_day, late_from
-from raxx_bcp.drills.freescout.dump_set import DumpSet, Listed, find_sets
+from raxx_bcp.drills.freescout.adopted import stored_sets
+from raxx_bcp.drills.freescout.dump_set import DumpSet, Listed
 from raxx_bcp.errors import CouldNotVerifyError, PermanentError
 from raxx_bcp.policy import FreeScout
 
@@ -31,8 +32,13 @@ class DayState(enum.StrEnum):
     COMPLETE = "complete"
     INCOMPLETE = "incomplete"
     NO_MANIFEST = "no manifest"
+    ADOPTED = "adopted"
+    """Another program's: everything that its layout has a place for is there. Whether it is whole, nothing tells."""
     NOT_DUE = "not due yet"
     MISSING = "MISSING"
+
+
+_WHOLE: Final = (DayState.COMPLETE, DayState.ADOPTED)
 
 
 @dataclass(frozen=True)
@@ -91,13 +97,13 @@ class Inventory:
         return tuple(
             day.day
             for day in self.days
-            if day.state not in (DayState.COMPLETE, DayState.NOT_DUE) and self.first_day and day.day >= self.first_day
+            if day.state not in (*_WHOLE, DayState.NOT_DUE) and self.first_day and day.day >= self.first_day
         )
 
     @property
     def growth_ratio(self) -> float | None:
         """The newest whole set's size by that of the whole one before; None where there are no two."""
-        whole = [day.size_bytes for day in self.days if day.state is DayState.COMPLETE]
+        whole = [day.size_bytes for day in self.days if day.state in _WHOLE]
         return round(whole[0] / whole[1], 3) if len(whole) > 1 else None
 
     @property
@@ -111,7 +117,7 @@ def take_inventory(bucket: Bucket, policy: FreeScout, now: datetime) -> Inventor
 
     Raises ``CouldNotVerifyError`` where the role may not list.
     """
-    listed = find_sets(bucket, policy.dump_prefix)
+    listed = stored_sets(bucket, policy)
     sets = {one.day: one for one in listed.sets}
     due = Due.of(policy)
     today = now.astimezone(UTC).date().isoformat()
@@ -127,7 +133,7 @@ def freshness_check(bucket: Bucket, policy: FreeScout, now: datetime) -> Check:
     expected = expected_day(now, Due.of(policy))
     today = now.astimezone(UTC).date().isoformat()
     try:
-        listed = find_sets(bucket, policy.dump_prefix)
+        listed = stored_sets(bucket, policy)
         newest = next((one for one in listed.sets if one.day <= today), None)
         if newest is None or newest.day < expected:
             return _late(expected, newest, policy)
@@ -141,7 +147,9 @@ def _day(day: str, found: DumpSet | None, listed: Listed, policy: FreeScout, due
         return Day(day, DayState.MISSING if now >= late_from(day, due) else DayState.NOT_DUE)
     missing = tuple(found.missing(policy.dump_parts))
     state = DayState.COMPLETE
-    if day not in listed.manifests:
+    if found.label and not missing:
+        state = DayState.ADOPTED
+    elif day not in listed.manifests and not found.label:
         state = DayState.NO_MANIFEST
     elif missing:
         state = DayState.INCOMPLETE
@@ -164,12 +172,14 @@ def _late(expected: str, newest: DumpSet | None, policy: FreeScout) -> Check:
     return Check(
         FRESHNESS,
         Status.FAIL,
-        f"FreeScout's dump set of {expected} under {policy.dump_prefix} is late: {last}.",
+        f"FreeScout's dump set of {expected} under {policy.adopted.main or policy.dump_prefix} is late: {last}.",
         advice,
     )
 
 
 def _whole(bucket: Bucket, listed: Listed, newest: DumpSet, policy: FreeScout) -> Check:
+    if newest.label:
+        return _adopted(newest, policy)
     if newest.day not in listed.manifests:
         return Check(
             FRESHNESS,
@@ -195,6 +205,17 @@ def _whole(bucket: Bucket, listed: Listed, newest: DumpSet, policy: FreeScout) -
     return Check(
         FRESHNESS, Status.PASS, f"{policy.dump_prefix}{newest.day}: {threads} threads, {told.size_bytes} bytes."
     )
+
+
+def _adopted(newest: DumpSet, policy: FreeScout) -> Check:
+    """There is no manifest, so nothing says that it is whole: at best a warning, once a month in Slack."""
+    missing = newest.missing(policy.dump_parts)
+    if missing:
+        told = f"The dump set of {newest.day} lacks {', '.join(missing)}."
+        return Check(FRESHNESS, Status.FAIL, told, f"Look at what writes {policy.adopted.main}.")
+    told = f"{newest.label} is there, {newest.size_bytes} bytes. Without a manifest, nothing says whether it is whole."
+    advice = "Drill it; install freescout-backup for sets with a manifest."
+    return Check(FRESHNESS, Status.WARN, told, advice, f"adopted-{newest.day[:7]}")
 
 
 def _gaps(inventory: Inventory) -> Check:

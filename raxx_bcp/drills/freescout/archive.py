@@ -12,7 +12,7 @@ from typing import cast
 _BLOCK_BYTES = 1024 * 1024
 
 
-class _Pieces(io.RawIOBase):
+class Pieces(io.RawIOBase):
     """An iterator over pieces as something to read from, in flat memory."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
@@ -40,7 +40,7 @@ def problem(pieces: Iterator[bytes]) -> str:
 
     Nothing is unpacked and no name is told. Raises what iterating ``pieces`` raises.
     """
-    whole = gzip.GzipFile(fileobj=io.BufferedReader(_Pieces(pieces), _BLOCK_BYTES))
+    whole = gzip.GzipFile(fileobj=io.BufferedReader(Pieces(pieces), _BLOCK_BYTES))
     try:
         with tarfile.open(fileobj=whole, mode="r|") as archive:
             for member in archive:

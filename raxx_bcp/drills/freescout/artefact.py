@@ -13,8 +13,9 @@ from typing import Any, Final
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.drills.engine.drill import CheckResult
 from raxx_bcp.drills.freescout.decrypting import decrypting
-from raxx_bcp.drills.freescout.dump_set import DumpSet, FileFact, Member
+from raxx_bcp.drills.freescout.dump_set import FILES, DumpSet, FileFact, Member, Packing
 from raxx_bcp.drills.freescout.expected import listed
+from raxx_bcp.drills.freescout.foreign_archive import one_file, rerooted
 from raxx_bcp.drills.freescout.host_side.unpacking import NO_ZSTD
 from raxx_bcp.evidence.row import CheckStatus
 
@@ -64,9 +65,12 @@ class Stored:
 
     def plaintext(self, private_key: bytes | None) -> Iterator[bytes]:
         """What is in it, piece by piece. Raises what ``Bucket.stream`` and ``decrypting`` raise."""
-        if self.member.encrypted:
-            return decrypting(self._stored(), self.member.name, private_key)
-        return self._stored()
+        member, content = self.member, self._stored()
+        if member.encrypted:
+            content = decrypting(content, member.name, private_key)
+        if member.packing is Packing.EVERYTHING:
+            return one_file(content, member.name, member.inside)
+        return rerooted(content, member.name, member.part) if member.packing is Packing.ARCHIVE else content
 
     def _stored(self) -> Iterator[bytes]:
         for chunk in self._bucket.stream(self.member.key):
@@ -78,10 +82,13 @@ class Stored:
 def complete(dumped: DumpSet, parts: Iterable[str]) -> CheckResult:
     """Is everything there that a FreeScout needs?"""
     missing = dumped.missing(parts)
-    there = ", ".join(sorted(member.name for member in dumped.members.values()))
-    return _checked(
-        COMPLETE, f"database, {', '.join(parts)}", there, [f"it is incomplete: no {listed(missing)}" if missing else ""]
-    )
+    there = ", ".join(sorted({member.name for member in dumped.members.values()}))
+    wanted = f"database, {', '.join(parts)}"
+    if dumped.unproved and not missing:
+        names = listed(sorted(FILES[part] for part in dumped.unproved))
+        why = f"the adopted layout has no place for {names}: whether they are backed up is not known"
+        return CheckResult(COMPLETE, wanted, there, CheckStatus.NOT_RUN, why)
+    return _checked(COMPLETE, wanted, there, [f"it is incomplete: no {listed(missing)}" if missing else ""])
 
 
 def checksums(dumped: DumpSet, streamed: Iterable[Stored]) -> CheckResult:

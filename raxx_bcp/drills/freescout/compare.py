@@ -40,6 +40,7 @@ MIGRATIONS: Final = "migrations"
 ATTACHMENTS: Final = "attachments on disk"
 SQL_CHECKS: Final = (SCHEMA, ROWS, DATA_AGE, ORPHANS, ADMIN, HASHES, EMOJI, CONTENT)
 DISK_CHECKS: Final = (APP_KEY, MIGRATIONS, ATTACHMENTS)
+NOT_IN_CODE: Final = "not in the code"
 CLOCK_SLACK: Final = timedelta(minutes=5)
 """How far the clocks of the host and of whoever took the backup may differ."""
 _BY_ITSELF: Final = frozenset(
@@ -50,13 +51,19 @@ _NO_ANSWER: Final = "tables or columns that it asks about are missing"
 
 
 def compare(
-    found: Facts, expected: Expectation, *, taken_utc: datetime, fetch_age: timedelta, tolerance_ratio: float
+    found: Facts,
+    expected: Expectation,
+    *,
+    taken_utc: datetime,
+    fetch_age: timedelta,
+    tolerance_ratio: float,
+    known_to: timedelta = timedelta(),
 ) -> list[CheckResult]:
-    """Every check of ``SQL_CHECKS``. ``taken_utc`` is when the backup was taken."""
+    """Every check of ``SQL_CHECKS``. The backup was taken at ``taken_utc``, or up to ``known_to`` later."""
     return [
         _schema(found),
         _rows(found, expected, tolerance_ratio),
-        _data_age(found, taken_utc, fetch_age),
+        _data_age(found, taken_utc, fetch_age, known_to),
         _orphans(found),
         _admin(found.number(asked.ADMINS)),
         _hashes(found.number(asked.HASHES)),
@@ -131,17 +138,19 @@ def _differing(found: Facts, expected: Expectation, tolerance_ratio: float) -> I
             yield f"{table} has {here} rows instead of {count}"
 
 
-def _data_age(found: Facts, taken_utc: datetime, fetch_age: timedelta) -> CheckResult:
+def _data_age(found: Facts, taken_utc: datetime, fetch_age: timedelta, known_to: timedelta) -> CheckResult:
     """By the moment when FreeScout last fetched mail: the rows' own times are skewed by APP_TIMEZONE."""
     fetched, newest = found.moment(asked.FETCHED), found.moment(asked.NEWEST)
     hours = fetch_age.total_seconds() / 3600
     wanted = f"mail fetched at most {hours:.0f} hours before {taken_utc:%Y-%m-%dT%H:%M:%SZ}"
+    if known_to:
+        wanted += f", or up to {known_to.total_seconds() / 3600:.0f} hours after it (only the day is known)"
     reasons = []
     if fetched is None:
         reasons.append("when mail was last fetched is not recorded")
     elif fetched < taken_utc - fetch_age:
         reasons.append(f"the data is {(taken_utc - fetched).total_seconds() / 3600:.1f} hours older than the backup")
-    elif fetched > taken_utc + CLOCK_SLACK:
+    elif fetched > taken_utc + known_to + CLOCK_SLACK:
         reasons.append("the data is younger than the backup, so it does not come from it")
     if newest is None:
         reasons.append("there is no newest thread")
@@ -216,7 +225,7 @@ def _migrations(told: Mapping[str, Any] | None) -> CheckResult:
     reasons = [
         "the code has none: it is not a FreeScout's" if not told["code"] else "",
         f"not gone through: {listed(told['not_applied'])}" if told["not_applied"] else "",
-        f"not in the code: {listed(told['unknown'])}" if told["unknown"] else "",
+        f"{NOT_IN_CODE}: {listed(told['unknown'])}" if told["unknown"] else "",
     ]
     return _checked(MIGRATIONS, f"the {told['code']} of the code", f"{told['applied']} gone through", reasons)
 

@@ -14,7 +14,16 @@ from typing import Final
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.drills.engine.choices import choice
 from raxx_bcp.drills.engine.drill import Drill, Source
-from raxx_bcp.drills.freescout import artefact, database_client, dump_set, examine, expected, restoring, supported
+from raxx_bcp.drills.freescout import (
+    adopted,
+    artefact,
+    database_client,
+    dump_set,
+    examine,
+    expected,
+    restoring,
+    supported,
+)
 from raxx_bcp.drills.freescout.connections import Doors
 from raxx_bcp.drills.freescout.dump_set import DumpSet
 from raxx_bcp.drills.freescout.examine import Restored
@@ -50,7 +59,7 @@ def freescout_dump(drill: Drill, doors: Doors, bucket: Bucket, policy: Policy, w
     """Restore one dump set and examine it. Raises what the clients raise; the drill records it."""
     promised, throwaway = policy.freescout, policy.throwaway_instances
     with drill.phase("select"):
-        chosen = _select(drill, bucket, wanted.dump, promised)
+        chosen = _select(drill, bucket, wanted.dump, promised, doors.private_key)
         version = _version(chosen, promised)
         supported.require_blueprint(promised)
     with drill.phase("provision"):
@@ -84,6 +93,8 @@ def freescout_dump(drill: Drill, doors: Doors, bucket: Bucket, policy: Policy, w
             quieten=lambda: quieten_freescout(drill, host, promised),
             client=host.sql_client,
             timeout_seconds=timeout,
+            known_to=chosen.known_to,
+            unproved=chosen.unproved,
         )
         found = examine.examine(drill, restored)
         if found is not None:
@@ -93,15 +104,16 @@ def freescout_dump(drill: Drill, doors: Doors, bucket: Bucket, policy: Policy, w
 
 def backup_id(chosen: DumpSet, policy: FreeScout) -> str:
     """What the set is called in evidence."""
-    return f"{policy.dump_prefix}{chosen.day}"
+    return chosen.label or f"{policy.dump_prefix}{chosen.day}"
 
 
-def _select(drill: Drill, bucket: Bucket, wanted: str, policy: FreeScout) -> DumpSet:
-    listed = dump_set.find_sets(bucket, policy.dump_prefix)
+def _select(drill: Drill, bucket: Bucket, wanted: str, policy: FreeScout, private_key: bytes | None) -> DumpSet:
+    listed = adopted.stored_sets(bucket, policy)
     chosen, because = dump_set.choose(listed.sets, wanted)
     chosen = listed.with_manifest(bucket, chosen)
     newest = chosen if chosen.day == listed.sets[0].day else listed.with_manifest(bucket, listed.sets[0])
-    backup_age(drill, newest.taken_utc, policy, f"look at what writes {policy.dump_prefix} in bucket {bucket.name}")
+    where = policy.adopted.main or policy.dump_prefix
+    backup_age(drill, newest.taken_utc, policy, f"look at what writes {where} in bucket {bucket.name}")
     database = chosen.members.get(dump_set.DATABASE)
     fact = chosen.manifest.files.get(database.name) if chosen.manifest and database else None
     drill.source(
@@ -113,7 +125,7 @@ def _select(drill: Drill, bucket: Bucket, wanted: str, policy: FreeScout) -> Dum
             sha256=fact.sha256 if fact else "",
         )
     )
-    return chosen
+    return adopted.looked_into(bucket, chosen, policy.dump_parts, private_key)
 
 
 def _version(chosen: DumpSet, policy: FreeScout) -> str:

@@ -7,11 +7,12 @@ it must hold is then known from elsewhere.
 
 from __future__ import annotations
 
+import enum
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -100,6 +101,16 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         )
 
 
+class Packing(enum.Enum):
+    """How a member is read, once it is decrypted."""
+
+    AS_IS = "as it is"
+    ARCHIVE = "archive"
+    """Another program's archive, in which the part lies somewhere below the root."""
+    EVERYTHING = "everything"
+    """Another program's archive of everything, of which the file ``inside`` is meant."""
+
+
 @dataclass(frozen=True)
 class Member:
     """One file of a set, as S3 lists it."""
@@ -109,10 +120,14 @@ class Member:
     key: str
     size_bytes: int
     stored_utc: datetime
+    packing: Packing = Packing.AS_IS
+    sealed: bool = False
+    """Encrypted, whatever its name ends with."""
+    inside: str = ""
 
     @property
     def encrypted(self) -> bool:
-        return self.name.endswith(ENCRYPTED)
+        return self.sealed or self.name.endswith(ENCRYPTED)
 
 
 @dataclass(frozen=True)
@@ -124,21 +139,31 @@ class DumpSet:
     manifest: Manifest | None = None
     bases: Mapping[str, Member] = field(default_factory=dict)
     """By part: those of the manifest's bases that are there."""
+    label: str = ""
+    """What it is called in evidence, where another program stored it; empty: one of ours."""
+    taken: datetime | None = None
+    known_to: timedelta = timedelta()
+    """How much later than ``taken_utc`` it may have been taken."""
+    unproved: frozenset[str] = frozenset()
+    """Parts that the layout has no place for: nothing is known of them."""
 
     @property
     def taken_utc(self) -> datetime:
         """When it was taken: as the manifest says, else when its first file was stored."""
         if self.manifest is not None:
             return self.manifest.taken_utc
+        if self.taken is not None:
+            return self.taken
         return min(member.stored_utc for member in self.members.values())
 
     @property
     def size_bytes(self) -> int:
-        return sum(member.size_bytes for member in self.members.values())
+        """As stored: an archive that holds several parts counts once."""
+        return sum({member.key: member.size_bytes for member in self.members.values()}.values())
 
     def missing(self, parts: Iterable[str]) -> list[str]:
         """Names of files without which it is incomplete: those of the database and of ``parts``, and the manifest's."""
-        needed = [FILES[part] for part in (DATABASE, *parts) if part not in self.members]
+        needed = [FILES[part] for part in (DATABASE, *parts) if part not in self.members and part not in self.unproved]
         there = {member.name for member in self.members.values()}
         told = [] if self.manifest is None else [name for name in self.manifest.files if name not in there]
         bases = {} if self.manifest is None else self.manifest.bases
@@ -195,7 +220,7 @@ def choose(sets: Sequence[DumpSet], wanted: str) -> tuple[DumpSet, str]:
     if not sets:
         raise BackupWrongError(
             "There is no dump set of FreeScout: nothing could be restored.",
-            "Look at what writes them, and at freescout.dump_prefix in bcp.toml; make one now.",
+            "Look at what writes them, and at dump_prefix and adopted of [freescout] in bcp.toml; make one now.",
         )
     if wanted == NEWEST:
         return sets[0], f"the newest of {len(sets)} dump sets"

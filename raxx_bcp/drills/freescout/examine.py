@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from raxx_bcp.clients.decoding import understood
-from raxx_bcp.drills.engine.drill import Drill
+from raxx_bcp.drills.engine.drill import CheckResult, Drill
 from raxx_bcp.drills.freescout import compare, facts, remote_program, site, supported
+from raxx_bcp.drills.freescout.dump_set import FILES
 from raxx_bcp.drills.freescout.expected import Expectation
 from raxx_bcp.drills.freescout.facts import Facts
 from raxx_bcp.drills.freescout.host_protocol import LOOK_AGAIN, Host, reported
@@ -21,6 +22,7 @@ from raxx_bcp.drills.freescout.host_side import login, site_files, site_pages
 from raxx_bcp.drills.freescout.supported import Settings
 from raxx_bcp.drills.hosts.shell import DatabaseError
 from raxx_bcp.errors import BackupWrongError, PermanentError
+from raxx_bcp.evidence.row import CheckStatus
 from raxx_bcp.policy import FreeScout
 from raxx_bcp.policy_help_desk import HelpDeskHost
 from raxx_bcp.waiting import Patience
@@ -34,6 +36,13 @@ _SITE_SECONDS: Final = 30.0
 _UNREADABLE: Final = frozenset({1033, 1034, 1035, 1194, 1195, 1712, 1932})
 """MariaDB's errors for a table that it cannot read: wrong definition, index or key file, crashed, not in the engine."""
 _QUEUE: Final = ("jobs", "send_logs")
+_NEEDS: Final = {
+    compare.APP_KEY: "env",
+    compare.ATTACHMENTS: "attachments",
+    site.LINK: "attachments",
+    compare.MIGRATIONS: "modules",
+}
+"""Which part a check is about. A module's own migrations are in the database whether its code is there or not."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,10 @@ class Restored:
     client: Sequence[str]
     """The command that asks its database."""
     timeout_seconds: float | None = None
+    known_to: timedelta = timedelta()
+    """How much later than ``taken_utc`` the backup may have been taken."""
+    unproved: frozenset[str] = frozenset()
+    """Parts of the site that the backup's layout has no place for."""
 
 
 def examine(drill: Drill, restored: Restored) -> Facts | None:
@@ -68,7 +81,7 @@ def examine(drill: Drill, restored: Restored) -> Facts | None:
     if version:
         drill.target["freescout"] = version
     for one in on_disk:
-        drill.add(one)
+        drill.add(_proved(one, restored.unproved))
     _ask_pages(drill, restored, key=key, own_url=settings.url if settings else "")
     return found
 
@@ -116,7 +129,7 @@ def _ask_database(drill: Drill, restored: Restored) -> Facts:
     drill.target[policy.database_server] = found.server_version
     drill.newest_record_utc = found.moment(facts.FETCHED)
     if all(table in found.rows for table in _QUEUE):
-        drill.add(compare.jobs(restored.quieten(), found, restored.expected, restored.taken_utc))
+        drill.add(compare.jobs(restored.quieten(), found, restored.expected, restored.taken_utc + restored.known_to))
     else:
         drill.not_run(compare.JOBS, "there is no queue: its tables are missing")
     for one in compare.compare(
@@ -125,6 +138,7 @@ def _ask_database(drill: Drill, restored: Restored) -> Facts:
         taken_utc=restored.taken_utc,
         fetch_age=timedelta(hours=policy.fetch_age_hours),
         tolerance_ratio=policy.row_tolerance_ratio,
+        known_to=restored.known_to,
     ):
         drill.add(one)
     return found
@@ -143,7 +157,16 @@ def _ask_pages(drill: Drill, restored: Restored, *, key: str, own_url: str) -> N
     with understood("What the look at the site's pages reported", LOOK_AGAIN):
         pages = site.judge(told, policy, own_url)
     for one in pages:
-        drill.add(one)
+        drill.add(_proved(one, restored.unproved))
+
+
+def _proved(found: CheckResult, unproved: frozenset[str]) -> CheckResult:
+    """A check whose part was not there to be restored says nothing, whatever it found."""
+    lacking = _NEEDS.get(found.name, "")
+    if lacking not in unproved or (lacking == "modules" and not found.reason.startswith(compare.NOT_IN_CODE)):
+        return found
+    reason = f"the adopted layout has no place for {FILES[lacking]}: it was not restored"
+    return CheckResult(found.name, found.expected, found.actual, CheckStatus.NOT_RUN, reason)
 
 
 def _program(restored: Restored, *modules: Any, arguments: tuple[object, ...]) -> Mapping[str, Any]:

@@ -24,7 +24,12 @@ _UNPACK: Final = ("tar", "-xz", "--no-same-owner", "--no-same-permissions", "-C"
 """GNU tar itself refuses members that lead out of the directory."""
 _INCREMENTAL: Final = "--listed-incremental=/dev/null"
 """A base, and what changed since: files that are gone by then are removed again (GNU tar's manual)."""
-_OWNED: Final = (".env", "storage", "Modules")
+_OWNED: Final[Mapping[str, frozenset[str]]] = {
+    ".env": frozenset({ENV}),
+    "storage": frozenset(),
+    "Modules": frozenset({ENV, "modules"}),
+}
+"""What the site must own, and the parts that bring it; what needs none is in the code."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ def _place_files(
                 host.run(f"unpack the {part}", argv, stdin=content, timeout_seconds=target.timeout_seconds)
             except CommandFailedError as failed:
                 raise _unpacking(part, stored.plaintext(private_key), failed) from None
-    places = [f"{site}/{name}" for name in _OWNED if name != ".env" or ENV in streams]
+    places = [f"{site}/{name}" for name, parts in _OWNED.items() if not parts or streams.keys() & parts]
     host.run("give the site its files", ["chown", "-R", f"--reference={site}/artisan", *places])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -12,12 +13,13 @@ from botocore.config import Config
 
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.drills.engine.drill import CheckResult, Drill, Order
-from raxx_bcp.drills.freescout import artefact, dump_set, examine, restoring
+from raxx_bcp.drills.freescout import adopted, artefact, dump_set, examine, restoring
 from raxx_bcp.drills.freescout.expected import NOTHING_KNOWN, Expectation
 from raxx_bcp.drills.hosts.shell import SQL_CLIENT
 from raxx_bcp.errors import BcpError
 from raxx_bcp.evidence.row import CheckStatus
 from raxx_bcp.policy import FreeScout
+from raxx_bcp.policy_adopted import Adopted
 from raxx_bcp.waiting import silent
 from raxx_bcp_sandbox import freescout
 from raxx_bcp_sandbox.freescout import dumps
@@ -62,6 +64,7 @@ class Stage:
     prefix: str
     folder: Path
     private_key: bytes | None = None
+    adopted: Adopted = field(default_factory=Adopted)
     clock: StillClock = field(default_factory=lambda: StillClock(TAKEN + timedelta(hours=3)))
 
     @property
@@ -72,6 +75,7 @@ class Stage:
             site_host="localhost",
             site_port=self.host.port,
             dump_prefix=self.prefix,
+            adopted=self.adopted,
         )
 
     def store(self, made: dumps.DumpSet, day: date = TODAY) -> None:
@@ -108,12 +112,16 @@ class Stage:
 
     def _restore(self, drill: Drill, expected: Expectation | None) -> None:
         bucket = self.shelf.bucket
-        listed = dump_set.find_sets(bucket, self.prefix)
+        listed = adopted.stored_sets(bucket, self.policy)
         chosen = listed.with_manifest(bucket, dump_set.choose(listed.sets, dump_set.NEWEST)[0])
+        chosen = adopted.looked_into(bucket, chosen, self.policy.dump_parts, self.private_key)
         target = restoring.Target(self.host, self.policy, 600.0)
         report = restoring.restore(drill, target, bucket, chosen, self.private_key)
         known = expected or (chosen.manifest.expectation if chosen.manifest else NOTHING_KNOWN)
-        found = examine.examine(drill, self.restored(known, chosen.taken_utc))
+        restored = dataclasses.replace(
+            self.restored(known, chosen.taken_utc), known_to=chosen.known_to, unproved=chosen.unproved
+        )
+        found = examine.examine(drill, restored)
         if found is not None:
             drill.add(artefact.dump_rows(report["rows"], found.rows))
 

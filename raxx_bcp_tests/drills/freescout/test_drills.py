@@ -25,12 +25,14 @@ from raxx_bcp.drills.kind import Asked
 from raxx_bcp.errors import PermanentError
 from raxx_bcp.evidence.row import Verdict
 from raxx_bcp.policy import FreeScout, Policy, ThrowawayInstances
+from raxx_bcp.policy_adopted import Adopted
 from raxx_bcp_sandbox import freescout
 from raxx_bcp_sandbox.freescout import dumps
 from raxx_bcp_sandbox.hosts import quirks
 from raxx_bcp_sandbox.mariadb import MariadbServer
 from raxx_bcp_tests.drills.engine.doubles import Memory
 from raxx_bcp_tests.drills.freescout.stage import Shelf, check, failed, not_run, passed, said
+from raxx_bcp_tests.drills.freescout.test_adopted import DAY, KEY, LAYOUTS
 from raxx_bcp_tests.drills.hosts.known_guards import Known
 from raxx_bcp_tests.faults.freescout_dumps import HealthySet
 from raxx_bcp_tests.faults.scanning import found_in_bytes
@@ -51,6 +53,8 @@ class World:
     poll_real_seconds: float = POLL_REAL_SECONDS
     last: LastDrill | None = None
     sightings: Known = field(default_factory=Known)
+    adopted: Adopted = field(default_factory=Adopted)
+    private_key: bytes | None = None
     mails_sent: int = 0
     """What a test's copies may rightly have sent."""
 
@@ -62,6 +66,8 @@ class World:
                 site_directory="site",
                 site_port=net.site,
                 dump_prefix=self.prefix,
+                adopted=self.adopted,
+                version=freescout.VERSION if self.adopted.configured else "",
                 rpo_hours=40,
             ),
             throwaway_instances=ThrowawayInstances(
@@ -80,7 +86,7 @@ class World:
             protected=(policy.freescout.instance,),
             client=self.lab.client(),
         )
-        return Doors(instances, Snapshots(client=self.lab.client()), self.sightings, self.last)
+        return Doors(instances, Snapshots(client=self.lab.client()), self.sightings, self.last, self.private_key)
 
     def sleep(self, seconds: float) -> None:
         self.lab.lab.advance(seconds)
@@ -159,6 +165,30 @@ def test_tier_2_passes_and_leaves_nothing(world: World, today: HealthySet) -> No
     assert passed(done.drill) == set(dump_drill.CHECKS)
     phases = ["select", "provision", "isolate", "restore", "verify", "teardown"]
     assert [phase.name for phase in done.drill.phases] == phases
+    assert found_in_bytes(said(done.drill).encode(), freescout.planted()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"), [("everything, sealed", Verdict.PASS), ("gzip", Verdict.COULD_NOT_VERIFY)]
+)
+def test_tier_2_of_another_programs_backup_passes_only_where_all_of_it_was_proved(
+    world: World, today: HealthySet, name: str, verdict: Verdict
+) -> None:
+    layout, day = LAYOUTS[name], f"{world.lab.lab.now():%Y-%m-%d}"
+    for key, body in layout.objects(today).items():
+        if DAY not in key:
+            continue  # of the day before, which would be in this account's future
+        moved = f"{world.prefix}{key.replace(DAY, day)}"
+        world.shelf.client.put_object(Bucket=world.shelf.bucket.name, Key=moved, Body=body)
+    world.adopted = Adopted(**{part: f"{world.prefix}{text}" for part, text in layout.patterns.items()})
+    world.private_key = KEY.secret.encode()
+    done = world.dump()
+    assert done.verdict is verdict, said(done.drill)
+    assert failed(done.drill) == set(), said(done.drill)
+    assert not_run(done.drill) == layout.unproved
+    assert done.drill.source_backup is not None
+    assert day in done.drill.source_backup.backup_id
+    assert "it has no manifest" in done.drill.source_backup.selected_because
     assert found_in_bytes(said(done.drill).encode(), freescout.planted()) == []
 
 
