@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed-dev
 
-.PHONY: help setup demo test test-host lint format schemas screenshots bench lock clean
+.PHONY: help setup demo test test-host lint format schemas reference screenshots bench lock clean
 
 help:            ## What can be done here
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ format: setup    ## Let ruff put the code in shape
 schemas: setup   ## Write the published JSON Schemas anew
 	$(BIN)/python -m raxx_bcp.vault.schemas
 	$(BIN)/python -m raxx_bcp.evidence.schemas
+
+reference: setup ## Write docs/commands.md anew, from the command line itself
+	$(BIN)/python -m raxx_bcp_tests.command_reference
 
 screenshots: setup ## Take docs/screenshots anew, in headless Chromium
 	$(BIN)/python -m raxx_bcp_tests.screenshots docs/screenshots

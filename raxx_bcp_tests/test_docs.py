@@ -13,6 +13,7 @@ from raxx_bcp_sandbox.heroku.faults import KNOWN as HEROKU
 from raxx_bcp_sandbox.infisical.faults import KNOWN
 from raxx_bcp_sandbox.lightsail.faults import KNOWN as LIGHTSAIL
 from raxx_bcp_sandbox.parts import PARTS
+from raxx_bcp_tests import command_reference
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")])
@@ -48,6 +49,10 @@ def test_commands_and_options_exist(page: str) -> None:
         for word in words:
             if word.startswith("--"):
                 assert word in known, f"{page}: raxx-bcp {line}: no option {word}"
+
+
+def test_the_reference_of_commands_is_current() -> None:
+    assert command_reference.PAGE.read_text(encoding="utf-8") == command_reference.reference(), "run make reference"
 
 
 def test_the_search_for_commands_finds_them() -> None:
