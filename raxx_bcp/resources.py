@@ -1,7 +1,8 @@
 """What an asset is given: the policy, a clock, and doors made at the moment of use.
 
 Endpoints and credentials are read from the environment inside the step, never through Dagster's config:
-so no secret can be shown in the UI, printed by ``repr`` or stored with a run (docs/decisions/0004).
+so no secret can be shown in the UI, printed by ``repr`` or stored with a run (docs/decisions/0004). The rooms are
+imported there too: what loads the definitions needs none of them.
 """
 
 from __future__ import annotations
@@ -10,22 +11,22 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from raxx_bcp import environment
-from raxx_bcp.clients.heroku import Heroku
-from raxx_bcp.clients.s3 import Bucket
-from raxx_bcp.clients.s3_dump_removal import DumpRemoval
-from raxx_bcp.clients.slack import DEFAULT_API_URL, Slack
 from raxx_bcp.clock import Clock, utc_now
-from raxx_bcp.drills.engine.record_stores import Record, record_of
-from raxx_bcp.drills.heroku_postgres.connections import facts_store, heroku_door
-from raxx_bcp.drills.heroku_postgres.stored_facts import FactsStore
 from raxx_bcp.policy import Policy
-from raxx_bcp.snapshots.connections import snapshot_doors
-from raxx_bcp.snapshots.run import SnapshotDoors
-from raxx_bcp.vault.connections import export_doors
-from raxx_bcp.vault.export import ExportDoors
-from raxx_bcp.vault.keys import OperatorKey, operator_key
+
+if TYPE_CHECKING:
+    from raxx_bcp.clients.heroku import Heroku
+    from raxx_bcp.clients.s3 import Bucket
+    from raxx_bcp.clients.s3_dump_removal import DumpRemoval
+    from raxx_bcp.clients.slack import Slack
+    from raxx_bcp.drills.engine.record_stores import Record
+    from raxx_bcp.drills.heroku_postgres.stored_facts import FactsStore
+    from raxx_bcp.snapshots.run import SnapshotDoors
+    from raxx_bcp.vault.export import ExportDoors
+    from raxx_bcp.vault.keys import OperatorKey
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,14 @@ class Raxx:
 
     def export_doors(self) -> ExportDoors:
         """The vault, the bucket, and the optional second identity and second bucket."""
+        from raxx_bcp.vault.connections import export_doors
+
         return export_doors(self.policy)
 
     def operator_key(self) -> OperatorKey:
         """The operator's public key and its pinned fingerprint."""
+        from raxx_bcp.vault.keys import operator_key
+
         return operator_key(self.policy.vault_export.gpg_fingerprint)
 
     def state_bucket(self) -> Bucket:
@@ -58,21 +63,31 @@ class Raxx:
 
     def snapshot_doors(self) -> SnapshotDoors:
         """The snapshots of the instances' region, and those of the copies' region where the policy names one."""
+        from raxx_bcp.snapshots.connections import snapshot_doors
+
         return snapshot_doors(self.policy)
 
     def heroku(self) -> Heroku:
         """The door to Heroku, with the key of the drills."""
+        from raxx_bcp.drills.heroku_postgres.connections import heroku_door
+
         return heroku_door(self.policy)
 
     def facts(self) -> FactsStore:
         """Where facts of the customer database are kept."""
+        from raxx_bcp.drills.heroku_postgres.connections import facts_store
+
         return facts_store(self.policy)
 
     def record(self) -> Record:
         """Where drills are put on record."""
+        from raxx_bcp.drills.engine.record_stores import record_of
+
         return record_of(self.policy, self.clock, self.sleep)
 
     def slack(self) -> Slack:
         """Where alerts go."""
+        from raxx_bcp.clients.slack import DEFAULT_API_URL, Slack
+
         token = environment.required("SLACK_BOT_TOKEN", "the bot that sends alerts")
         return Slack(token, os.environ.get("SLACK_API_URL") or DEFAULT_API_URL)

@@ -7,10 +7,10 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import paramiko
-from paramiko.common import cMSG_CHANNEL_REQUEST
+if TYPE_CHECKING:
+    import paramiko
 
 READ_BYTES: Final = 256 * 1024
 PACKET_BYTES: Final = 32 * 1024
@@ -89,6 +89,8 @@ class Pump:
     @contextlib.contextmanager
     def ending_on_trouble(self) -> Iterator[None]:
         """Whatever goes wrong inside ends the command: its input is incomplete, or nobody reads it any more."""
+        import paramiko
+
         try:
             yield
         except BaseException:
@@ -120,6 +122,8 @@ class Pump:
 
     def _read(self) -> None:
         """Until both streams have ended."""
+        import paramiko
+
         while not self._stopping and not self._ended():
             with contextlib.suppress(OSError, ValueError):
                 select.select([self._channel], [], [], _LOOK_SECONDS)
@@ -153,6 +157,9 @@ class Pump:
 
     def _end(self) -> None:
         """Ask the server to end the command (RFC 4254, 6.9); closing alone would look like the end of its input."""
+        import paramiko
+        from paramiko.common import cMSG_CHANNEL_REQUEST
+
         self._stopping = True
         if self._reader.is_alive():
             self._reader.join(_STOP_SECONDS)

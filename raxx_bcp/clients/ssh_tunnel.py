@@ -6,9 +6,10 @@ import contextlib
 import socket
 import threading
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-import paramiko
+if TYPE_CHECKING:
+    import paramiko
 
 _LOCAL: Final = "127.0.0.1"
 _CHUNK_BYTES: Final = 64 * 1024
@@ -51,6 +52,8 @@ class Tunnel:
             threading.Thread(target=self._carry, args=(near, peer), name="ssh-tunnel", daemon=True).start()
 
     def _carry(self, near: socket.socket, peer: tuple[str, int]) -> None:
+        import paramiko
+
         try:
             far = self._transport.open_channel("direct-tcpip", (_LOCAL, self._remote_port), peer, timeout=_OPEN_SECONDS)
         except (paramiko.SSHException, EOFError, OSError):

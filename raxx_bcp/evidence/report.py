@@ -10,9 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
-
-import jinja2
+from typing import TYPE_CHECKING, Any, Final
 
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.evidence import formatting as wording
@@ -22,6 +20,9 @@ from raxx_bcp.evidence.ledger import Ledger
 from raxx_bcp.evidence.names import REPORT_HTML, REPORT_MARKDOWN
 from raxx_bcp.evidence.picture import Measurement, Picture, picture
 from raxx_bcp.evidence.row import CheckStatus, DrillEntry, EvidenceRow, Objective, ReviewEntry, Verdict, drill_of
+
+if TYPE_CHECKING:
+    import jinja2  # loading it takes as long as the rest of this room: only what writes a report does
 
 ROWS_SHOWN: Final = 300
 """The newest drills get into the report; the ledger holds all."""
@@ -231,6 +232,8 @@ def _escaped(text: str) -> str:
 
 
 def _templates() -> jinja2.Environment:
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("raxx_bcp.evidence"),
         autoescape=True,
