@@ -857,8 +857,10 @@ def run(config: Config, clock: Callable[[], datetime]) -> dict[str, Any]:
         if before.get("day") == day and before.get("done"):
             config.say(f"the set of {day} is stored already")
             return {"ok": True, "day": day, "already": True}
-        again = set(before.get("stored", ())) if before.get("day") == day else set()
-        return _night(config, clock, now, again)
+        today = before if before.get("day") == day else {}
+        if today.get("manifest"):
+            return _finished(config, day, today)
+        return _night(config, clock, now, set(today.get("stored", ())))
 
 
 class Attachments:
@@ -868,32 +870,36 @@ class Attachments:
     """
 
     def __init__(self, config: Config, day: str) -> None:
-        self._kept = config.state / "attachments.snar"
+        self._state = config.state
         self._work = config.state / "attachments.snar.new"
         self._day = day
         self._sometimes = config.full_every_days > 1
         base = _state(config.state).get("base")
         self.base: dict[str, Any] | None = None
-        if self._sometimes and self._kept.exists() and isinstance(base, dict):
+        if self._sometimes and isinstance(base, dict) and self._kept(base["day"]).exists():
             age = datetime.fromisoformat(day) - datetime.fromisoformat(base["day"])
             if timedelta(0) < age < timedelta(days=config.full_every_days):
                 self.base = base
+
+    def _kept(self, day: str) -> Path:
+        """By its day: the state names the night and this its list, whatever is killed between the two."""
+        return self._state / f"attachments.snar-{day}"
 
     def since(self) -> Path | None:
         """The snapshot file for ``archived``, fresh for a full night; None where every night is one."""
         self._work.unlink(missing_ok=True)
         if self.base:
-            shutil.copyfile(self._kept, self._work)
+            shutil.copyfile(self._kept(self.base["day"]), self._work)
         return self._work if self._sometimes else None
 
     def settled(self, stored: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The night is whole: what later nights may build on."""
+        """All of the night but its manifest is stored: what later nights may build on."""
         if not self._sometimes:
             return None
         if self.base:
             self._work.unlink(missing_ok=True)
             return self.base
-        self._work.replace(self._kept)
+        self._work.replace(self._kept(self._day))
         return {"day": self._day, "name": ATTACHMENTS_NAME + ENCRYPTED, **stored}
 
 
@@ -937,13 +943,28 @@ def _night(config: Config, clock: Callable[[], datetime], now: datetime, again: 
         **({"bases": {"attachments": attachments.base}} if attachments.base else {}),
         **counted,
     }
-    body = (json.dumps(manifest, indent=2) + "\n").encode()
-    store.put(f"{config.storage.prefix}{day}/{MANIFEST}", body, only_new=True)
     base = attachments.settled(files[ATTACHMENTS_NAME + ENCRYPTED])
-    _remember(config.state, day, [], done=True, base=base)
+    _remember(config.state, day, files, done=False, manifest=manifest, next_base=base)
+    _put_manifest(store, config, day, manifest)
+    _done(config.state, day, base)
     size = sum(one["size_bytes"] for one in files.values())
     config.say(f"the set of {day} is whole: {len(files)} files, {size} bytes; {consistency}")
     return {"ok": True, "day": day, "already": False, "size_bytes": size, "warning": key.warning, "manifest": manifest}
+
+
+def _finished(config: Config, day: str, before: Mapping[str, Any]) -> dict[str, Any]:
+    """A run ended when all but, perhaps, the manifest was stored. Stored again, the rest would not be what it says."""
+    with contextlib.suppress(ExistsError):
+        _put_manifest(Store(config.storage, config.credentials, config.say), config, day, before["manifest"])
+    _done(config.state, day, before.get("next_base"))
+    config.say(f"the set of {day} is whole: its files were stored by a run that ended before its manifest was")
+    size = sum(one["size_bytes"] for one in before["manifest"]["files"].values())
+    return {"ok": True, "day": day, "already": False, "size_bytes": size, "warning": "", "manifest": before["manifest"]}
+
+
+def _put_manifest(store: Store, config: Config, day: str, manifest: Mapping[str, Any]) -> None:
+    body = (json.dumps(manifest, indent=2) + "\n").encode()
+    store.put(f"{config.storage.prefix}{day}/{MANIFEST}", body, only_new=True)
 
 
 def check(config: Config, clock: Callable[[], datetime]) -> dict[str, Any]:
@@ -1002,12 +1023,31 @@ def _state(state: Path) -> dict[str, Any]:
     return {}
 
 
+def _done(state: Path, day: str, base: Mapping[str, Any] | None) -> None:
+    """The day's set is whole. Lists of attachments that no later night builds on go last."""
+    _remember(state, day, [], done=True, base=base)
+    for file in state.glob("attachments.snar-*"):
+        if base is None or file.name != f"attachments.snar-{base['day']}":
+            file.unlink()
+
+
 def _remember(
-    state: Path, day: str, stored: Iterable[str], *, done: bool, base: Mapping[str, Any] | None = None
+    state: Path,
+    day: str,
+    stored: Iterable[str],
+    *,
+    done: bool,
+    base: Mapping[str, Any] | None = None,
+    manifest: Mapping[str, Any] | None = None,
+    next_base: Mapping[str, Any] | None = None,
 ) -> None:
-    """Which of today's names this host has begun to store: only these may it store again. A ``base`` is kept."""
+    """Which of today's names this host has begun to store: only these may it store again. A ``base`` is kept.
+
+    With a ``manifest`` all but that is stored, and nothing of it may be stored again; ``next_base`` counts from then.
+    """
     new = state / "state.new"
     told = {"day": day, "stored": sorted(set(stored)), "done": done, "base": base or _state(state).get("base")}
+    told.update({"manifest": manifest, "next_base": next_base} if manifest else {})
     new.write_text(json.dumps(told))
     new.replace(state / "state.json")
 
@@ -1070,7 +1110,8 @@ def main(arguments: list[str] | None = None, clock: Callable[[], datetime] = utc
     try:
         config = read_config(given.config, os.environ)
         result = {"run": run, "check": check, "ended": ended}[given.what](config, clock)
-    except BackupError as error:
+    except (BackupError, OSError) as failure:
+        error = failure if isinstance(failure, BackupError) else _of_the_host(failure)
         say(f"{error.what} {error.remedy}")
         if given.what == "run":
             with contextlib.suppress(BackupError):
@@ -1081,6 +1122,12 @@ def main(arguments: list[str] | None = None, clock: Callable[[], datetime] = utc
         return error.code
     _print(result, wanted=given.json)
     return 0
+
+
+def _of_the_host(error: OSError) -> BackupError:
+    """A full disk, most of the time."""
+    where = f" ({error.filename})" if error.filename else ""
+    return BackupError(f"{error.strerror or type(error).__name__}{where}.", "Look at the host's disk: df -h.")
 
 
 def _print(result: Mapping[str, Any], *, wanted: bool) -> None:

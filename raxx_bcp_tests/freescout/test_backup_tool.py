@@ -147,7 +147,7 @@ def test_an_ordinary_user_with_a_password_locks_the_tables_instead(
 @contextlib.contextmanager
 def writing(stage: Stage) -> Iterator[None]:
     """Somebody writes to a ticket without a pause, and takes it back afterwards."""
-    server, over = stage.healthy.server, threading.Event()
+    server, over, begun = stage.healthy.server, threading.Event(), threading.Event()
     columns = "conversation_id, user_id, type, status, state, action_type, body, source_via, source_type, created_at"
     one = (
         f"INSERT INTO threads ({columns}) SELECT conversation_id, user_id, type, status, state, action_type,"  # noqa: S608
@@ -157,11 +157,13 @@ def writing(stage: Stage) -> Iterator[None]:
     def write() -> None:
         while not over.is_set():
             server.sql(one * 20, freescout.DATABASE)
+            begun.set()
 
     ((newest,),) = server.sql("SELECT MAX(id) FROM threads", freescout.DATABASE)
     writer = threading.Thread(target=write)
     writer.start()
     try:
+        assert begun.wait(60)
         yield
     finally:
         over.set()
@@ -260,6 +262,39 @@ def test_a_failed_run_is_repeated_and_its_leftovers_are_replaced(
     assert passed(drill) == set(CHECKS), said(drill)
 
 
+def test_a_run_that_was_killed_when_the_manifest_was_stored_or_about_to_be_stores_nothing_else_again(
+    stage: Stage, config: tool.Config, operator: KeyPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files, encrypted anew, would belie the manifest that is there."""
+
+    class KilledError(Exception):
+        pass
+
+    def killed(*_given: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tool, "_put_manifest", killed)
+        with pytest.raises(KilledError):
+            run(config)
+    before = {one.key: one.etag for one in stage.shelf.bucket.objects(stage.prefix)}
+    assert tool.MANIFEST not in stored(stage)
+    assert run(config)["ok"]
+    state = json.loads((config.state / "state.json").read_text())
+    (config.state / "state.json").write_text(json.dumps({**state, "done": False, "manifest": manifest_json(stage)}))
+    assert run(config)["ok"]
+    after = {one.key: one.etag for one in stage.shelf.bucket.objects(stage.prefix)}
+    assert {key: after[key] for key in before} == before
+    stage.private_key = operator.secret.encode()
+    drill = stage.restore()
+    assert passed(drill) == set(CHECKS), said(drill)
+
+
+def manifest_json(stage: Stage) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(stage.shelf.bucket.get(f"{stage.prefix}{DAY}/{tool.MANIFEST}"))
+    return found
+
+
 def test_what_another_host_stored_is_not_written_over(stage: Stage, config: tool.Config, tmp_path: Path) -> None:
     run(config)
     first = manifest_of(stage)
@@ -354,7 +389,8 @@ def test_a_night_that_failed_is_no_base_and_a_lost_snapshot_file_stores_all(
         night(weekly, 2)
     (tmp_path / "away").rename(modules)
     assert "bases" not in night(weekly, 1)["manifest"]
-    (config.state / "attachments.snar").unlink()
+    (listed,) = config.state.glob("attachments.snar-*")
+    listed.unlink()
     assert "bases" not in night(weekly, 0)["manifest"]
 
 
