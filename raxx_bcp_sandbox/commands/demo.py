@@ -24,7 +24,9 @@ from raxx_bcp.errors import EXIT_FAIL, EXIT_PASS, BcpError, PermanentError
 from raxx_bcp.evidence.report import make_report
 from raxx_bcp.policy import Policy, load_policy
 from raxx_bcp.vault.verify import PrivateKey, Verified, verify_export
+from raxx_bcp_sandbox.commands.night import STEP, run_night
 from raxx_bcp_sandbox.dagster_dev import DagsterDev, dagster_dev, free_port, require_free
+from raxx_bcp_sandbox.freescout.sets import LEFT_TO_THE_HOST, TONIGHT_VARIABLE
 from raxx_bcp_sandbox.supervisor import UNSET, Sandbox
 
 UI_PORT: Final = 3000
@@ -77,7 +79,7 @@ def demo(*, once: bool, port: int, only: tuple[str, ...], as_json: bool) -> int:
 
 def _demo(sandbox: Sandbox, *, once: bool, port: int, only: tuple[str, ...], as_json: bool) -> int:
     started = time.monotonic()
-    parts = _bring_up(sandbox)
+    parts = _bring_up(sandbox, tonight_by_itself=not only)
     steps = [Step("sandbox", True, time.monotonic() - started, parts)]
     environ = _environment(sandbox)
     os.environ.clear()
@@ -85,7 +87,12 @@ def _demo(sandbox: Sandbox, *, once: bool, port: int, only: tuple[str, ...], as_
     policy = load_policy()
     progress("Starting Dagster: web UI, daemon and code server …")
     with dagster_dev(sandbox.directory, environ, port) as dev:
-        steps += [_job(dev, name, _config(name, sandbox.directory)) for name in only or JOBS]
+        jobs = list(only or JOBS)
+        if not only:
+            steps += [_job(dev, jobs.pop(0), {}) for _daily in DAILY]
+            progress("Running freescout-backup on the help desk's own instance …")
+            steps.append(_timed(STEP, lambda: run_night(policy, sandbox)))
+        steps += [_job(dev, name, _config(name, sandbox.directory)) for name in jobs]
         if not only:
             steps.append(_timed("opens with the operator's key", lambda: _prove(policy, sandbox.directory)))
             steps.append(_timed("the D4 gate", lambda: _gates(policy)))
@@ -121,7 +128,10 @@ def _is_up(sandbox: Sandbox) -> bool:
         return False
 
 
-def _bring_up(sandbox: Sandbox) -> str:
+def _bring_up(sandbox: Sandbox, *, tonight_by_itself: bool) -> str:
+    """``tonight_by_itself``: today's dump set is a step of the demo's, made on the help desk's own instance."""
+    if tonight_by_itself:
+        os.environ[TONIGHT_VARIABLE] = LEFT_TO_THE_HOST
     report = sandbox.up()
     return f"{len(report.parts)} parts on loopback; state in {sandbox.directory}"
 

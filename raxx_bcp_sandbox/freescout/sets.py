@@ -34,7 +34,12 @@ class Shelf:
     key: KeyPair
 
 
-def put_sets(shelf: Shelf, now: datetime) -> list[str]:
+TONIGHT_VARIABLE: Final = "RAXX_SANDBOX_TONIGHTS_SET"
+LEFT_TO_THE_HOST: Final = "left-to-the-host"
+"""Today's set is then made where it is made in production: on the help desk's own instance."""
+
+
+def put_sets(shelf: Shelf, now: datetime, *, but_today: bool = False) -> list[str]:
     """Store the sets of the two newest nights, unless the newest is there; return the days that were stored.
 
     Where MariaDB cannot be had, nothing is stored: the drills then say what is missing.
@@ -42,22 +47,25 @@ def put_sets(shelf: Shelf, now: datetime) -> list[str]:
     newest = datetime.combine(now.astimezone(UTC).date(), DUMPED_AT)
     if newest > now:
         newest -= timedelta(days=1)
+    nights = [newest - timedelta(days=1), newest]
+    if but_today and newest.date() == now.astimezone(UTC).date():
+        newest = nights[0]
+        nights = nights[:1]
     manifest = f"{shelf.storage.prefix}{newest.date().isoformat()}/{tool.MANIFEST}"
     if shelf.client.list_objects_v2(Bucket=shelf.storage.bucket, Prefix=manifest, MaxKeys=1).get("Contents"):
         return []
     try:
-        return _put(shelf, newest)
+        return _put(shelf, nights)
     except UsageError:
         return []
 
 
-def _put(shelf: Shelf, newest: datetime) -> list[str]:
+def _put(shelf: Shelf, nights: list[datetime]) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="raxx-sets-") as made:
         disk = Path(made) / "disk"
-        before = newest - timedelta(days=1)
-        install(disk, before)
+        install(disk, nights[0])
         with MariadbServer(disk / MARIADB) as server:
-            return [_night(shelf, server, disk / SITE, Path(made), taken) for taken in (before, newest)]
+            return [_night(shelf, server, disk / SITE, Path(made), taken) for taken in nights]
 
 
 def _night(shelf: Shelf, server: MariadbServer, site: Path, folder: Path, taken: datetime) -> str:

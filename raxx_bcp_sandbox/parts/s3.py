@@ -20,7 +20,7 @@ from raxx_bcp.clock import utc_now
 from raxx_bcp.errors import TransientError, UsageError
 from raxx_bcp.freescout.backup_tool import Credentials, Storage
 from raxx_bcp_sandbox import guards
-from raxx_bcp_sandbox.freescout.sets import PREFIX, Shelf, put_sets
+from raxx_bcp_sandbox.freescout.sets import LEFT_TO_THE_HOST, PREFIX, TONIGHT_VARIABLE, Shelf, put_sets
 from raxx_bcp_sandbox.part import Fault, Launch, Part, Place, Port, new_secret
 from raxx_bcp_sandbox.parts import operator_keys
 from raxx_bcp_sandbox.parts.s3_identities import EXPORTER, EXPORTS_PREFIX, HELP_DESK, OPERATOR, identities
@@ -200,7 +200,9 @@ def _put_dump_sets(place: Place, s3: S3Client) -> None:
         return
     storage = Storage(STATE_BUCKET, REGION, PREFIX, place.url())
     credentials = Credentials(*(place.credentials[name] for name in HELP_DESK))
-    put_sets(Shelf(s3, storage, credentials, operator_keys.operator_key(place.state_dir)), utc_now())
+    but_today = os.environ.get(TONIGHT_VARIABLE) == LEFT_TO_THE_HOST
+    shelf = Shelf(s3, storage, credentials, operator_keys.operator_key(place.state_dir))
+    put_sets(shelf, utc_now(), but_today=but_today)
 
 
 def _set_up(s3: S3Client) -> None:

@@ -43,6 +43,7 @@ def test_once_passes_every_step_and_leaves_nothing_running(directory: Path) -> N
         "sandbox": True,
         "daily_vault_snapshot": True,
         "daily_vault_export": True,
+        "freescout-backup": True,
         "drill_heroku_postgres": True,
         "drill_freescout_snapshot": True,
         "drill_freescout_dump": True,
@@ -55,6 +56,8 @@ def test_once_passes_every_step_and_leaves_nothing_running(directory: Path) -> N
     }
     (gate,) = [step["detail"] for step in result["steps"] if step["name"] == "the D4 gate"]
     assert gate == "open: heroku-postgres, freescout, vault, vault-snapshot, terraform-state"
+    (night,) = [step["detail"] for step in result["steps"] if step["name"] == "freescout-backup"]
+    assert night.startswith("made on raxx-tickets by systemctl start freescout-backup.service: ")
     assert "read raxx-platform/prod" in done.stderr, "long work is seen to move"
     assert processes.find(directory / "s") == {}
     assert not (directory / "home" / ".dagster").exists()
