@@ -112,7 +112,7 @@ class Bench:
 
     def verify(self, expected: Facts, connections: int) -> int:
         """Ours. Returns the number of rows."""
-        actual = actual_from(self.url("restored"), backup_finished=BACKUP, connections=connections)
+        actual = actual_from(self.url("restored"), backup_finished=BACKUP, connections=connections, like=expected)
         results = compare(expected, actual, tolerance_ratio=0.0)
         assert [one for one in results if one.status is not CheckStatus.PASS] == []
         return actual.rows

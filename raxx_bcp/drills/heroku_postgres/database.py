@@ -25,7 +25,16 @@ from raxx_bcp.drills.heroku_postgres.facts import Facts
 from raxx_bcp.drills.heroku_postgres.large_objects import read_large_objects
 from raxx_bcp.drills.heroku_postgres.partitions import Partition, read_partitions
 from raxx_bcp.drills.heroku_postgres.row_security import read_protection
-from raxx_bcp.drills.heroku_postgres.table_scan import WHOLE_KEYS_BYTES, Checked, Plan, Scanned, scan, shared_readers
+from raxx_bcp.drills.heroku_postgres.table_scan import (
+    WHOLE_KEYS_BYTES,
+    Checked,
+    Plan,
+    Scanned,
+    helpers_for,
+    jobs_of,
+    scan,
+    shared_readers,
+)
 from raxx_bcp.errors import BackupWrongError, CouldNotVerifyError, UsageError
 
 __all__ = ["CHECKS", "Allowance", "Facts", "RevisionHistory", "actual_from", "compare", "expected_from"]
@@ -95,11 +104,13 @@ def _look(url: SecretStr, plan: Plan, connections: int, limits: Limits | None) -
     def make(snapshot: str) -> Reader:
         return Reader(url, limits, snapshot=snapshot)
 
-    with make("") as leader, shared_readers(leader, connections - 1, make) as readers:
+    with make("") as leader:
         catalogue = read_catalogue(leader)
         shapes = fitting(plan.like.contents, catalogue) if plan.like else shapes_of(leader, catalogue)
         protection, partitions = read_protection(leader), read_partitions(leader)
-        tables, keys = scan(readers, catalogue, plan, shapes)
+        jobs = jobs_of(catalogue, plan, shapes)
+        with shared_readers(leader, helpers_for(jobs, connections), make) as readers:
+            tables, keys = scan(readers, jobs)
         large_objects = read_large_objects(leader, plan.like.large_objects if plan.like else None)
     return replace(
         _facts(catalogue, plan, tables, keys),

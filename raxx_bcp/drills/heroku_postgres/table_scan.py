@@ -39,6 +39,10 @@ WRITTEN: Final = CREATED | {
 WHOLE_KEYS_BYTES: Final = 32 * 1024 * 1024
 """PostgreSQL itself proves every key when pg_restore adds it, and only a superuser gets around that. To do it all
 again for large tables would take four fifths of the whole look's time (benchmarks/verify_database.py)."""
+CONNECTION_PAGES: Final = 128 * 1024 * 1024 // 8192
+CONNECTION_STATEMENTS: Final = 16
+"""A connection more for so much to read, or so many statements: to open one takes a few round trips and about 10 ms of
+the processor on the server and here, and in a small look it is idle before it has earned them."""
 _PAGE_BYTES: Final = 8192
 _ZONED: Final = "timestamp with time zone"
 _MOMENTS: Final = frozenset({_ZONED, "timestamp without time zone"})
@@ -90,7 +94,7 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """One statement that answers with one row, and what to make of it."""
 
     key: int | str
@@ -102,15 +106,10 @@ class _Job:
     damaged: Callable[[str], Scanned | Checked]
 
 
-def scan(
-    readers: Sequence[Reader], catalogue: Catalogue, plan: Plan, shapes: Mapping[int, Shape]
-) -> tuple[dict[int, Scanned], dict[str, Checked]]:
-    """Every table by its oid and, where ``plan`` is thorough, every foreign key by its name.
+def jobs_of(catalogue: Catalogue, plan: Plan, shapes: Mapping[int, Shape]) -> list[Job]:
+    """One for every table and partition and, where ``plan`` is thorough, for every foreign key; the longest first.
 
     ``shapes`` say by the oid of a table, not of its partitions, how its content is hashed.
-
-    ``readers`` are the leader, whose moment the others share, and the others; a leader that is alone does the
-    work itself. Raises what ``Reader.rows`` raises, but for damage, which is a result.
     """
     relations = {one.oid: one for one in catalogue.relations}
     jobs = [
@@ -121,7 +120,26 @@ def scan(
     if plan.thorough:
         keys = [one for one in catalogue.references if one.plain and one.child in relations]
         jobs += [_key_job(one, relations[one.child], catalogue, plan) for one in keys]
-    answers = _run(readers, deque(sorted(jobs, key=lambda job: job.pages, reverse=True)))
+    return sorted(jobs, key=lambda job: job.pages, reverse=True)
+
+
+def helpers_for(jobs: Sequence[Job], connections: int) -> int:
+    """How many connections besides the leader's are worth opening, of at most ``connections`` together.
+
+    With helpers the leader only keeps the moment: a single one would do no more than the leader alone.
+    """
+    worth = max(sum(job.pages for job in jobs) // CONNECTION_PAGES, len(jobs) // CONNECTION_STATEMENTS)
+    helpers = min(connections - 1, worth)
+    return helpers if helpers > 1 else 0
+
+
+def scan(readers: Sequence[Reader], jobs: Sequence[Job]) -> tuple[dict[int, Scanned], dict[str, Checked]]:
+    """Every table by its oid, and every foreign key by its name.
+
+    ``readers`` are the leader, whose moment the others share, and the others; a leader that is alone does the
+    work itself. Raises what ``Reader.rows`` raises, but for damage, which is a result.
+    """
+    answers = _run(readers, deque(jobs))
     scanned = {key: one for key, one in answers.items() if isinstance(key, int) and isinstance(one, Scanned)}
     checked = {key: one for key, one in answers.items() if isinstance(key, str) and isinstance(one, Checked)}
     return scanned, checked
@@ -139,7 +157,7 @@ def shared_readers(leader: Reader, more: int, make: Callable[[str], Reader]) -> 
         yield readers
 
 
-def _run(readers: Sequence[Reader], jobs: deque[_Job]) -> dict[int | str, Scanned | Checked]:
+def _run(readers: Sequence[Reader], jobs: deque[Job]) -> dict[int | str, Scanned | Checked]:
     leader, others = readers[0], readers[1:]
     stop = threading.Event()
     if not others:
@@ -170,7 +188,7 @@ def _wait(leader: Reader, futures: Sequence[Future[Any]]) -> None:
         leader.rows("SELECT 1", "keep the shared moment")
 
 
-def _work(reader: Reader, jobs: deque[_Job], stop: threading.Event) -> dict[int | str, Scanned | Checked]:
+def _work(reader: Reader, jobs: deque[Job], stop: threading.Event) -> dict[int | str, Scanned | Checked]:
     answers: dict[int | str, Scanned | Checked] = {}
     while not stop.is_set():
         try:
@@ -187,7 +205,7 @@ def _work(reader: Reader, jobs: deque[_Job], stop: threading.Event) -> dict[int 
 
 def _table_job(
     table: Relation, relations: Mapping[int, Relation], catalogue: Catalogue, plan: Plan, shape: Shape | None
-) -> _Job:
+) -> Job:
     from raxx_bcp.drills.heroku_postgres.content_statements import ask_content
     from raxx_bcp.drills.heroku_postgres.table_statements import look_at_table, name_of
 
@@ -215,10 +233,10 @@ def _table_job(
     also = ask_content(name_of(table), shape, plan.since) if shape else []
     statement = look_at_table(table, asked, plan.as_of, also, thorough=plan.thorough)
     action = f"count the rows of {table.label}"
-    return _Job(table.oid, table.pages, action, statement, told, lambda what: Scanned(damage=what))
+    return Job(table.oid, table.pages, action, statement, told, lambda what: Scanned(damage=what))
 
 
-def _key_job(key: Reference, child: Relation, catalogue: Catalogue, plan: Plan) -> _Job:
+def _key_job(key: Reference, child: Relation, catalogue: Catalogue, plan: Plan) -> Job:
     from raxx_bcp.drills.heroku_postgres.table_statements import look_for_orphans
 
     pages = catalogue.pages.get(key.child, 0)
@@ -230,7 +248,7 @@ def _key_job(key: Reference, child: Relation, catalogue: Catalogue, plan: Plan) 
 
     effort = 0 if sampled else pages + catalogue.pages.get(key.parent, 0)
     action = f"look for orphans of {key.label}"
-    return _Job(key.label, effort, action, statement, told, lambda what: Checked(damage=what))
+    return Job(key.label, effort, action, statement, told, lambda what: Checked(damage=what))
 
 
 def _moments(root: Relation, columns: Mapping[str, str], plan: Plan) -> list[str]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from raxx_bcp.drills.engine.drill import CheckResult
+from raxx_bcp.drills.heroku_postgres import table_scan
 from raxx_bcp.drills.heroku_postgres.content import END_ROWS
 from raxx_bcp.drills.heroku_postgres.database import (
     CHECKS,
@@ -267,7 +268,8 @@ def test_an_empty_database_fails(world: Databases) -> None:
     assert results["partitions"].status is CheckStatus.NOT_RUN
 
 
-def test_damaged_pages_fail_the_tables_that_they_are_in(world: Databases) -> None:
+def test_damaged_pages_fail_the_tables_that_they_are_in(world: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_scan, "CONNECTION_STATEMENTS", 1)
     with world.copy() as database:
         damage(world, database, "orders")
         broken = world.actual(database)

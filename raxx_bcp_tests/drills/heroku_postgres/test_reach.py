@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from raxx_bcp.clients.postgres import Limits
+from raxx_bcp.clients.postgres import Limits, Reader
+from raxx_bcp.drills.heroku_postgres import table_scan
 from raxx_bcp.drills.heroku_postgres.database import actual_from, expected_from
+from raxx_bcp.drills.heroku_postgres.table_scan import (
+    CONNECTION_PAGES,
+    CONNECTION_STATEMENTS,
+    Job,
+    Scanned,
+    helpers_for,
+)
 from raxx_bcp.errors import CouldNotVerifyError
 from raxx_bcp_tests.clients.leaks import everything_shown
 from raxx_bcp_tests.clients.postgres_lab import free_port
@@ -27,12 +37,74 @@ def world() -> Iterator[Databases]:
         yield made
 
 
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every statement earns a connection of its own, as in a large database."""
+    monkeypatch.setattr(table_scan, "CONNECTION_STATEMENTS", 1)
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[list[Reader]]:
+    """The connections that are opened meanwhile."""
+    found: list[Reader] = []
+    begin = Reader.__init__
+
+    def noted(self: Reader, *given: Any, **named: Any) -> None:
+        begin(self, *given, **named)
+        found.append(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Reader, "__init__", noted)
+        yield found
+
+
+@pytest.mark.usefixtures("many")
+def test_as_many_connections_are_opened_as_are_allowed(world: Databases) -> None:
+    for allowed, needed in ((1, 1), (2, 1), (3, 3), (6, 6)):  # a leader with a single helper has nothing to do itself
+        with opened() as connections:
+            assert world.actual(RESTORED, connections=allowed) == world.healthy
+        assert len(connections) == needed
+
+
+def test_a_small_database_is_looked_at_over_one_connection(world: Databases) -> None:
+    with opened() as connections:
+        assert world.actual(RESTORED, connections=6) == world.healthy
+    assert len(connections) == 1
+
+
+@pytest.mark.parametrize(
+    ("pages", "statements", "connections", "helpers"),
+    [
+        (CONNECTION_PAGES, 1, 8, 0),
+        (2 * CONNECTION_PAGES - 1, 1, 8, 0),
+        (2 * CONNECTION_PAGES, 1, 8, 2),
+        (5 * CONNECTION_PAGES, 1, 8, 5),
+        (50 * CONNECTION_PAGES, 1, 8, 7),
+        (50 * CONNECTION_PAGES, 1, 2, 0),
+        (50 * CONNECTION_PAGES, 1, 1, 0),
+        (0, 2 * CONNECTION_STATEMENTS - 1, 8, 0),
+        (0, 2 * CONNECTION_STATEMENTS, 8, 2),
+        (0, 0, 8, 0),
+    ],
+)
+def test_connections_are_for_much_to_read_or_many_statements(
+    pages: int, statements: int, connections: int, helpers: int
+) -> None:
+    def told(_row: object) -> Scanned:
+        return Scanned()
+
+    jobs = [Job(key, pages if key == 0 else 0, "", "", told, told) for key in range(statements)]
+    assert helpers_for(jobs, connections) == helpers
+
+
+@pytest.mark.usefixtures("many")
 def test_any_number_of_connections_tells_the_same(world: Databases) -> None:
     for connections in (1, 2, 6):
         assert world.actual(RESTORED, connections=connections) == world.healthy
         assert world.production(connections=connections) == world.expected
 
 
+@pytest.mark.usefixtures("many")
 @pytest.mark.parametrize("limit", [1, 2])
 def test_a_database_with_few_connections_left_is_looked_at_with_those(world: Databases, limit: int) -> None:
     with world.server.connect("postgres", superuser=True) as connection:
@@ -64,6 +136,7 @@ def test_a_count_that_takes_too_long_could_not_be_verified(world: Databases) -> 
         world.actual(RESTORED, limits=Limits(statement_seconds=0.001))
 
 
+@pytest.mark.usefixtures("many")
 @pytest.mark.parametrize("connections", [1, 4])
 def test_a_table_that_a_migration_holds_could_not_be_verified(world: Databases, connections: int) -> None:
     with world.server.connect(RESTORED) as migration, migration.transaction():
