@@ -36,9 +36,10 @@ WRITTEN: Final = CREATED | {
     "updated_on",
 }
 """Columns that say when a row was made or changed."""
-WHOLE_KEYS_BYTES: Final = 32 * 1024 * 1024
+WHOLE_KEYS_BYTES: Final = 16 * 1024 * 1024
 """PostgreSQL itself proves every key when pg_restore adds it, and only a superuser gets around that. To do it all
-again for large tables would take four fifths of the whole look's time (benchmarks/verify_database.py)."""
+again takes half of the whole look's processor time at 95 MB and four fifths at 1 GB (benchmarks/verify_database.py),
+which the rows' content, that nothing else proves, needs more."""
 CONNECTION_PAGES: Final = 128 * 1024 * 1024 // 8192
 CONNECTION_STATEMENTS: Final = 16
 """A connection more for so much to read, or so many statements: to open one takes a few round trips and about 10 ms of
