@@ -14,6 +14,7 @@ from typing import Final
 
 from raxx_bcp.clients.postgres import Reader
 from raxx_bcp.drills.heroku_postgres import catalogue_queries as queries
+from raxx_bcp.drills.heroku_postgres.operator_queries import OPERATORS
 
 ALEMBIC_TABLE: Final = "alembic_version"
 PUBLIC: Final = "public"
@@ -110,6 +111,7 @@ class Catalogue:
     schemas: frozenset[str]
     event_triggers: frozenset[str]
     routines: Mapping[str, str]
+    operators: Mapping[str, str]
     revisions: tuple[str, ...] | None
 
     @functools.cached_property
@@ -161,8 +163,12 @@ def read_catalogue(reader: Reader) -> Catalogue:
         schemas=frozenset(name for kind, name in surroundings if kind == "schema"),
         event_triggers=frozenset(name for kind, name in surroundings if kind == "event trigger"),
         routines={
-            f"{kind} {label(schema, name)}": essence(definition)
+            f"{kind} {label(schema, _at_home(name))}": essence(definition)
             for kind, schema, name, definition in reader.rows(queries.ROUTINES, "list functions, triggers and types")
+        },
+        operators={
+            f"{kind} {label(schema, _at_home(name))}": essence(definition)
+            for kind, schema, name, definition in reader.rows(OPERATORS, "list operators and casts")
         },
         revisions=_revisions(reader, relations),
     )
@@ -181,6 +187,11 @@ def essence(definition: str | None) -> str:
     """
     bare = _CAST.sub("", (definition or "").replace(_EXTENSION_PREFIX, "public."))
     return re.sub(r"[()\s]", "", bare)
+
+
+def _at_home(name: str) -> str:
+    """A name with extensions' types in it, wherever Heroku keeps extensions today."""
+    return name.replace(_EXTENSION_PREFIX, "public.")
 
 
 def _columns(reader: Reader, labels: Mapping[int, str]) -> tuple[dict[int, dict[str, str]], dict[str, str]]:

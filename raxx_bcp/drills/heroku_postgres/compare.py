@@ -23,6 +23,7 @@ from raxx_bcp.drills.heroku_postgres.messages import objects as _objects
 from raxx_bcp.drills.heroku_postgres.partitions import PARTITIONS, compare_partitions
 from raxx_bcp.evidence.row import CheckStatus
 
+OPERATORS: Final = "operators, casts, collations and text search"
 CHECKS: Final = (
     "server version",
     "alembic revision",
@@ -33,6 +34,7 @@ CHECKS: Final = (
     "sequences",
     "views",
     "functions, triggers and types",
+    OPERATORS,
     "extensions",
     "row counts",
     "newest row",
@@ -77,6 +79,7 @@ def compare(
         _sequences(expected, actual),
         _objects("views", expected.views, actual.views),
         _objects("functions, triggers and types", expected.routines, actual.routines, extra_is_fine=True),
+        _objects(OPERATORS, expected.operators, actual.operators, extra_is_fine=True),
         _extensions(expected, actual),
         _row_counts(expected, actual, tolerance_ratio, allowed.by_table),
         _newest_row(expected, actual),

@@ -139,6 +139,7 @@ def _facts(catalogue: Catalogue, plan: Plan, tables: Mapping[int, Scanned], keys
         constraints=catalogue.constraints,
         sequences={one.label: facts.Sequence(one.definition, _behind(one, parts)) for one in catalogue.counters},
         routines=catalogue.routines,
+        operators=catalogue.operators,
         extensions={name: version for name, (version, _schema) in catalogue.extensions.items()},
         extension_schemas={name: schema for name, (_version, schema) in catalogue.extensions.items()},
         schemas=catalogue.schemas,

@@ -62,6 +62,8 @@ class Facts:
     views: Mapping[str, str] = field(repr=False, default_factory=dict)
     routines: Mapping[str, str] = field(repr=False, default_factory=dict)
     """Functions, triggers and types."""
+    operators: Mapping[str, str] = field(repr=False, default_factory=dict)
+    """Operators, casts, collations, and configurations and dictionaries of text search."""
     extensions: Mapping[str, str] = field(default_factory=dict)
     """Extension to its version."""
     extension_schemas: Mapping[str, str] = field(default_factory=dict)

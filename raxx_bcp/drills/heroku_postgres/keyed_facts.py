@@ -55,6 +55,7 @@ def veiled(facts: Facts, key: VeilKey) -> Facts:
         indexes=_definitions(key, facts.indexes),
         constraints=_definitions(key, facts.constraints),
         routines=_definitions(key, facts.routines),
+        operators=_definitions(key, facts.operators),
         contents={table: _content(key, table, one) for table, one in facts.contents.items()},
         partitions={name: _partition(key, one) for name, one in facts.partitions.items()},
         large_objects=replace(objects, sample=sample),

@@ -78,6 +78,17 @@ CREATE TYPE place AS (x int, y int);
 CREATE TYPE span AS RANGE (SUBTYPE = int);
 CREATE TRIGGER touched BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION touch();
 
+CREATE FUNCTION near(place, place) RETURNS boolean LANGUAGE sql AS 'SELECT abs(($1).x - ($2).x) <= 1';
+CREATE OPERATOR ~~~ (LEFTARG = place, RIGHTARG = place, FUNCTION = near, COMMUTATOR = ~~~);
+CREATE FUNCTION told(place) RETURNS text LANGUAGE sql AS 'SELECT ($1).x || '':'' || ($1).y';
+CREATE CAST (place AS text) WITH FUNCTION told(place) AS ASSIGNMENT;
+CREATE FUNCTION feeling(citext) RETURNS mood LANGUAGE sql AS 'SELECT $1::text::mood';
+CREATE CAST (citext AS mood) WITH FUNCTION feeling(citext);
+CREATE COLLATION bytewise (PROVIDER = libc, LOCALE = 'C');
+CREATE TEXT SEARCH DICTIONARY plain (TEMPLATE = simple, ACCEPT = false);
+CREATE TEXT SEARCH CONFIGURATION notes (COPY = simple);
+ALTER TEXT SEARCH CONFIGURATION notes ALTER MAPPING FOR word WITH plain, simple;
+
 CREATE SCHEMA audit;
 CREATE TABLE audit."Odd %s 'name'" (id serial PRIMARY KEY, "at %" int, one int);
 INSERT INTO audit."Odd %s 'name'" ("at %") SELECT n FROM generate_series(1, 10) n;

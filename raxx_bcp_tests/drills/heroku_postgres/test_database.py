@@ -11,6 +11,7 @@ import pytest
 
 from raxx_bcp.drills.engine.drill import CheckResult
 from raxx_bcp.drills.heroku_postgres import table_scan
+from raxx_bcp.drills.heroku_postgres.compare import OPERATORS
 from raxx_bcp.drills.heroku_postgres.content import END_ROWS
 from raxx_bcp.drills.heroku_postgres.database import (
     CHECKS,
@@ -64,6 +65,7 @@ def test_a_healthy_restore_passes_every_check(world: Databases) -> None:
     assert said["alembic revision"] == ("9f2c41d07a3e", "9f2c41d07a3e")
     assert said["row counts"] == ("8,611 rows in 7 tables, within 0.0%", "8,611 rows")
     assert said["newest row"] == ("2024-06-01T05:59:00Z (users.created_at)",) * 2
+    assert said[OPERATORS] == ("6", "6")
     assert said["foreign keys"] == ("4 valid", "4 valid")
     assert said["sample readable"] == ("rows of 6 tables", "561 rows of 6 tables")
 
@@ -152,6 +154,32 @@ BROKEN: dict[str, tuple[str, set[str]]] = {
         {"functions, triggers and types"},
     ),
     "an enum has one label more": ("ALTER TYPE mood ADD VALUE 'new'", {"functions, triggers and types"}),
+    "an operator is missing": ("DROP OPERATOR ~~~ (place, place)", {OPERATORS}),
+    "an operator has no commutator": (
+        "DROP OPERATOR ~~~ (place, place); CREATE OPERATOR ~~~ (LEFTARG = place, RIGHTARG = place, FUNCTION = near)",
+        {OPERATORS},
+    ),
+    "a cast is missing": ("DROP CAST (place AS text)", {OPERATORS}),
+    "a cast of an extension's type is missing": ("DROP CAST (citext AS mood)", {OPERATORS}),
+    "a cast is made unasked": (
+        "DROP CAST (place AS text); CREATE CAST (place AS text) WITH FUNCTION told(place) AS IMPLICIT",
+        {OPERATORS},
+    ),
+    "a collation is missing": ("DROP COLLATION bytewise", {OPERATORS}),
+    "a collation sorts otherwise": (
+        "DROP COLLATION bytewise; CREATE COLLATION bytewise (PROVIDER = libc, LOCALE = 'POSIX')",
+        {OPERATORS},
+    ),
+    "a configuration of text search is missing": ("DROP TEXT SEARCH CONFIGURATION notes", {OPERATORS}),
+    "a configuration of text search asks one dictionary less": (
+        "ALTER TEXT SEARCH CONFIGURATION notes ALTER MAPPING FOR word WITH simple",
+        {OPERATORS},
+    ),
+    "a dictionary of text search takes every word": (
+        "ALTER TEXT SEARCH DICTIONARY plain (ACCEPT = true)",
+        {OPERATORS},
+    ),
+    "a dictionary of text search is missing": ("DROP TEXT SEARCH DICTIONARY plain CASCADE", {OPERATORS}),
     "rows of the last day are missing": (
         (
             "DELETE FROM orders o USING users u WHERE u.id = o.user_id AND u.created_at > '2024-05-31 06:00Z'"
