@@ -17,6 +17,7 @@ from raxx_bcp.checks import Check, Status
 from raxx_bcp.clients.infisical_writer import InfisicalWriter
 from raxx_bcp.console import emit, exit_codes, json_option, looking, progress
 from raxx_bcp.errors import EXIT_FAIL, EXIT_PASS, UsageError
+from raxx_bcp.json_output import speaker
 from raxx_bcp.policy import load_policy
 from raxx_bcp.vault import reading, sources
 from raxx_bcp.vault.compare import KINDS
@@ -133,16 +134,19 @@ def show_command(
 @click.argument("place", metavar="PROJECT/ENV/PATH/KEY")
 @click.option("--from", "source", default=sources.NEWEST, show_default=True, metavar="EXPORT", help=_SOURCE)
 @key_options
+@json_option
 @exit_codes
 @looking
-def get_command(*, place: str, source: str, private_key_file: Path | None, gpg_home: Path | None) -> int:
-    """One value of an export, to a terminal only."""
-    if not sys.stdout.isatty():
+def get_command(*, place: str, source: str, private_key_file: Path | None, gpg_home: Path | None, as_json: bool) -> int:
+    """One value of an export, to a terminal only; with --json in quotes, so that line ends and spaces show."""
+    if not speaker(as_json=as_json).out.isatty():
         raise UsageError(
             "vault get shows a secret, and its output is no terminal: it would stay in a file, a log or a pipe.",
             "Run it in a terminal, without a redirection; to give values to a vault: raxx-bcp vault restore.",
         )
-    click.echo(reading.one_value(_opened(source, private_key_file, gpg_home), place))
+    document = _opened(source, private_key_file, gpg_home)
+    value = reading.one_value(document, place)
+    emit({"place": place, "export_date": document.export_date, "value": value}, value, as_json=as_json)
     return EXIT_PASS
 
 

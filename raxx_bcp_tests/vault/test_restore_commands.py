@@ -385,6 +385,30 @@ def test_get_shows_one_value_to_a_terminal_only(laptop: Laptop) -> None:
     assert seen.count(b"rxs_") == 1
 
 
+def test_get_as_json_is_one_object_and_to_a_terminal_only(laptop: Laptop) -> None:
+    asked = ("get", "raxx-small/dev/a/b/ONE", "--from", str(laptop.export), "--json")
+    piped = laptop.with_key(*asked)
+    told = json.loads(piped.stdout)
+    assert (piped.returncode, told["status"], "value" in told) == (2, "usage", False)
+    assert "its output is no terminal" in told["error"]
+    assert "rxs_" not in piped.stdout + piped.stderr
+    code, seen = laptop.at_a_terminal(b"", *asked)
+    assert code == 0
+    told = json.loads(seen[seen.index(b"{\r\n") :])
+    assert (told["ok"], told["value"]) == (True, "rxs_raxx-small_/a/b_ONE")
+    assert (told["place"], told["export_date"][:2]) == ("raxx-small/dev/a/b/ONE", "20")
+    assert seen.count(b"rxs_") == 1
+
+
+def test_get_as_json_names_what_is_not_there_and_no_value(laptop: Laptop) -> None:
+    asked = ("get", "raxx-small/dev/a/b/THREE", "--from", str(laptop.export), "--json")
+    code, seen = laptop.at_a_terminal(b"", *asked)
+    told = json.loads(seen[seen.index(b"{\r\n") :])
+    assert (code, told["status"], "value" in told) == (2, "usage", False)
+    assert "no key" in told["error"]
+    assert b"rxs_" not in seen
+
+
 @pytest.mark.parametrize(
     ("place", "sentence"),
     [
