@@ -18,7 +18,7 @@ from raxx_bcp_sandbox.hosts.answer import Answer
 from raxx_bcp_sandbox.hosts.kinds import Furnishings, Kind
 from raxx_bcp_sandbox.hosts.layout import Layout
 from raxx_bcp_sandbox.hosts.network import Network
-from raxx_bcp_sandbox.hosts.quirks import CRON_RUNNING, DATABASE_DOWN, EGRESS_OPEN, GUARD_LATE
+from raxx_bcp_sandbox.hosts.quirks import CRON_RUNNING, DATABASE_DOWN, DATABASE_LOCKED, EGRESS_OPEN, GUARD_LATE
 from raxx_bcp_sandbox.hosts.services import CronService, MariadbService, NoProcess, ProcessService, Service
 from raxx_bcp_sandbox.hosts.tables import Tables
 from raxx_bcp_sandbox.hosts.units import Units
@@ -185,7 +185,8 @@ class Machine:
 
     def _service(self, unit: str) -> Service:
         if unit == kinds.MARIADB:
-            return MariadbService(self.new_server, broken=DATABASE_DOWN in self.role.quirks)
+            quirks = self.role.quirks
+            return MariadbService(self.new_server, broken=DATABASE_DOWN in quirks, locked=DATABASE_LOCKED in quirks)
         if unit == kinds.NGINX:
             socket = mariadb.socket_path(self.database)
             return self._process(

@@ -72,9 +72,12 @@ class Client:
 
     @property
     def text(self) -> str:
-        """A script; a file of defaults must be the first option, and replaces the host's own."""
+        """A script; a file of defaults must be the first option, and replaces the host's own.
+
+        One that would only be added replaces them too: the others are those of the machine that the sandbox is on.
+        """
         return (
-            f'#!/bin/sh\ncase "$1" in --defaults-file=*) first=$1; shift; '
+            '#!/bin/sh\ncase "$1" in --defaults-file=*|--defaults-extra-file=*) first=--defaults-file=${1#*=}; shift; '
             f'exec {self.program} "$first" --socket={shlex.quote(self.socket)} "$@";; esac\n'
             f'exec {self.program} {self.defaults} "$@"\n'
         )

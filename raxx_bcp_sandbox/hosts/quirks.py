@@ -13,6 +13,7 @@ EGRESS_OPEN = "host-egress-open"
 GUARD_GONE = "host-guard-gone"
 GUARD_LATE = "host-guard-late"
 DATABASE_DOWN = "host-database-down"
+DATABASE_LOCKED = "host-database-locked"
 APP_KEY_WRONG = "host-app-key-wrong"
 APP_KEY_EMPTY = "host-app-key-empty"
 ATTACHMENTS_MISSING = "host-attachments-missing"
@@ -28,6 +29,7 @@ KNOWN: Final = {
     GUARD_GONE: "New instances have lost the copy guard, which was seen on production: they act as they boot.",
     GUARD_LATE: "On new instances the copy guard closes egress only after the network is up.",
     DATABASE_DOWN: "On new instances MariaDB does not start; FreeScout's login page is green all the same.",
+    DATABASE_LOCKED: "On new instances MariaDB's root has a password; FreeScout's own user still gets in.",
     APP_KEY_WRONG: "FreeScout on new instances has another APP_KEY than its data was encrypted with.",
     APP_KEY_EMPTY: "FreeScout on new instances has an empty APP_KEY and makes itself a new one.",
     ATTACHMENTS_MISSING: "FreeScout on new instances has lost the files of its attachments.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from raxx_bcp.errors import PermanentError
-from raxx_bcp_sandbox.mariadb import MariadbServer
+from raxx_bcp_sandbox.mariadb import MariadbServer, SqlFailedError
 from raxx_bcp_sandbox.waiting import Clock
 
 _START_SECONDS: Final = 20.0
@@ -86,11 +87,12 @@ class ProcessService:
 
 
 class MariadbService:
-    """The instance's MariaDB; with ``broken`` it never starts."""
+    """The instance's MariaDB; with ``broken`` it never starts, with ``locked`` its root has a password."""
 
-    def __init__(self, server: Callable[[], MariadbServer], *, broken: bool) -> None:
+    def __init__(self, server: Callable[[], MariadbServer], *, broken: bool, locked: bool = False) -> None:
         self._make = server
         self._broken = broken
+        self._locked = locked
         self.server: MariadbServer | None = None
 
     def start(self) -> None:
@@ -99,6 +101,9 @@ class MariadbService:
             raise PermanentError("MariaDB does not start.", "The sandbox was told so by a fault.")
         server = self._make()
         server.start()
+        if self._locked:
+            with contextlib.suppress(SqlFailedError):  # refused: it has one since an earlier boot
+                server.sql(f"ALTER USER 'root'@'localhost' IDENTIFIED BY '{secrets.token_hex(16)}'")
         self.server = server
 
     def stop(self) -> None:

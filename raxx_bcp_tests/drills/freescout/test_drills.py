@@ -55,6 +55,7 @@ class World:
     sightings: Known = field(default_factory=Known)
     adopted: Adopted = field(default_factory=Adopted)
     private_key: bytes | None = None
+    database_login: str = "socket"
     mails_sent: int = 0
     """What a test's copies may rightly have sent."""
 
@@ -65,6 +66,7 @@ class World:
             freescout=FreeScout(
                 site_directory="site",
                 site_port=net.site,
+                database_login=self.database_login,
                 dump_prefix=self.prefix,
                 adopted=self.adopted,
                 version=freescout.VERSION if self.adopted.configured else "",
@@ -231,6 +233,19 @@ def test_tier_1_fails_by_the_check_that_names_it(
     assert names <= failed(done.drill), said(done.drill)
     assert set(skipped) <= not_run(done.drill), said(done.drill)
     assert done.drill.leases.confirmed
+    assert found_in_bytes(said(done.drill).encode(), freescout.planted()) == []
+
+
+def test_a_root_with_a_password_is_not_judged_and_with_the_sites_own_login_tier_1_passes(world: World) -> None:
+    """The password is read on the copy: over SSH goes where it is, and it comes back in nothing."""
+    world.lab.lab.fault(quirks.DATABASE_LOCKED)
+    refused = world.snapshot()
+    assert refused.verdict is Verdict.COULD_NOT_VERIFY, said(refused.drill)
+    assert "the queue could not be emptied" not in said(refused.drill)
+    assert "does not let the drill in (error 1045" in " ".join(refused.drill.findings)
+    world.database_login = "env"
+    done = world.snapshot()
+    assert done.verdict is Verdict.PASS, said(done.drill)
     assert found_in_bytes(said(done.drill).encode(), freescout.planted()) == []
 
 

@@ -122,6 +122,14 @@ def test_database_down(lab: HostLab) -> None:
     assert (page(lab, shell, "/login"), page(lab, shell, "/user-setup/x")) == ("200", "500")
 
 
+def test_database_locked(lab: HostLab) -> None:
+    """Its site and its queue work: only root, who had no password, is kept out."""
+    shell = broken(lab, quirks.DATABASE_LOCKED)
+    refused = shell.run("sudo -n mariadb -e 'SELECT 1'")
+    assert (refused.status, "ERROR 1045" in refused.err) == (1, True)
+    assert page(lab, shell, "/user-setup/x") == "200"
+
+
 def test_app_key_wrong(lab: HostLab) -> None:
     shell = broken(lab, quirks.APP_KEY_WRONG)
     assert page(lab, shell, attachment(shell)) == "403"

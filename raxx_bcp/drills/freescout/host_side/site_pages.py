@@ -32,6 +32,8 @@ _LINKED = (
     " WHERE ({kind}) = {newer} AND size > 0 ORDER BY id DESC LIMIT 20"
 )
 _ANSWER_SECONDS = 30
+_PLAIN = re.compile("plain HTTP|HTTP request to an HTTPS")
+"""In what nginx and Apache, and servers in Go, answer to who asks without TLS where they expect it."""
 _CSRF = re.compile(r'name="_token"[^>]*value="([^"]+)"|value="([^"]+)"[^>]*name="_token"|csrf-token" content="([^"]+)"')
 _COOKIE = re.compile(r"^set-cookie:\s*([^=;\s]+=[^;\s]*)", re.IGNORECASE | re.MULTILINE)
 
@@ -126,7 +128,7 @@ def login(browser: Browser) -> dict[str, Any]:
     speaks TLS says that it was asked without.
     """
     page = browser.ask("/login", keep=True)
-    told = {"page": page.status, "origin": page.origin, "ended": page.ended, "plain": "plain HTTP" in page.text}
+    told = {"page": page.status, "origin": page.origin, "ended": page.ended, "plain": bool(_PLAIN.search(page.text))}
     found = _CSRF.search(page.text)
     if page.status != 200 or not found:
         return {**told, "status": 0, "path": ""}
