@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from raxx_bcp.drills.hosts.launch_script import WORKERS, Install, ended_mark, launch_script
+from raxx_bcp.policy import FreeScout
 from raxx_bcp_tests.clients.ssh_lab import Lab as Machine
 from raxx_bcp_tests.clients.ssh_lab import ssh_lab
 from raxx_bcp_tests.drills.hosts.desk import UNITS, quiet
@@ -102,7 +103,7 @@ def test_the_pattern_of_workers_finds_workers_and_not_its_own_search() -> None:
         assert not re.search(WORKERS, line)
 
 
-def tier_two(machine: Machine) -> str:
+def tier_two(machine: Machine, install: Install = INSTALL) -> str:
     """Tier 2's script, with nginx's files in the host's home."""
     (machine.home / "nginx" / "sites-available").mkdir(parents=True, exist_ok=True)
     (machine.home / "nginx" / "sites-enabled").mkdir(exist_ok=True)
@@ -112,7 +113,7 @@ def tier_two(machine: Machine) -> str:
     machine.program("apt-get", 'echo "$@ $(grep -c OUTPUT iptables.log 2>/dev/null)" >>apt-get.log')
     machine.program("curl", 'echo "$@" >>curl.log; tar -cz -C release freescout-1.8.145')
     machine.program("chown", 'echo "$@" >>chown.log')
-    return launch_script("d-2", UNITS, install=INSTALL).replace("/etc/nginx", f"{machine.home}/nginx")
+    return launch_script("d-2", UNITS, install=install).replace("/etc/nginx", f"{machine.home}/nginx")
 
 
 def test_tier_two_installs_first_and_is_isolated_all_the_same(machine: Machine) -> None:
@@ -138,6 +139,29 @@ def test_tier_two_installs_first_and_is_isolated_all_the_same(machine: Machine) 
         "reload nginx",
         *STOPPED,
     ]
+
+
+def test_a_help_desk_on_https_and_mysql_is_installed_so_with_a_certificate_of_its_own(machine: Machine) -> None:
+    policy = FreeScout(
+        site_directory="site", site_scheme="https", site_host="help.example.com", database_server="mysql"
+    )
+    printed = launch(machine, tier_two(machine, Install.of(policy, "1.8.145")))
+    assert printed.splitlines()[-1] == f"{ended_mark('d-2')} 0"
+    assert called(machine, "apt-get")[1].startswith("install -y -q mysql-server nginx php-fpm ")
+    nginx = machine.home / "nginx"
+    lines = (nginx / "sites-enabled" / "freescout").read_text().splitlines()
+    for line in (
+        "listen 443 ssl default_server;",
+        "server_name help.example.com;",
+        f"ssl_certificate {nginx}/freescout.crt;",
+        f"ssl_certificate_key {nginx}/freescout.key;",
+    ):
+        assert f"    {line}" in lines
+    shown = subprocess.run(
+        ["openssl", "x509", "-noout", "-subject", "-in", nginx / "freescout.crt"], capture_output=True, check=True
+    )
+    assert b"help.example.com" in shown.stdout
+    assert (nginx / "freescout.key").stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize(("program", "code"), [("apt-get", 100), ("curl", 2)])
