@@ -32,6 +32,10 @@ RESTORED = "restored"
 _DUMP = ("--single-transaction", "--no-tablespaces", "--default-character-set=utf8mb4")
 
 
+pytestmark = pytest.mark.xdist_group("mysql")
+"""Its servers are made once, not by each worker."""
+
+
 @dataclass
 class Desk:
     """A help desk on MySQL, nothing of whose web site runs."""

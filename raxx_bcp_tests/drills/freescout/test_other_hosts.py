@@ -36,6 +36,10 @@ PASSWORD = 'p"w\\ #;é$x'
 ROOTS = "roots own"
 
 
+pytestmark = pytest.mark.xdist_group("other hosts")
+"""Its servers are made once, not by each worker."""
+
+
 @dataclass
 class Desk:
     """Such a help desk. ``examine`` does what both tiers do with a restored host."""
