@@ -217,8 +217,11 @@ def _nc(machine: Machine, request: Request) -> Answer:
         raise UsageRefusedError("only -z is there on this host")
     address = web.seen_by(machine, given.host)
     if not machine.lets_out(address, given.port):
-        time.sleep(min(given.w, BLOCKED_SECONDS))
-        return failed(f"nc: connect to {given.host} port {given.port} (tcp) timed out" if given.v else "")
+        refused = machine.refuses(address, given.port)
+        if not refused:
+            time.sleep(min(given.w, BLOCKED_SECONDS))
+        why = "failed: Connection refused" if refused else "timed out"
+        return failed(f"nc: connect to {given.host} port {given.port} (tcp) {why}" if given.v else "")
     if address not in (machine.address, machine.network.sink):
         return Answer()
     source = (machine.address, 0) if address == machine.address else None

@@ -94,7 +94,15 @@ def on_demand(unit: str) -> bool:
     return unit.removesuffix(".service") in _ON_DEMAND
 
 
-RULES: Final = (
+def rules(version: int) -> tuple[str, ...]:
+    """What closes egress, for IP version 4 or 6."""
+    before = _RULES.index("-A OUTPUT -j REJECT")
+    return _RULES if version == 6 else (*_RULES[:before], _METADATA, *_RULES[before:])
+
+
+_METADATA: Final = "-A OUTPUT -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j ACCEPT"
+"""The cloud's own, from which cloud-init has the drill's launch script."""
+_RULES: Final = (
     "-P OUTPUT DROP",
     "-P FORWARD DROP",
     "-F OUTPUT",

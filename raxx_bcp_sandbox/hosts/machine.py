@@ -20,7 +20,7 @@ from raxx_bcp_sandbox.hosts.layout import Layout
 from raxx_bcp_sandbox.hosts.network import Network
 from raxx_bcp_sandbox.hosts.quirks import CRON_RUNNING, DATABASE_DOWN, DATABASE_LOCKED, EGRESS_OPEN, GUARD_LATE
 from raxx_bcp_sandbox.hosts.services import CronService, MariadbService, NoProcess, ProcessService, Service
-from raxx_bcp_sandbox.hosts.tables import Tables
+from raxx_bcp_sandbox.hosts.tables import REJECT, Tables
 from raxx_bcp_sandbox.hosts.units import Units
 from raxx_bcp_sandbox.mariadb_install import BIN_VARIABLE
 from raxx_bcp_sandbox.processes import PART_VARIABLE
@@ -225,10 +225,15 @@ class Machine:
         version = 6 if ":" in address else 4
         return self.tables[version].lets_out(address, port, loopback=address in (self.address, "::1"))
 
+    def refuses(self, address: str, port: int) -> bool:
+        """Is a connection there refused at once? One that is neither let out nor refused is waited for."""
+        version = 6 if ":" in address else 4
+        return self.tables[version].verdict(address, port, loopback=address in (self.address, "::1")) == REJECT
+
     def close_egress(self) -> None:
         """As the copy guard does it."""
         for version in self.tables:
-            for rule in guard.RULES:
+            for rule in guard.rules(version):
                 self.iptables(version, rule.split())
 
     def iptables(self, version: int, arguments: list[str]) -> Answer:

@@ -15,8 +15,8 @@ from raxx_bcp_sandbox.hosts.answer import Answer, failed, said
 _DEVICE: Final = "eth0"
 """What leads outside; an instance has no other."""
 CHAINS: Final = ("INPUT", "FORWARD", "OUTPUT")
-ACCEPT: Final = "ACCEPT"
-_TARGETS: Final = (ACCEPT, "DROP", "REJECT")
+ACCEPT, REJECT = "ACCEPT", "REJECT"
+_TARGETS: Final = (ACCEPT, "DROP", REJECT)
 _STATES: Final = ("INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED")
 _CHAIN_MISSING: Final = "No chain/target/match by that name."
 
@@ -107,10 +107,14 @@ class Tables:
 
     def lets_out(self, address: str, port: int, *, loopback: bool = False) -> bool:
         """May a new TCP connection be made?"""
+        return self.verdict(address, port, loopback=loopback) == ACCEPT
+
+    def verdict(self, address: str, port: int, *, loopback: bool = False) -> str:
+        """What becomes of a new TCP connection: ``ACCEPT``, ``REJECT`` (refused at once), ``DROP`` (waited for)."""
         for rule in self.rules["OUTPUT"]:
             if rule.matches_new(address, port, loopback=loopback):
-                return rule.target == ACCEPT
-        return self.policies["OUTPUT"] == ACCEPT
+                return rule.target
+        return self.policies["OUTPUT"]
 
     def shown(self, *chains: str) -> str:
         """What ``iptables -S`` prints of ``chains``; of all of them without any."""

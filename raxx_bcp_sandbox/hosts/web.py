@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import ipaddress
 import re
 import time
 import urllib.parse
@@ -20,6 +21,7 @@ from raxx_bcp_sandbox.hosts.answer import Answer
 from raxx_bcp_sandbox.hosts.machine import Machine
 
 BLOCKED_SECONDS: Final = 0.1
+"""How long a dropped packet is waited for here."""
 _USAGE, _MALFORMED, _RESOLVE, _CONNECT, _HTTP_ERROR, _WRITE, _TIMEOUT, _REDIRECTS, _EMPTY = (
     2,
     3,
@@ -195,6 +197,8 @@ def _one(
     host, port = _connected(options, parts.hostname, parts.port or _PORTS[parts.scheme])
     address = seen_by(machine, host)
     if not machine.lets_out(address, port):
+        if machine.refuses(address, port):  # and so is the question to the name server
+            raise _refused(parts.hostname, port) if _is_address(address) else _unresolved(parts.hostname)
         time.sleep(min(options.max_time, BLOCKED_SECONDS))
         raise CurlError(_TIMEOUT, f"Connection timed out after {int(options.max_time * 1000)} milliseconds")
     if address != machine.address:
@@ -212,7 +216,7 @@ def _one(
     except http.client.HTTPException:
         raise CurlError(_EMPTY, "Empty reply from server") from None
     except OSError:
-        raise CurlError(_CONNECT, f"Failed to connect to {parts.hostname} port {port}: Connection refused") from None
+        raise _refused(parts.hostname, port) from None
     finally:
         connection.close()
     location = answer.getheader("location")
@@ -228,6 +232,22 @@ def _connected(options: argparse.Namespace, host: str, port: int) -> tuple[str, 
     if match is None:
         raise CurlError(_USAGE, "only --connect-to ::HOST:PORT is there on this host")
     return match[1], int(match[2])
+
+
+def _refused(host: str, port: int) -> CurlError:
+    return CurlError(_CONNECT, f"Failed to connect to {host} port {port}: Connection refused")
+
+
+def _unresolved(host: str) -> CurlError:
+    return CurlError(_RESOLVE, f"Could not resolve host: {host}")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _bytes_only(path: str) -> str:
@@ -249,7 +269,7 @@ def _headers(options: argparse.Namespace, host: str, data: bytes | None) -> dict
 def _outside(url: str, host: str) -> Page:
     release = _RELEASE.fullmatch(url)
     if release is None:
-        raise CurlError(_RESOLVE, f"Could not resolve host: {host}")
+        raise _unresolved(host)
     return Page(200, [("content-type", "application/x-gzip")], freescout.code_archive(release.group(1)))
 
 

@@ -146,6 +146,8 @@ def test_tier_1_passes_and_leaves_nothing(world: World) -> None:
     done = world.snapshot()
     assert done.verdict is Verdict.PASS, said(done.drill)
     assert passed(done.drill) == set(snapshot_drill.CHECKS)
+    assert check(done.drill, SILENT).actual == "0 s"
+    assert any(line.startswith("silent before the network: 0 s (") for line in done.drill.isolation)
     assert [phase.name for phase in done.drill.phases] == ["select", "provision", "isolate", "verify", "teardown"]
     assert found_in_bytes(said(done.drill).encode(), freescout.planted()) == []
 

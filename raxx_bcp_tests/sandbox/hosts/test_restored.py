@@ -158,8 +158,10 @@ class TestIsolation:
         assert shell.run("sudo -n nc -z -w 3 127.0.0.1 1").status == 1
         for address, port in ((lab.net.sink, lab.net.smtp), ("1.1.1.1", 443), ("8.8.8.8", 53), ("2001:db8::1", 443)):
             assert shell.run(f"sudo -n nc -z -w 3 {address} {port}").status == 1
-        ran = shell.run("curl -sS --max-time 1 https://github.com/")
-        assert (ran.status, ran.err) == (28, "curl: (28) Connection timed out after 1000 milliseconds\n")
+        ran = shell.run("curl -sS --max-time 20 https://github.com/")
+        assert (ran.status, ran.err) == (6, "curl: (6) Could not resolve host: github.com\n")
+        ran = shell.run("curl -sS --max-time 20 http://203.0.113.9/")
+        assert (ran.status, ran.err) == (7, "curl: (7) Failed to connect to 203.0.113.9 port 80: Connection refused\n")
         assert shell.run("sudo -n apt-get update").status == 100
 
     def test_its_queue_is_as_it_was_and_nobody_got_mail(self, lab: HostLab, shell: Shell) -> None:

@@ -53,6 +53,13 @@ def test_closed_is_shown_as_iptables_shows_it(closed: Tables) -> None:
     assert closed.lets_out("127.0.5.1", 22, loopback=True)
 
 
+def test_a_last_rule_refuses_where_the_policy_lets_wait(closed: Tables) -> None:
+    assert closed.verdict(*OUTSIDE) == "DROP"
+    ran(closed, "-A OUTPUT -j REJECT")
+    assert closed.verdict(*OUTSIDE) == "REJECT"
+    assert closed.verdict("127.0.5.1", 22, loopback=True) == "ACCEPT"
+
+
 def test_a_policy_alone_closes_loopback_too() -> None:
     tables = Tables()
     ran(tables, "-P OUTPUT DROP")
