@@ -148,7 +148,7 @@ def _refuse(done: Completed, what: str) -> None:
         return
     reason = _REFUSED.search(done.stderr.decode("utf-8", "replace"))
     said = reason.group(1) if reason else f"it ended with exit code {done.exit_code}."
-    raise PermanentError(f"{what}: {said}", "Nothing of the host's own was changed. Mend that, then try again.")
+    raise PermanentError(f"{what}: {said}", "Nothing of the host's own was changed. Fix that, then try again.")
 
 
 def _packed() -> bytes:

@@ -19,7 +19,8 @@ FIRST: Final = ("systemd", "systemd-sysv", "dbus", "ca-certificates")
 PACKAGES: Final = (
     *("kmod", "procps", "iproute2", "iptables", "netcat-openbsd", "curl"),
     *("openssh-server", "sudo", "libpam-systemd", "cloud-init", "python3", "python3-pymysql"),
-    *("cron", "anacron", "at", "supervisor", "exim4-daemon-light", "mariadb-server", "nginx-light", "php-fpm"),
+    *("cron", "anacron", "at", "supervisor", "exim4-daemon-light"),
+    *("mariadb-server", "nginx-light", "php-fpm", "php-mysql"),
 )
 _PLAIN_MIRROR: Final = "http://deb.debian.org/debian"
 _MIRROR: Final = re.compile(r"^(?:URIs:\s*|deb\s+(?:\[[^]]*\]\s*)?)(https?://\S+/debian)/?(?=\s|$)", re.MULTILINE)
@@ -36,6 +37,8 @@ def base_image() -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(" ".join((SUITE, *FIRST, *PACKAGES)).encode()).hexdigest()[:12]
     image = directory / f"debian-{name}"
+    if image.exists():  # whole, by its name: whoever has it need not wait for another one that is being made
+        return image
     with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not image.exists():
@@ -58,7 +61,7 @@ def mirror() -> str:
 
 def _build(root: Path) -> None:
     """In memory first: dpkg waits for the disk after each of 300 packages."""
-    with (root.parent / "build.log").open("wb") as log, _in_memory(root.with_suffix(".memory")) as place:
+    with (root.parent / "build.log").open("wb") as log, in_memory(root.with_suffix(".memory")) as place:
         early = f"--include={','.join(FIRST)}"
         _run(["debootstrap", "--variant=minbase", early, SUITE, str(place), mirror()], log)
         # debootstrap would set some of these up before what they depend on; apt does not.
@@ -73,7 +76,8 @@ def _build(root: Path) -> None:
 
 
 @contextlib.contextmanager
-def _in_memory(place: Path) -> Iterator[Path]:
+def in_memory(place: Path) -> Iterator[Path]:
+    """``place`` is in memory while the block runs."""
     place.mkdir(parents=True, exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4g,mode=755", "tmpfs", str(place)], check=True)
     try:

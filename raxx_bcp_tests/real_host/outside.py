@@ -41,6 +41,7 @@ class Outside:
         self.left: list[str] = []
         """Every packet of the host that is no answer."""
         self._closing = threading.Event()
+        self._doors: list[socket.socket] = []
         _ip("netns", "add", self.name)
         for line in (
             "link set lo up",
@@ -82,10 +83,16 @@ class Outside:
             raise errors[0]
         return results[0]
 
+    def let_in(self, port: int) -> None:
+        """Programs of this network find at 127.0.0.1:``port`` what the machine around it has there."""
+        door = self.inside(lambda: socket.create_server(("127.0.0.1", port)))
+        self._doors.append(door)
+        threading.Thread(target=_pass_on, args=(door, port), daemon=True).start()
+
     def close(self) -> None:
         """End it with all that it had."""
         self._closing.set()
-        for line in (self._smtp, self._packets):
+        for line in (self._smtp, self._packets, *self._doors):
             with contextlib.suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)
             line.close()
@@ -128,11 +135,30 @@ class Outside:
                 elif heard.upper() == b"DATA":
                     stream.write(b"354 go on\r\n")
                     stream.flush()
-                    while stream.readline().rstrip(b"\r\n") not in (b".", b""):
+                    while stream.readline() not in (b".\r\n", b""):
                         pass
                 elif heard.upper() in (b"QUIT", b""):
                     stream.write(b"221 bye\r\n")
                     return
+
+
+def _pass_on(door: socket.socket, port: int) -> None:
+    while True:
+        try:
+            near, _peer = door.accept()
+        except OSError:
+            return
+        far = socket.create_connection(("127.0.0.1", port))  # a socket is of the network of the thread that makes it
+        for source, target in ((near, far), (far, near)):
+            threading.Thread(target=_copy, args=(source, target), daemon=True).start()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while part := source.recv(65536):
+            target.sendall(part)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
 
 
 def _enter(path: str) -> None:

@@ -7,6 +7,9 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from raxx_bcp_sandbox.freescout import tree
+from raxx_bcp_sandbox.freescout.rows import HelpDesk, literal
+from raxx_bcp_sandbox.freescout.seed import DATABASE, DATABASE_USER, database_password
 from raxx_bcp_tests.real_host.machine import IDENTITY, Machine, write
 from raxx_bcp_tests.real_host.outside import GATEWAY, HOST, MAIL_SERVER
 
@@ -17,6 +20,10 @@ CUSTOMERS: Final = ("ann@example.net", "bob@example.net", "cat@example.net")
 SPOOLED: Final = "dan@example.net"
 """Waits in exim's own spool."""
 LOGIN: Final = "admin"
+SITE: Final = "var/www/html"
+SEAM: Final = "/etc/copy-guard/conf"
+"""Leads the guard to an identity of the machine's own; on a real machine there is nothing before it is installed."""
+SEAM_TEXT: Final = f"identity=/{IDENTITY}\n"
 
 _NETWORK: Final = f"""\
 [Unit]
@@ -47,13 +54,14 @@ def tick():
         rows.execute("SELECT id, payload FROM jobs ORDER BY id")
         for job, to in rows.fetchall():
             try:
-                with smtplib.SMTP("{MAIL_SERVER}", 25, timeout=5) as mail:
+                with smtplib.SMTP("{MAIL_SERVER}", 25, "tickets", timeout=5) as mail:
                     mail.sendmail("help@example.com", [to], "Subject: Re: your ticket\\n\\nHello")
                 status = 1
                 rows.execute("DELETE FROM jobs WHERE id = %s", (job,))
             except OSError:
                 status = 2
-            rows.execute("INSERT INTO send_logs VALUES (NULL, %s, %s, NOW(), NOW())", (to, status))
+            rows.execute("INSERT INTO send_logs (email, mail_type, status, created_at, updated_at) "
+                         "VALUES (%s, 2, %s, NOW(), NOW())", (to, status))
 
 if sys.argv[1] == "schedule:run":
     try:
@@ -70,11 +78,27 @@ _SUPERVISED: Final = """\
 command=/usr/bin/python3 /var/www/html/artisan queue:work --queue=emails,default
 autorestart=true
 """
-_TABLES: Final = """\
-CREATE DATABASE freescout DEFAULT CHARACTER SET utf8mb4;
-CREATE TABLE freescout.jobs (id INT AUTO_INCREMENT PRIMARY KEY, payload TEXT);
-CREATE TABLE freescout.send_logs
-  (id INT AUTO_INCREMENT PRIMARY KEY, email VARCHAR(191), status TINYINT, created_at DATETIME, updated_at DATETIME);
+_CLOUD: Final = """\
+datasource_list: [ NoCloud ]
+ssh_genkeytypes: [ ed25519, ecdsa ]
+cloud_init_modules: [ set-hostname, ssh ]
+cloud_config_modules: [ runcmd ]
+cloud_final_modules: [ scripts-user, final-message ]
+"""
+"""What a drill needs of cloud-init; the rest of it, and an RSA key, took half the processor time of a boot."""
+_NGINX: Final = """\
+server {
+    listen 80 default_server;
+    root /var/www/html/public;
+    location / { try_files $uri /index.php?$query_string; }
+    location ~ \\.php$ { include snippets/fastcgi-php.conf; fastcgi_pass unix:/run/php/php-fpm.sock; }
+}
+"""
+_DATABASE: Final = f"""\
+CREATE DATABASE {DATABASE} DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+CREATE USER {DATABASE_USER}@localhost IDENTIFIED BY {literal(database_password())};
+GRANT ALL ON {DATABASE}.* TO {DATABASE_USER}@localhost;
+USE {DATABASE};
 """
 _EXIM: Final = f"""\
 dc_eximconfig_configtype='smarthost'
@@ -93,22 +117,22 @@ dc_localdelivery='mail_spool'
 """
 
 
-def furnish(root: Path, authority: str) -> None:
+def furnish(root: Path, authority: str, desk: HelpDesk) -> None:
     """Make the mounted image at ``root`` production. ``authority``: the public key that signs logins."""
     write(root / IDENTITY, f"{ORIGINAL}\n")
-    write(root / "etc/copy-guard/conf", f"identity=/{IDENTITY}\n")
+    write(root / SEAM.lstrip("/"), SEAM_TEXT)
     write(root / "etc/hosts", "127.0.0.1 localhost\n127.0.1.1 tickets.example.com tickets\n")
     write(root / "etc/hostname", "tickets\n")
     _replace(root / "etc/resolv.conf", f"nameserver {GATEWAY}\n")
-    write(
-        root / "etc/cloud/cloud.cfg.d/99-test.cfg",
-        "datasource_list: [ NoCloud ]\nlocale: C.UTF-8\napt: {preserve_sources_list: true}\n",
-    )
+    write(root / "etc/cloud/cloud.cfg.d/99-test.cfg", _CLOUD)
     write(root / "etc/systemd/system/networking.service", _NETWORK)
     write(root / "etc/ssh/authority.pub", f"{authority}\n")
     write(root / "etc/ssh/sshd_config.d/authority.conf", "TrustedUserCAKeys /etc/ssh/authority.pub\nUseDNS no\n")
-    write(root / "var/www/html/artisan", _ARTISAN)
-    write(root / "var/www/html/.env", "APP_TIMEZONE=UTC\n")
+    tree.write(root / SITE, desk.files, version=desk.version)
+    write(root / SITE / "artisan", _ARTISAN)
+    shutil.copy(Path(__file__).with_name("site.php"), root / SITE / "public/index.php")
+    inside(root, "chown", "-R", "www-data:www-data", f"/{SITE}")
+    _replace(root / "etc/nginx/sites-enabled/default", _NGINX)
     write(root / "etc/supervisor/conf.d/freescout.conf", _SUPERVISED)
     every = "/usr/bin/python3 /var/www/html/artisan schedule:run"
     write(root / "etc/cron.d/freescout", f"* * * * * root {every}\n@reboot root {every}\n")
@@ -121,16 +145,23 @@ def furnish(root: Path, authority: str) -> None:
     inside(root, "update-exim4.conf")
 
 
-def fill(machine: Machine) -> None:
-    """The help desk's tables, with the replies that wait to be sent."""
-    machine.run("mariadb", stdin=_TABLES)
+def fill(machine: Machine, desk: HelpDesk) -> None:
+    """The help desk's database, as ``desk`` has it."""
+    script = b"".join(desk.statements()).decode()
+    machine.run("mariadb", "--default-character-set=utf8mb4", stdin=_DATABASE + script)
 
 
 def queue(machine: Machine) -> None:
     """Replies to customers wait, and a mail that exim has not got rid of."""
-    rows = ",".join(f"('{each}')" for each in CUSTOMERS)
-    machine.run("mariadb", "freescout", stdin=f"DELETE FROM jobs; INSERT INTO jobs (payload) VALUES {rows};")  # noqa: S608 - ours
+    queue_replies(machine)
     machine.run("exim4", "-odq", SPOOLED, stdin="Subject: late\n\nHello\n")
+
+
+def queue_replies(machine: Machine) -> None:
+    """Replies to customers wait, and nothing else."""
+    rows = ",".join(f"('emails', '{each}', 0, 0, 0)" for each in CUSTOMERS)
+    columns = "queue, payload, attempts, available_at, created_at"
+    machine.run("mariadb", DATABASE, stdin=f"DELETE FROM jobs; INSERT INTO jobs ({columns}) VALUES {rows};")  # noqa: S608 - ours
 
 
 def bring_guard(root: Path) -> None:
