@@ -11,6 +11,7 @@ import click
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.commands.drill_options import command_of
 from raxx_bcp.console import emit, exit_codes, json_option, progress
+from raxx_bcp.drills.engine import explaining
 from raxx_bcp.drills.engine.record_stores import record_of
 from raxx_bcp.drills.engine.run import Conducted
 from raxx_bcp.drills.engine.signals import CancelledError, cancelled_by_signals
@@ -70,14 +71,11 @@ def _start(kind: Kind[Any], asked: Asked, wanted: Any, as_json: bool) -> int:  #
 def _verdict_check(done: Conducted) -> Check:
     """Why a drill is no pass, in the words of its row."""
     running = done.drill
-    failed = [
-        f"{one.name}: {one.reason}" for one in running.results if one.status is not one.status.PASS and one.reason
-    ]
     status = {Verdict.PASS: Status.PASS, Verdict.FAIL: Status.FAIL}.get(done.verdict, Status.COULD_NOT_VERIFY)
     return Check(
         f"drill {running.order.kind}",
         status,
-        " ".join([*running.findings, *failed]) or "nothing was checked.",
+        " ".join(explaining.why(running)) or "nothing was checked.",
         f"Look at row {done.row_sequence} (raxx-bcp evidence report), fix what it names, and run the drill again.",
     )
 
@@ -124,6 +122,7 @@ def _as_dict(done: Conducted) -> dict[str, Any]:
                 "actual": one.actual,
                 "status": one.status.value,
                 "reason": one.reason,
+                "follows": one.follows,
             }
             for one in running.results
         ],
@@ -138,6 +137,9 @@ def _text(done: Conducted) -> str:
         lines.append(f"  backup {running.source_backup.backup_id}, {running.source_backup.selected_because}")
     if running.rto_seconds is not None:
         lines.append(f"  restored and verified in {running.rto_seconds:.0f} s")
-    lines += [f"  {one.status.value:<8} {one.name}{': ' + one.reason if one.reason else ''}" for one in running.results]
+    lines += [
+        f"  {'  ' if one.follows else ''}{one.status.value:<8} {one.name}{': ' + one.told if one.told else ''}"
+        for one in running.results
+    ]
     lines += [f"  finding: {finding}" for finding in running.findings]
     return "\n".join(lines)

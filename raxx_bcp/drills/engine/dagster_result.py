@@ -7,7 +7,7 @@ import dagster as dg
 
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.dagster_terms import check_result
-from raxx_bcp.drills.engine.drill import Drill
+from raxx_bcp.drills.engine import explaining
 from raxx_bcp.drills.engine.run import Conducted
 from raxx_bcp.evidence.row import Verdict
 
@@ -22,7 +22,7 @@ def drill_results(done: Conducted) -> Iterator[dg.MaterializeResult[None] | dg.A
         passed = Check(PASSED, Status.PASS, f"row {done.row_sequence}: {len(done.drill.results)} checks passed.")
         yield dg.MaterializeResult(metadata=metadata, check_results=[check_result(passed)])
         return
-    why = _why(done.drill)
+    why = " ".join(explaining.why(done.drill)[:6]) or "nothing was checked."
     yield dg.AssetCheckResult(
         check_name=PASSED,
         passed=False,
@@ -39,11 +39,6 @@ def drill_results(done: Conducted) -> Iterator[dg.MaterializeResult[None] | dg.A
     )
 
 
-def _why(drill: Drill) -> str:
-    failed = [f"{one.name}: {one.reason}" for one in drill.results if one.status is not one.status.PASS and one.reason]
-    return " ".join([*drill.findings, *failed][:6]) or "nothing was checked."
-
-
 def drill_metadata(done: Conducted) -> dict[str, Any]:
     """What an operator looks at, steadily named: Dagster plots the numbers."""
     drill = done.drill
@@ -54,7 +49,7 @@ def drill_metadata(done: Conducted) -> dict[str, Any]:
                 "status": one.status.value,
                 "expected": one.expected,
                 "actual": one.actual,
-                "reason": one.reason,
+                "reason": one.told,
             }
         )
         for one in drill.results

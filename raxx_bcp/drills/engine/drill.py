@@ -23,6 +23,7 @@ T = TypeVar("T")
 TEARDOWN: Final = "teardown"
 VERIFY: Final = "verify"
 """The phase with which every drill ends; what it looks at is what was restored."""
+NOT_REACHED: Final = "the drill ended before it"
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,13 @@ class CheckResult:
     actual: str
     status: CheckStatus
     reason: str = ""
+    follows: str = ""
+    """The failed check that explains this one: it is no fault of its own."""
+
+    @property
+    def told(self) -> str:
+        """The reason as it goes on record."""
+        return f"follows from {self.follows}: {self.reason}" if self.follows else self.reason
 
 
 @dataclass(frozen=True)
@@ -183,7 +191,7 @@ class Drill:
         """Record every promised check that was not reached."""
         reached = {result.name for result in self.results}
         self.results += [
-            CheckResult(name, "", "", CheckStatus.NOT_RUN, "the drill ended before it")
+            CheckResult(name, "", "", CheckStatus.NOT_RUN, NOT_REACHED)
             for name in self.order.checks
             if name not in reached
         ]

@@ -90,7 +90,7 @@ def entry_of(drill: Drill, ended: datetime) -> DrillEntry:
                 expected=withhold_secrets(one.expected),
                 actual=withhold_secrets(one.actual),
                 status=one.status,
-                reason=withhold_secrets(one.reason),
+                reason=withhold_secrets(one.told),
             )
             for one in drill.results
         ),

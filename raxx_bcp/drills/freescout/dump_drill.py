@@ -17,6 +17,7 @@ from raxx_bcp.drills.engine.drill import Drill, Source
 from raxx_bcp.drills.freescout import (
     adopted,
     artefact,
+    causes,
     database_client,
     dump_set,
     examine,
@@ -28,7 +29,7 @@ from raxx_bcp.drills.freescout.connections import Doors
 from raxx_bcp.drills.freescout.dump_set import DumpSet
 from raxx_bcp.drills.freescout.examine import Restored
 from raxx_bcp.drills.freescout.snapshot_drill import BACKUP_AGE, RESTORE_TIME, backup_age, restore_time
-from raxx_bcp.drills.hosts.host import FromBlueprint, make_host
+from raxx_bcp.drills.hosts.host import FromBlueprint, Host, make_host
 from raxx_bcp.drills.hosts.isolation import ISOLATION, isolate_and_assert, quieten_freescout
 from raxx_bcp.drills.hosts.launch_script import Install, launch_script
 from raxx_bcp.errors import CouldNotVerifyError
@@ -76,6 +77,16 @@ def freescout_dump(drill: Drill, doors: Doors, bucket: Bucket, policy: Policy, w
         host.sql_client = database_client.of_new_host(promised)
     with drill.phase("isolate"):
         isolate_and_assert(drill, host, throwaway, promised.quiet_units)
+    try:
+        _restore_and_examine(drill, doors, bucket, host, promised, chosen)
+    finally:
+        drill.results[:] = causes.folded(drill.results)
+    restore_time(drill, promised)
+
+
+def _restore_and_examine(
+    drill: Drill, doors: Doors, bucket: Bucket, host: Host, promised: FreeScout, chosen: DumpSet
+) -> None:
     timeout = promised.rto_minutes * 60.0
     with drill.phase("restore"):
         report = restoring.restore(drill, restoring.Target(host, promised, timeout), bucket, chosen, doors.private_key)
@@ -99,7 +110,6 @@ def freescout_dump(drill: Drill, doors: Doors, bucket: Bucket, policy: Policy, w
         found = examine.examine(drill, restored)
         if found is not None:
             drill.add(artefact.dump_rows(report["rows"], found.rows))
-    restore_time(drill, promised)
 
 
 def backup_id(chosen: DumpSet, policy: FreeScout) -> str:
