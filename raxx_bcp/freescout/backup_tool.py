@@ -1082,15 +1082,14 @@ def _ask_slack(slack: Slack, method: str, given: Mapping[str, str]) -> str:
         return type(failure).__name__
 
 
-def ended(config: Config, clock: Callable[[], datetime]) -> dict[str, Any]:
+def ended(slack: Slack, result: str, clock: Callable[[], datetime]) -> dict[str, Any]:
     """Told by systemd how a run ended: one that was killed could tell nobody itself (``ExecStopPost=``)."""
-    result = config.environment.get("SERVICE_RESULT", "")
     if result not in _TOLD_BY_ITSELF:
         error = BackupError(
             f"it was ended from outside ({result}).",
             "Nothing of it counts as a set. systemctl status freescout-backup, then systemctl start it again.",
         )
-        tell_slack(config.slack, error, clock().astimezone(UTC).date().isoformat())
+        tell_slack(slack, error, clock().astimezone(UTC).date().isoformat())
     return {"ok": True, "result": result}
 
 
@@ -1108,8 +1107,10 @@ def main(arguments: list[str] | None = None, clock: Callable[[], datetime] = utc
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _stopped)
     try:
-        config = read_config(given.config, os.environ)
-        result = {"run": run, "check": check, "ended": ended}[given.what](config, clock)
+        if given.what == "ended":
+            result = ended(slack_of(given.config, os.environ), os.environ.get("SERVICE_RESULT", ""), clock)
+        else:
+            result = {"run": run, "check": check}[given.what](read_config(given.config, os.environ), clock)
     except (BackupError, OSError) as failure:
         error = failure if isinstance(failure, BackupError) else _of_the_host(failure)
         say(f"{error.what} {error.remedy}")
