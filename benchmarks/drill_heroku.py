@@ -36,7 +36,8 @@ from raxx_bcp.drills.engine.record_stores import record_of
 from raxx_bcp.drills.engine.run import conduct
 from raxx_bcp.drills.heroku_postgres.connections import heroku_door
 from raxx_bcp.drills.heroku_postgres.kinds import RESTORE
-from raxx_bcp.drills.heroku_postgres.restore_drill import Wanted, heroku_postgres
+from raxx_bcp.drills.heroku_postgres.restore_drill import heroku_postgres
+from raxx_bcp.drills.heroku_postgres.wanted import Wanted
 from raxx_bcp.drills.kind import Asked
 from raxx_bcp.evidence.row import Verdict
 from raxx_bcp.policy import HerokuPostgres, Policy

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from raxx_bcp.clients.infisical import Infisical
 from raxx_bcp.clients.s3 import Bucket
-from raxx_bcp.clients.s3_dump_removal import DumpRemoval
 from raxx_bcp.errors import UsageError
 from raxx_bcp.policy import Policy
+
+if TYPE_CHECKING:
+    from raxx_bcp.clients.infisical import Infisical
+    from raxx_bcp.clients.s3_dump_removal import DumpRemoval
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class VaultLogin:
 
     def client(self, policy: Policy) -> Infisical:
         """A client that is not logged in yet."""
+        from raxx_bcp.clients.infisical import Infisical
+
         timeout = policy.vault_export.timeout_seconds
         return Infisical(self.url, self.client_id, self.client_secret, timeout_seconds=timeout)
 
@@ -71,6 +76,8 @@ def dump_bucket(policy: Policy) -> Bucket:
 
 def dump_removal(policy: Policy) -> DumpRemoval:
     """The door through which dump sets go that the policy no longer keeps."""
+    from raxx_bcp.clients.s3_dump_removal import DumpRemoval
+
     return DumpRemoval(policy.freescout.dump_bucket or policy.state_bucket.name, policy.freescout.dump_prefix)
 
 

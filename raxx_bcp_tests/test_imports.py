@@ -167,6 +167,25 @@ def test_the_command_line_works_without_dagster_and_without_the_sandbox() -> Non
     assert not {module for module in loaded if is_in(module, "raxx_bcp_sandbox")}
 
 
+ONLY_A_RUN_NEEDS = {"boto3", "botocore", "cryptography", "gnupg", "jinja2", "paramiko", "psycopg", "requests"}
+
+
+def test_the_definitions_load_nothing_that_only_a_run_needs() -> None:
+    """Dagster loads them in every process that it starts, each run's too (benchmarks/load.py)."""
+    program = (
+        "import sys, dagster\n"
+        "before = set(sys.modules)\n"
+        "from raxx_bcp.definitions import build_defs\n"
+        "build_defs().resolve_all_job_defs()\n"
+        "print(*sorted(set(sys.modules) - before))\n"
+    )
+    loaded = set(fresh_interpreter(program).split())
+    assert "raxx_bcp.drills.heroku_postgres.kinds" in loaded
+    assert {name.partition(".")[0] for name in loaded} & ONLY_A_RUN_NEEDS == set()
+    ours = {name for name in loaded if name.startswith("raxx_bcp.drills.") and name.endswith(("_drill", ".shell"))}
+    assert ours == set(), "a drill is loaded when it is started"
+
+
 def test_help_loads_no_command() -> None:
     program = (
         "import sys\n"

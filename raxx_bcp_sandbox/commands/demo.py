@@ -16,9 +16,7 @@ from raxx_bcp.checks import Check, Status
 from raxx_bcp.clock import utc_now
 from raxx_bcp.console import emit, exit_codes, json_option, progress
 from raxx_bcp.drills.engine.record_stores import record_of
-from raxx_bcp.drills.freescout import dump_drill
 from raxx_bcp.drills.kinds import DRILL_JOBS, DRILL_NAMES, asset_of, job_of
-from raxx_bcp.drills.vault import export_drill
 from raxx_bcp.environment import state_bucket
 from raxx_bcp.errors import EXIT_FAIL, EXIT_PASS, BcpError, PermanentError
 from raxx_bcp.evidence.report import make_report
@@ -144,7 +142,7 @@ def _environment(sandbox: Sandbox) -> dict[str, str]:
 def _config(job: str, directory: Path) -> Mapping[str, Any]:
     """What an operator would say in the UI: who they are, and where the key is to a drill of something encrypted."""
     said: dict[str, Any] = {"operator": "demo"}
-    if job in (f"drill_{export_drill.KIND}", f"drill_{dump_drill.KIND}"):
+    if job in ("drill_vault_export", "drill_freescout_dump"):
         said["private_key_file"] = str(_private_key(directory))
     return {"ops": {asset_of(name): {"config": said} for name in DRILL_NAMES if job_of(name) == job}}
 

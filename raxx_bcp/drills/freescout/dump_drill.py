@@ -8,11 +8,8 @@ modules.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
 
 from raxx_bcp.clients.s3 import Bucket
-from raxx_bcp.drills.engine.choices import choice
 from raxx_bcp.drills.engine.drill import Drill, Source
 from raxx_bcp.drills.freescout import (
     adopted,
@@ -28,35 +25,16 @@ from raxx_bcp.drills.freescout import (
 from raxx_bcp.drills.freescout.connections import Doors
 from raxx_bcp.drills.freescout.dump_set import DumpSet
 from raxx_bcp.drills.freescout.examine import Restored
-from raxx_bcp.drills.freescout.snapshot_drill import BACKUP_AGE, RESTORE_TIME, backup_age, restore_time
+from raxx_bcp.drills.freescout.snapshot_drill import backup_age, restore_time
+from raxx_bcp.drills.freescout.wanted import DumpWanted
 from raxx_bcp.drills.hosts.host import FromBlueprint, Host, make_host
-from raxx_bcp.drills.hosts.isolation import ISOLATION, isolate_and_assert, quieten_freescout
+from raxx_bcp.drills.hosts.isolation import isolate_and_assert, quieten_freescout
 from raxx_bcp.drills.hosts.launch_script import Install, launch_script
 from raxx_bcp.errors import CouldNotVerifyError
 from raxx_bcp.policy import FreeScout, Policy
 
-KIND: Final = "freescout_dump"
-SYSTEM: Final = "freescout"
-TIER: Final = "Tier 2"
-NEWEST: Final = dump_set.NEWEST
-RANDOM_OLDER: Final = dump_set.RANDOM_OLDER
-CHECKS: Final = (BACKUP_AGE, ISOLATION, *artefact.CHECKS, *examine.CHECKS, RESTORE_TIME)
 
-
-@dataclass(frozen=True)
-class Wanted:
-    """What an operator may choose; the defaults are an ordinary drill."""
-
-    dump: str = choice(NEWEST, "newest, random-older, or a set's day, YYYY-MM-DD.")
-    bundle: str = choice(
-        "", "Lightsail's bundle for the throwaway instance; default: the policy's, else the cheapest that fits."
-    )
-    private_key_file: str = choice(
-        "", "Open an encrypted set with this key, held in memory only; default: your own keyring.", path="file"
-    )
-
-
-def freescout_dump(drill: Drill, doors: Doors, bucket: Bucket, policy: Policy, wanted: Wanted) -> None:
+def freescout_dump(drill: Drill, doors: Doors, bucket: Bucket, policy: Policy, wanted: DumpWanted) -> None:
     """Restore one dump set and examine it. Raises what the clients raise; the drill records it."""
     promised, throwaway = policy.freescout, policy.throwaway_instances
     with drill.phase("select"):

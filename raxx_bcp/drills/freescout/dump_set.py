@@ -22,6 +22,7 @@ from raxx_bcp.clients.decoding import decoded, misfit
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.drills.freescout.expected import Expectation, Moment
 from raxx_bcp.drills.freescout.facts import Fingerprint
+from raxx_bcp.drills.freescout.wanted import NEWEST, RANDOM_OLDER
 from raxx_bcp.errors import BackupWrongError, UsageError
 
 DATABASE: Final = "database"
@@ -34,8 +35,6 @@ FILES: Final = {
 """The name of each part of a set."""
 MANIFEST: Final = "manifest.json"
 ENCRYPTED: Final = ".gpg"
-NEWEST: Final = "newest"
-RANDOM_OLDER: Final = "random-older"
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _PARTS: Final = {
     **{name: part for part, name in FILES.items()},

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from raxx_bcp.drills.freescout import dump_drill, snapshot_drill
-from raxx_bcp.drills.freescout.connections import freescout_doors
-from raxx_bcp.drills.hosts.connections import WORKER_ADDRESS, leftover_instances
+from raxx_bcp.drills.freescout.wanted import DumpWanted, SnapshotWanted
+from raxx_bcp.drills.hosts.leftover_instances import leftover_instances
+from raxx_bcp.drills.hosts.requirements import WORKER_ADDRESS
 from raxx_bcp.drills.key_files import read_key
 from raxx_bcp.drills.kind import Body, Kind, Promise
 from raxx_bcp.policy import Policy
@@ -20,22 +20,28 @@ def _promise(policy: Policy) -> Promise:
 
 
 @contextlib.contextmanager
-def _snapshot(raxx: Raxx, wanted: snapshot_drill.Wanted) -> Iterator[Body]:
+def _snapshot(raxx: Raxx, wanted: SnapshotWanted) -> Iterator[Body]:
+    from raxx_bcp.drills.freescout import snapshot_drill
+    from raxx_bcp.drills.freescout.connections import freescout_doors
+
     doors = freescout_doors(raxx.policy, raxx.record().ledger)
     yield lambda drill: snapshot_drill.freescout_snapshot(drill, doors, raxx.policy, wanted)
 
 
 @contextlib.contextmanager
-def _dump(raxx: Raxx, wanted: dump_drill.Wanted) -> Iterator[Body]:
+def _dump(raxx: Raxx, wanted: DumpWanted) -> Iterator[Body]:
+    from raxx_bcp.drills.freescout import dump_drill
+    from raxx_bcp.drills.freescout.connections import freescout_doors
+
     doors = freescout_doors(raxx.policy, raxx.record().ledger, read_key(wanted.private_key_file))
     bucket = raxx.dump_bucket()
     yield lambda drill: dump_drill.freescout_dump(drill, doors, bucket, raxx.policy, wanted)
 
 
 SNAPSHOT = Kind(
-    name=snapshot_drill.KIND,
-    system=snapshot_drill.SYSTEM,
-    tier=snapshot_drill.TIER,
+    name="freescout_snapshot",
+    system="freescout",
+    tier="Tier 1",
     summary="Tier 1: FreeScout's snapshot as a throwaway instance, isolated first, then examined over SSH.",
     title=lambda policy: (
         f"Tier 1: the newest snapshot of `{policy.freescout.instance}` as `{policy.freescout.restored_instance}`, "
@@ -46,8 +52,28 @@ SNAPSHOT = Kind(
         f"{policy.freescout.restored_instance}"
     ),
     promise=_promise,
-    checks=snapshot_drill.CHECKS,
-    wanted=snapshot_drill.Wanted,
+    checks=(
+        "backup age",
+        "silent before the network",
+        "isolation",
+        "database",
+        "jobs not run",
+        "schema",
+        "rows",
+        "data age",
+        "orphans",
+        "active admin",
+        "password hashes",
+        "emoji",
+        "content",
+        "app key",
+        "migrations",
+        "attachments on disk",
+        "attachment link",
+        "login page with its database",
+        "restore time",
+    ),
+    wanted=SnapshotWanted,
     connect=_snapshot,
     leftovers=leftover_instances,
     restores=("freescout_instance",),
@@ -56,9 +82,9 @@ SNAPSHOT = Kind(
     requires=WORKER_ADDRESS,
 )
 DUMP = Kind(
-    name=dump_drill.KIND,
-    system=dump_drill.SYSTEM,
-    tier=dump_drill.TIER,
+    name="freescout_dump",
+    system="freescout",
+    tier="Tier 2",
     summary="Tier 2: a dump set restored into a fresh FreeScout on a throwaway instance, then the same examination.",
     title=lambda policy: (
         f"Tier 2: the newest dump set under `{policy.freescout.dump_prefix}` restored into a fresh FreeScout on "
@@ -68,8 +94,34 @@ DUMP = Kind(
         f"restore of the {wanted.dump} dump set onto an empty instance {policy.freescout.restored_instance}"
     ),
     promise=_promise,
-    checks=dump_drill.CHECKS,
-    wanted=dump_drill.Wanted,
+    checks=(
+        "backup age",
+        "isolation",
+        "set complete",
+        "checksums",
+        "compression",
+        "dump trailer",
+        "dump dialect",
+        "restore",
+        "rows of the dump",
+        "database",
+        "jobs not run",
+        "schema",
+        "rows",
+        "data age",
+        "orphans",
+        "active admin",
+        "password hashes",
+        "emoji",
+        "content",
+        "app key",
+        "migrations",
+        "attachments on disk",
+        "attachment link",
+        "login page with its database",
+        "restore time",
+    ),
+    wanted=DumpWanted,
     connect=_dump,
     leftovers=leftover_instances,
     restores=("freescout_dumps",),

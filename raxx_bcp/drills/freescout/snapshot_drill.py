@@ -13,45 +13,23 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from raxx_bcp.clients.lightsail import AVAILABLE, ERROR, PENDING, Snapshots
-from raxx_bcp.drills.engine.choices import choice
 from raxx_bcp.drills.engine.drill import Drill, Source
 from raxx_bcp.drills.freescout import database_client, examine, expected
 from raxx_bcp.drills.freescout.connections import Doors
 from raxx_bcp.drills.freescout.examine import Restored
-from raxx_bcp.drills.hosts.admission import REASON_MISSING, Admission
+from raxx_bcp.drills.freescout.wanted import NEWEST, RANDOM_OLDER, SnapshotWanted
+from raxx_bcp.drills.hosts.admission import Admission
 from raxx_bcp.drills.hosts.host import FromAutomatic, FromSnapshot, make_host
-from raxx_bcp.drills.hosts.isolation import ISOLATION, isolate_and_assert, quieten_freescout
+from raxx_bcp.drills.hosts.isolation import isolate_and_assert, quieten_freescout
 from raxx_bcp.drills.hosts.launch_script import launch_script
-from raxx_bcp.drills.hosts.silence import SILENT, assert_silent
+from raxx_bcp.drills.hosts.silence import assert_silent
 from raxx_bcp.errors import BackupWrongError, CouldNotVerifyError, UsageError
 from raxx_bcp.policy import FreeScout, Policy
 
-KIND: Final = "freescout_snapshot"
-SYSTEM: Final = "freescout"
-TIER: Final = "Tier 1"
-NEWEST: Final = "newest"
-RANDOM_OLDER: Final = "random-older"
 BACKUP_AGE: Final = "backup age"
 RESTORE_TIME: Final = "restore time"
-CHECKS: Final = (BACKUP_AGE, SILENT, ISOLATION, *examine.CHECKS, RESTORE_TIME)
 _STATES: Final = {"Success": AVAILABLE, "InProgress": PENDING, "Failed": ERROR}
 """Lightsail's words for automatic snapshots as those for manual ones."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What an operator may choose; the defaults are an ordinary drill."""
-
-    snapshot: str = choice(NEWEST, "newest, random-older, a snapshot's name, or YYYY-MM-DD of an automatic one.")
-    bundle: str = choice(
-        "", "Lightsail's bundle for the throwaway instance; default: the policy's, else the cheapest that fits."
-    )
-    accept_unguarded: str = choice(
-        "",
-        "Restore a snapshot that was taken without the copy guard; why that is harmless goes on record.",
-        metavar="WHY",
-        must_say=REASON_MISSING,
-    )
 
 
 @dataclass(frozen=True)
@@ -65,7 +43,7 @@ class Candidate:
     size_bytes: int | None = None
 
 
-def freescout_snapshot(drill: Drill, doors: Doors, policy: Policy, wanted: Wanted) -> None:
+def freescout_snapshot(drill: Drill, doors: Doors, policy: Policy, wanted: SnapshotWanted) -> None:
     """Restore one snapshot and examine it. Raises what the clients raise; the drill records it."""
     promised, throwaway = policy.freescout, policy.throwaway_instances
     with drill.phase("select"):

@@ -1,19 +1,21 @@
 """``heroku_postgres_facts`` in Dagster: production as it was when its newest backup was made."""
 
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
 from raxx_bcp.checks import Check, Status
-from raxx_bcp.clients.heroku import Heroku
-from raxx_bcp.clients.heroku_shapes import Transfer
 from raxx_bcp.clock import Clock
 from raxx_bcp.dagster_terms import INVENTORY_FRESHNESS, OWNER, check_result, operator_errors
-from raxx_bcp.drills.heroku_postgres.stored_facts import FactsStore, TakenFacts, take_facts
 from raxx_bcp.errors import PermanentError
 from raxx_bcp.policy import HerokuPostgres
 from raxx_bcp.resources import Raxx
+
+if TYPE_CHECKING:
+    from raxx_bcp.clients.heroku import Heroku
+    from raxx_bcp.clients.heroku_shapes import Transfer
+    from raxx_bcp.drills.heroku_postgres.stored_facts import FactsStore, TakenFacts
 
 FACTS: Final = "heroku_postgres_facts"
 SOON: Final = "taken_soon_after_the_backup"
@@ -63,7 +65,7 @@ def heroku_postgres_facts_asset(policy: HerokuPostgres) -> dg.AssetsDefinition:
     return heroku_postgres_facts
 
 
-def newest_backup(heroku: Heroku, policy: HerokuPostgres) -> Transfer:
+def newest_backup(heroku: "Heroku", policy: HerokuPostgres) -> "Transfer":
     """Raises ``PermanentError`` where there is no good one, and what Heroku's door raises."""
     good = [one for one in heroku.transfers(policy.app) if one.restorable and one.finished_utc]
     if not good:
@@ -75,14 +77,16 @@ def newest_backup(heroku: Heroku, policy: HerokuPostgres) -> Transfer:
 
 
 def facts_of(
-    heroku: Heroku, policy: HerokuPostgres, store: FactsStore, backup: Transfer, clock: Clock
-) -> tuple[TakenFacts, int]:
+    heroku: "Heroku", policy: HerokuPostgres, store: "FactsStore", backup: "Transfer", clock: Clock
+) -> tuple["TakenFacts", int]:
     """Take and store the facts of ``backup``; returns them and their stored size in bytes."""
+    from raxx_bcp.drills.heroku_postgres.stored_facts import take_facts
+
     taken, key = take_facts(heroku, policy, backup, clock)
     return taken, store.put(taken, key)
 
 
-def soon(taken: TakenFacts) -> Check:
+def soon(taken: "TakenFacts") -> Check:
     """Late facts are still facts, but the drill then excuses what changed in the meantime."""
     minutes = taken.delay / timedelta(minutes=1)
     detail = f"{taken.backup_label} began {minutes:.0f} minutes before production was looked at."
@@ -92,11 +96,11 @@ def soon(taken: TakenFacts) -> Check:
     return Check(SOON, Status.WARN, detail, remedy)
 
 
-def _there(backup: Transfer) -> Check:
+def _there(backup: "Transfer") -> Check:
     return Check(SOON, Status.PASS, f"The facts of {backup.label} were taken before; they are written once.")
 
 
-def _metadata(taken: TakenFacts, size_bytes: int) -> dict[str, int | float | str]:
+def _metadata(taken: "TakenFacts", size_bytes: int) -> dict[str, int | float | str]:
     facts = taken.facts
     return {
         "minutes_after_backup": round(taken.delay / timedelta(minutes=1), 1),

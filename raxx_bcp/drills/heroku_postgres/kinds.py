@@ -7,10 +7,7 @@ import os
 from collections.abc import Iterator
 
 from raxx_bcp.drills.engine.sweeper import Place
-from raxx_bcp.drills.heroku_postgres import restore_drill
-from raxx_bcp.drills.heroku_postgres.connections import heroku_door
-from raxx_bcp.drills.heroku_postgres.leftovers import HerokuLeftovers
-from raxx_bcp.drills.heroku_postgres.restore_drill import Wanted
+from raxx_bcp.drills.heroku_postgres.wanted import Wanted
 from raxx_bcp.drills.kind import Body, Kind, Promise, Requirement
 from raxx_bcp.policy import Policy
 from raxx_bcp.resources import Raxx
@@ -24,6 +21,8 @@ KEY = Requirement(
 
 @contextlib.contextmanager
 def _connect(raxx: Raxx, wanted: Wanted) -> Iterator[Body]:
+    from raxx_bcp.drills.heroku_postgres import restore_drill
+
     policy, facts = raxx.policy.heroku_postgres, raxx.facts()
     with raxx.heroku() as heroku:
         yield lambda drill: restore_drill.heroku_postgres(drill, heroku, policy, wanted, facts)
@@ -34,6 +33,9 @@ def _leftovers(policy: Policy) -> Iterator[Place | None]:
     if not KEY.value(policy):
         yield None
         return
+    from raxx_bcp.drills.heroku_postgres.connections import heroku_door
+    from raxx_bcp.drills.heroku_postgres.leftovers import HerokuLeftovers
+
     with heroku_door(policy) as heroku:
         yield HerokuLeftovers(heroku)
 
@@ -44,8 +46,8 @@ def _promise(policy: Policy) -> Promise:
 
 
 RESTORE = Kind(
-    name=restore_drill.KIND,
-    system=restore_drill.SYSTEM,
+    name="heroku_postgres",
+    system="heroku-postgres",
     summary="Restore a backup of the customer database on Heroku and compare it with production, which is only read.",
     title=lambda policy: (
         f"a backup of `{policy.heroku_postgres.app}` restored into a throwaway app and compared with production"
@@ -54,7 +56,32 @@ RESTORE = Kind(
         f"restore of the {wanted.backup} backup of {policy.heroku_postgres.app} into a throwaway app"
     ),
     promise=_promise,
-    checks=restore_drill.CHECKS,
+    checks=(
+        "backup age",
+        "transfer",
+        "transfer warnings",
+        "server version",
+        "alembic revision",
+        "tables",
+        "columns",
+        "indexes",
+        "constraints",
+        "sequences",
+        "views",
+        "functions, triggers and types",
+        "extensions",
+        "row counts",
+        "newest row",
+        "null and empty values",
+        "row content",
+        "partitions",
+        "large objects",
+        "row security",
+        "comments and column privileges",
+        "foreign keys",
+        "sample readable",
+        "restore time",
+    ),
     wanted=Wanted,
     connect=_connect,
     leftovers=_leftovers,

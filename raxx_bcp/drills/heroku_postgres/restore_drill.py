@@ -16,7 +16,6 @@ from typing import Final
 
 from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.heroku_shapes import App, Database, DatabaseInfo, Transfer, TransferState, WaitState
-from raxx_bcp.drills.engine.choices import Shortcut, choice
 from raxx_bcp.drills.engine.drill import Drill, Source
 from raxx_bcp.drills.engine.leases import Lease
 from raxx_bcp.drills.engine.record import REGION, RESOURCE
@@ -25,20 +24,15 @@ from raxx_bcp.drills.heroku_postgres.catalogue import PUBLIC
 from raxx_bcp.drills.heroku_postgres.fresh_backup import capture_with_facts
 from raxx_bcp.drills.heroku_postgres.restore_log import complaints
 from raxx_bcp.drills.heroku_postgres.stored_facts import FactsStore, Measure, begun, limits_of, measure
+from raxx_bcp.drills.heroku_postgres.wanted import FRESH, NEWEST, RANDOM_OLDER, Wanted
 from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError, UsageError
 from raxx_bcp.policy import HerokuPostgres
 from raxx_bcp.waiting import Patience, Waiting
 
-KIND: Final = "heroku_postgres"
-SYSTEM: Final = "heroku-postgres"
 BACKUP_AGE: Final = "backup age"
 TRANSFER: Final = "transfer"
 WARNINGS: Final = restore_warnings.NAME
 RESTORE_TIME: Final = "restore time"
-CHECKS: Final = (BACKUP_AGE, TRANSFER, WARNINGS, *database.CHECKS, RESTORE_TIME)
-NEWEST: Final = "newest"
-RANDOM_OLDER: Final = "random-older"
-FRESH: Final = "fresh"
 
 _GB: Final = 1_000_000_000
 _HEADROOM: Final = 1.1
@@ -62,24 +56,6 @@ PLANS: Final = (
     Plan("standard-0", 64 * _GB, 0.069),
     Plan("standard-2", 256 * _GB, 0.278),
 )
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What an operator may choose; the defaults are an ordinary drill."""
-
-    backup: str = choice(
-        NEWEST,
-        "newest, random-older, fresh for one that the drill makes with facts of its own, or a label such as b003.",
-        shortcuts=(Shortcut("--fresh", FRESH, "Make a backup now, with facts of its own, and restore that one."),),
-    )
-    plan: str = choice("", "Heroku's plan for the throwaway database; default: the smallest that fits.")
-    row_tolerance_ratio: float | None = choice(
-        None, "Row counts may differ by this ratio; default: the policy's.", flag="--tolerance", at_least=0, at_most=1
-    )
-    revision: str = choice(
-        "", "The Alembic revision to expect, several heads with commas between; default: production's."
-    )
 
 
 def heroku_postgres(

@@ -14,7 +14,6 @@ from raxx_bcp.drills.engine.drill import Drill
 from raxx_bcp.errors import CouldNotVerifyError
 from raxx_bcp.guard.sightings import Period, Sightings
 
-REASON_MISSING: Final = "Say why the copy is harmless."
 COPY_GUARD: Final = "copy guard"
 """Where the row's ``target.versions`` says since when the restored host was guarded, or why that was not asked."""
 

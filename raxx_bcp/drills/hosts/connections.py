@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from typing import Final
-
 from raxx_bcp.clients.instances import Instances
-from raxx_bcp.drills.engine.sweeper import Place
-from raxx_bcp.drills.hosts.leftovers import InstanceLeftovers
-from raxx_bcp.drills.kind import Requirement
+from raxx_bcp.drills.hosts.requirements import WORKER_ADDRESS
 from raxx_bcp.errors import UsageError
 from raxx_bcp.policy import Policy
-
-WORKER_ADDRESS: Final = Requirement(
-    "throwaway_instances.worker_cidr",
-    lambda policy: policy.throwaway_instances.worker_cidr,
-    "Write the worker's own address into bcp.toml, such as 203.0.113.9/32.",
-)
 
 
 def instances_door(policy: Policy) -> Instances:
@@ -35,9 +23,3 @@ def require_worker_address(policy: Policy) -> None:
             f"{WORKER_ADDRESS.setting} is not set: nobody could be let in to the restored instance.",
             WORKER_ADDRESS.remedy,
         )
-
-
-@contextlib.contextmanager
-def leftover_instances(policy: Policy) -> Iterator[Place]:
-    """Throwaway instances in the drills' region."""
-    yield InstanceLeftovers(instances_door(policy))

@@ -7,12 +7,9 @@ from collections.abc import Iterator
 
 from raxx_bcp.drills.engine.sweeper import Place
 from raxx_bcp.drills.kind import Body, Kind, Promise
-from raxx_bcp.drills.terraform_state import recovery_drill
-from raxx_bcp.drills.terraform_state.leftovers import ScratchLeftovers
-from raxx_bcp.drills.terraform_state.recovery_drill import Wanted
+from raxx_bcp.drills.terraform_state.wanted import Wanted
 from raxx_bcp.policy import Policy
 from raxx_bcp.resources import Raxx
-
 
 def _promise(policy: Policy) -> Promise:
     promised = policy.state_recovery
@@ -22,18 +19,23 @@ def _promise(policy: Policy) -> Promise:
 @contextlib.contextmanager
 def _connect(raxx: Raxx, wanted: Wanted) -> Iterator[Body]:
     """Writes and deletes below the scratch prefix of the state bucket only."""
+    from raxx_bcp.drills.terraform_state import recovery_drill
+
     doors = recovery_drill.doors_of(raxx.policy)
     yield lambda drill: recovery_drill.state_recovery(drill, doors, raxx.policy, wanted)
 
 
 @contextlib.contextmanager
 def _leftovers(policy: Policy) -> Iterator[Place]:
+    from raxx_bcp.drills.terraform_state import recovery_drill
+    from raxx_bcp.drills.terraform_state.leftovers import ScratchLeftovers
+
     yield ScratchLeftovers(recovery_drill.doors_of(policy), policy)
 
 
 RECOVERY = Kind(
-    name=recovery_drill.KIND,
-    system=recovery_drill.SYSTEM,
+    name="state_recovery",
+    system="terraform-state",
     summary="A state object overwritten and deleted in a scratch prefix, and recovered from its versions.",
     title=lambda policy: (
         f"a state object below `{policy.state_recovery.scratch_prefix}` overwritten, deleted, and recovered from "
@@ -41,7 +43,17 @@ RECOVERY = Kind(
     ),
     scenario=lambda policy, _wanted: f"a state file in {policy.state_bucket.name} overwritten, deleted and recovered",
     promise=_promise,
-    checks=recovery_drill.CHECKS,
+    checks=(
+        "versioning",
+        "real state is versioned",
+        "damage",
+        "version found",
+        "content",
+        "serial and lineage",
+        "delete marker superseded",
+        "real objects untouched",
+        "restore time",
+    ),
     wanted=Wanted,
     connect=_connect,
     leftovers=_leftovers,

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from raxx_bcp.clients.s3_settings import MfaDelete
 from raxx_bcp.drills.engine.sweeper import Leftover
-from raxx_bcp.drills.terraform_state.recovery_drill import KIND, Doors, begun_utc, scratch_lease
+from raxx_bcp.drills.terraform_state.recovery_drill import Doors, begun_utc, scratch_lease
 from raxx_bcp.policy import Policy
 
 
@@ -25,7 +25,7 @@ class ScratchLeftovers:
         for_good = self.doors.settings.versioning().mfa_delete is MfaDelete.ENABLED
         lease_time = timedelta(hours=self.policy.state_recovery.lease_hours)
         for drill_id in self.doors.surroundings.scratch_drill_ids(current_only=for_good):
-            if not drill_id.startswith(f"{KIND}-"):
+            if not drill_id.startswith("state_recovery-"):
                 continue
             try:
                 begun = begun_utc(drill_id)

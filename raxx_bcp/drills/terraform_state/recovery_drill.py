@@ -20,13 +20,12 @@ from raxx_bcp.clients.s3_settings import BucketSettings, MfaDelete
 from raxx_bcp.drills.engine.drill import Drill, Source
 from raxx_bcp.drills.engine.leases import Lease
 from raxx_bcp.drills.engine.record import RESOURCE
-from raxx_bcp.drills.terraform_state.real_states import REAL_STATE, UNTOUCHED, check_real_state, check_untouched
+from raxx_bcp.drills.terraform_state.real_states import check_real_state, check_untouched
 from raxx_bcp.drills.terraform_state.state_file import Mark, new_lineage, read_mark, synthetic_state
-from raxx_bcp.errors import BackupWrongError, UsageError
+from raxx_bcp.drills.terraform_state.wanted import Wanted
+from raxx_bcp.errors import BackupWrongError
 from raxx_bcp.policy import Policy
 
-KIND: Final = "state_recovery"
-SYSTEM: Final = "terraform-state"
 VERSIONING: Final = "versioning"
 DAMAGE: Final = "damage"
 VERSION_FOUND: Final = "version found"
@@ -34,37 +33,10 @@ CONTENT: Final = "content"
 MARK_CHECK: Final = "serial and lineage"
 SUPERSEDED: Final = "delete marker superseded"
 RESTORE_TIME: Final = "restore time"
-CHECKS: Final = (
-    VERSIONING,
-    REAL_STATE,
-    DAMAGE,
-    VERSION_FOUND,
-    CONTENT,
-    MARK_CHECK,
-    SUPERSEDED,
-    UNTOUCHED,
-    RESTORE_TIME,
-)
 NAME: Final = "state.json"
 """Of the scratch object. It does not end in ``.tfstate``: the bucket's posture would take it for a real one."""
-LARGEST_KB: Final = 10_000
 
 _GOOD_SERIAL: Final = 7
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What an operator may choose; the default is an ordinary drill."""
-
-    size_kb: int = 200
-    """How large the state file is that is lost and recovered."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.size_kb <= LARGEST_KB:
-            raise UsageError(
-                f"A state file of {self.size_kb} kB is not what this drill makes.",
-                f"Choose a size from 1 to {LARGEST_KB} kB.",
-            )
 
 
 @dataclass(frozen=True)

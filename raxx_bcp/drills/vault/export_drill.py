@@ -15,13 +15,13 @@ from typing import Final
 from raxx_bcp.clients import gpg, openpgp
 from raxx_bcp.clients.infisical import Identity
 from raxx_bcp.clients.s3 import Bucket
-from raxx_bcp.drills.engine.choices import choice
 from raxx_bcp.drills.engine.drill import Drill, Source
 from raxx_bcp.drills.engine.record import RESOURCE
 from raxx_bcp.drills.vault.export_compare import APPROVALS, EQUAL, judge
-from raxx_bcp.drills.vault.stored_exports import NEWEST, RANDOM_OLDER, StoredExport, body_of, checksum, choose, moment
+from raxx_bcp.drills.vault.stored_exports import StoredExport, body_of, checksum, choose, moment
 from raxx_bcp.drills.vault.throwaway_projects import OpenVault, project_lease, project_slug
-from raxx_bcp.errors import CouldNotVerifyError, PermanentError, UsageError
+from raxx_bcp.drills.vault.wanted import NEWEST, ExportWanted
+from raxx_bcp.errors import CouldNotVerifyError, PermanentError
 from raxx_bcp.policy import Policy
 from raxx_bcp.vault.opening import OpenedExport, open_document
 from raxx_bcp.vault.restore import Restored, restore
@@ -30,20 +30,12 @@ from raxx_bcp.vault.survey import EnvironmentCount
 
 __all__ = [
     "APPROVALS",
-    "CHECKS",
     "EQUAL",
-    "KIND",
-    "NEWEST",
-    "RANDOM_OLDER",
-    "SYSTEM",
     "DecryptionKey",
     "Doors",
-    "Wanted",
     "vault_export",
 ]
 
-KIND: Final = "vault_export"
-SYSTEM: Final = "vault"
 EXPORT_AGE: Final = "export age"
 MANIFEST: Final = "manifest"
 CHECKSUM: Final = "checksum"
@@ -60,31 +52,6 @@ _ANOTHER_VAULT: Final = (
 )
 _WITH_KEY: Final = (DECRYPTS, DOCUMENT, COUNTS)
 _RESTORED: Final = (APPROVALS, *EQUAL.values())
-CHECKS: Final = (
-    EXPORT_AGE,
-    MANIFEST,
-    CHECKSUM,
-    PACKETS,
-    RECIPIENTS,
-    PINNED_KEY,
-    *_WITH_KEY,
-    *_RESTORED,
-    RESTORE_TIME,
-)
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What an operator may choose; the default is an ordinary drill."""
-
-    date: str = choice(NEWEST, "newest, random-older, or the export's day in UTC, YYYY-MM-DD.")
-    decrypt: bool = choice(False, "Open it with the caller's own GnuPG keyring and agent.")
-    gpg_home: str = choice("", "Open it with the keyring in this GnuPG home.", path="folder")
-    private_key_file: str = choice("", "Open it with this key; it is held in memory only.", path="file")
-
-    def __post_init__(self) -> None:
-        if sum(map(bool, (self.decrypt, self.gpg_home, self.private_key_file))) > 1:
-            raise UsageError("More than one way to open the export was given.", "Give one of them.")
 
 
 @dataclass(frozen=True)
@@ -109,7 +76,7 @@ class Doors:
     key: DecryptionKey | None
 
 
-def vault_export(drill: Drill, doors: Doors, policy: Policy, wanted: Wanted) -> None:
+def vault_export(drill: Drill, doors: Doors, policy: Policy, wanted: ExportWanted) -> None:
     """Open one export, restore it and compare. Raises what the clients raise; the drill records it."""
     with drill.phase("select"):
         export = _select(drill, doors.bucket, policy, wanted)
@@ -142,7 +109,7 @@ def _not_run(drill: Drill, names: tuple[str, ...], why: str) -> None:
 # -- select ----------------------------------------------------------------------------------------------
 
 
-def _select(drill: Drill, bucket: Bucket, policy: Policy, wanted: Wanted) -> StoredExport:
+def _select(drill: Drill, bucket: Bucket, policy: Policy, wanted: ExportWanted) -> StoredExport:
     """Choose, and judge the age of what the policy promises: that of the newest export."""
     prefix, promised = policy.vault_export.prefix, policy.vault_drill
     newest = choose(bucket, prefix, NEWEST)

@@ -19,13 +19,11 @@ from raxx_bcp.clients.infisical_writer import InfisicalWriter
 from raxx_bcp.clients.instances import Instances
 from raxx_bcp.clients.lightsail import AVAILABLE, ERROR, InstanceSnapshot, Snapshots
 from raxx_bcp.clients.s3 import Bucket
-from raxx_bcp.drills.engine.choices import choice
 from raxx_bcp.drills.engine.drill import Drill, Source
-from raxx_bcp.drills.hosts.admission import REASON_MISSING, Admission
-from raxx_bcp.drills.hosts.isolation import ISOLATION
-from raxx_bcp.drills.hosts.silence import SILENT
-from raxx_bcp.drills.vault.host import STILL_ISOLATED, VaultHost, entered
-from raxx_bcp.drills.vault.stored_exports import NEWEST, RANDOM_OLDER, StoredExport, moment, nearest
+from raxx_bcp.drills.hosts.admission import Admission
+from raxx_bcp.drills.vault.host import VaultHost, entered
+from raxx_bcp.drills.vault.stored_exports import StoredExport, moment, nearest
+from raxx_bcp.drills.vault.wanted import NEWEST, RANDOM_OLDER, SnapshotWanted
 from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError, UsageError
 from raxx_bcp.guard.sightings import Sightings
 from raxx_bcp.policy import Policy
@@ -34,10 +32,8 @@ from raxx_bcp.vault import walk
 from raxx_bcp.vault.survey import EnvironmentCount, Survey
 from raxx_bcp.waiting import Patience
 
-__all__ = ["CHECKS", "KIND", "NEWEST", "RANDOM_OLDER", "SYSTEM", "Doors", "Wanted", "vault_snapshot"]
+__all__ = ["Doors", "vault_snapshot"]
 
-KIND: Final = "vault_snapshot"
-SYSTEM: Final = "vault"
 SNAPSHOT_AGE: Final = "snapshot age"
 ANSWERS: Final = "infisical answers"
 LOGIN: Final = "the export's identity logs in"
@@ -45,34 +41,8 @@ READABLE: Final = "every value is readable"
 COUNTED: Final = ("projects", "environments", "folders", "secrets", "imports")
 EMPTIED: Final = "no environment is empty that was not"
 RESTORE_TIME: Final = "restore time"
-CHECKS: Final = (
-    SNAPSHOT_AGE,
-    SILENT,
-    ISOLATION,
-    STILL_ISOLATED,
-    ANSWERS,
-    LOGIN,
-    READABLE,
-    *COUNTED,
-    EMPTIED,
-    RESTORE_TIME,
-)
 
 _POLL_SECONDS: Final = 5.0
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What an operator may choose; the defaults are an ordinary drill."""
-
-    snapshot: str = choice(NEWEST, "newest, random-older, or the name of a snapshot of the vault's instance.")
-    bundle: str = choice("", "Lightsail's bundle for the throwaway instance; default: the cheapest that fits.")
-    accept_unguarded: str = choice(
-        "",
-        "Restore a snapshot that was taken without the copy guard; why that is harmless goes on record.",
-        metavar="WHY",
-        must_say=REASON_MISSING,
-    )
 
 
 @dataclass(frozen=True)
@@ -87,7 +57,7 @@ class Doors:
     client_secret: str = field(repr=False)
 
 
-def vault_snapshot(drill: Drill, doors: Doors, policy: Policy, wanted: Wanted) -> None:
+def vault_snapshot(drill: Drill, doors: Doors, policy: Policy, wanted: SnapshotWanted) -> None:
     """Restore one snapshot and examine it. Raises what the clients raise; the drill records it."""
     with drill.phase("select"):
         snapshot = _select(drill, doors.snapshots, policy, wanted.snapshot)

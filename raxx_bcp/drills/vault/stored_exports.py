@@ -8,16 +8,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
 
 from raxx_bcp.clients.s3 import Bucket, ObjectAbsentError
+from raxx_bcp.drills.vault.wanted import NEWEST, RANDOM_OLDER
 from raxx_bcp.errors import BackupWrongError, UsageError
 from raxx_bcp.vault import manifest as manifests
 from raxx_bcp.vault import store
 from raxx_bcp.vault.manifest import Manifest
-
-NEWEST: Final = "newest"
-RANDOM_OLDER: Final = "random-older"
 
 
 @dataclass(frozen=True)

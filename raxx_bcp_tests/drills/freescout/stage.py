@@ -15,6 +15,7 @@ from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.drills.engine.drill import CheckResult, Drill, Order
 from raxx_bcp.drills.freescout import adopted, artefact, dump_set, examine, restoring
 from raxx_bcp.drills.freescout.expected import NOTHING_KNOWN, Expectation
+from raxx_bcp.drills.freescout.wanted import NEWEST
 from raxx_bcp.drills.hosts.shell import SQL_CLIENT
 from raxx_bcp.errors import BcpError
 from raxx_bcp.evidence.row import CheckStatus
@@ -113,7 +114,7 @@ class Stage:
     def _restore(self, drill: Drill, expected: Expectation | None) -> None:
         bucket = self.shelf.bucket
         listed = adopted.stored_sets(bucket, self.policy)
-        chosen = listed.with_manifest(bucket, dump_set.choose(listed.sets, dump_set.NEWEST)[0])
+        chosen = listed.with_manifest(bucket, dump_set.choose(listed.sets, NEWEST)[0])
         chosen = adopted.looked_into(bucket, chosen, self.policy.dump_parts, self.private_key)
         target = restoring.Target(self.host, self.policy, 600.0)
         report = restoring.restore(drill, target, bucket, chosen, self.private_key)

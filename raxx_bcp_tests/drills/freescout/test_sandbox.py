@@ -18,8 +18,8 @@ import pytest
 from raxx_bcp.clients.lightsail import Snapshots
 from raxx_bcp.drills.engine.drill import CheckResult
 from raxx_bcp.drills.engine.run import Conducted
-from raxx_bcp.drills.freescout import dump_drill, snapshot_drill
 from raxx_bcp.drills.freescout.kinds import DUMP, SNAPSHOT
+from raxx_bcp.drills.freescout.wanted import NEWEST, DumpWanted, SnapshotWanted
 from raxx_bcp.drills.kind import Asked
 from raxx_bcp.drills.places import places
 from raxx_bcp.evidence.gate import card_named, gate
@@ -60,13 +60,13 @@ class Stage:
     sandbox: Sandbox
     mail: Path
 
-    def tier_1(self, snapshot: str = snapshot_drill.NEWEST) -> Conducted:
-        return SNAPSHOT.start(self.raxx, ASKED, snapshot_drill.Wanted(snapshot), silent)
+    def tier_1(self, snapshot: str = NEWEST) -> Conducted:
+        return SNAPSHOT.start(self.raxx, ASKED, SnapshotWanted(snapshot), silent)
 
     def tier_2(self) -> Conducted:
         key = self.mail.parent / "operator.asc"
         key.write_text(operator_key(self.sandbox.directory).secret)
-        return DUMP.start(self.raxx, ASKED, dump_drill.Wanted(private_key_file=str(key)), silent)
+        return DUMP.start(self.raxx, ASKED, DumpWanted(private_key_file=str(key)), silent)
 
     def leftovers(self) -> list[str]:
         with places(self.raxx.policy) as where:
@@ -101,7 +101,7 @@ def test_both_tiers_pass_open_the_gate_and_leak_nothing(stage: Stage) -> None:
     assert not stage.opens_the_gate()
     first = stage.tier_1()
     assert first.verdict is Verdict.PASS, (unmet(first), first.drill.findings)
-    assert {one.name for one in first.drill.results} == set(snapshot_drill.CHECKS)
+    assert {one.name for one in first.drill.results} == set(SNAPSHOT.checks)
     assert len(first.drill.isolation) >= 5
     assert first.drill.leases.confirmed
     assert stage.opens_the_gate()
@@ -111,7 +111,7 @@ def test_both_tiers_pass_open_the_gate_and_leak_nothing(stage: Stage) -> None:
     assert first.drill.id in rows.expected, "compared with the drill that passed before"
     third = stage.tier_2()
     assert third.verdict is Verdict.PASS, (unmet(third), third.drill.findings)
-    assert {one.name for one in third.drill.results} == set(dump_drill.CHECKS)
+    assert {one.name for one in third.drill.results} == set(DUMP.checks)
     bucket, prefix = stage.raxx.state_bucket(), stage.raxx.policy.evidence.prefix
     stored = b"".join(bucket.get(key) for key in bucket.keys(prefix))
     assert b"freescout_dump" in stored

@@ -11,10 +11,10 @@ import pytest
 
 from raxx_bcp.clients.lightsail import AutomaticSnapshot, InstanceSnapshot
 from raxx_bcp.drills.engine.drill import Drill
-from raxx_bcp.drills.freescout import snapshot_drill
 from raxx_bcp.drills.freescout.connections import Doors
 from raxx_bcp.drills.freescout.kinds import SNAPSHOT
-from raxx_bcp.drills.freescout.snapshot_drill import BACKUP_AGE, Wanted, candidates, freescout_snapshot
+from raxx_bcp.drills.freescout.snapshot_drill import BACKUP_AGE, candidates, freescout_snapshot
+from raxx_bcp.drills.freescout.wanted import SnapshotWanted
 from raxx_bcp.drills.kind import Asked
 from raxx_bcp.errors import CouldNotVerifyError, PermanentError, UsageError
 from raxx_bcp.policy import Policy
@@ -52,7 +52,7 @@ def manual(name: str, hours: float, state: str = "available", instance: str = TI
 def select(shown: Shown, wanted: str = "newest") -> Drill:
     """The drill until it would make an instance."""
     clock = StillClock()
-    chosen = Wanted(wanted)
+    chosen = SnapshotWanted(wanted)
     drill = Drill(SNAPSHOT.order(POLICY, Asked("alice"), chosen), clock, clock.sleep, silent)
     nobody: Any = None
     lister: Any = shown
@@ -127,8 +127,8 @@ def test_no_snapshot_at_all_is_a_failure() -> None:
 
 
 def test_the_order_promises_every_check() -> None:
-    made = SNAPSHOT.order(POLICY, Asked("alice", trigger="schedule", run_id="r", keep=True), Wanted())
+    made = SNAPSHOT.order(POLICY, Asked("alice", trigger="schedule", run_id="r", keep=True), SnapshotWanted())
     assert (made.kind, made.system, made.tier) == ("freescout_snapshot", "freescout", "Tier 1")
-    assert made.checks == snapshot_drill.CHECKS
+    assert made.checks == SNAPSHOT.checks
     assert len(set(made.checks)) == len(made.checks)
     assert made.lease == timedelta(hours=POLICY.throwaway_instances.lease_hours)

@@ -18,16 +18,15 @@ from raxx_bcp.drills.heroku_postgres.kinds import RESTORE
 from raxx_bcp.drills.heroku_postgres.leftovers import HerokuLeftovers
 from raxx_bcp.drills.heroku_postgres.restore_drill import (
     BACKUP_AGE,
-    CHECKS,
     RESTORE_TIME,
     TRANSFER,
     WARNINGS,
-    Wanted,
     expiry_of,
     heroku_postgres,
     throwaway_name,
 )
 from raxx_bcp.drills.heroku_postgres.stored_facts import FactsStore
+from raxx_bcp.drills.heroku_postgres.wanted import Wanted
 from raxx_bcp.drills.kind import Asked
 from raxx_bcp.errors import PermanentError, TransientError
 from raxx_bcp.evidence.row import CheckStatus, Verdict
@@ -115,7 +114,7 @@ def said(done: Conducted) -> str:
 def test_a_healthy_backup_passes_every_check_and_leaves_nothing(stage: Stage) -> None:
     done = stage.drill()
     assert done.verdict is Verdict.PASS, said(done)
-    assert status(done) == dict.fromkeys(CHECKS, CheckStatus.PASS)
+    assert status(done) == dict.fromkeys(RESTORE.checks, CheckStatus.PASS)
     drill = done.drill
     assert [phase.name for phase in drill.phases] == ["select", "provision", "restore", "verify", "teardown"]
     assert drill.source_backup is not None
@@ -481,4 +480,4 @@ def test_the_drill_object_is_given_the_names_it_promises(stage: Stage) -> None:
         stage.sleep,
         lambda _message: None,
     )
-    assert drill.order.checks == CHECKS
+    assert drill.order.checks == RESTORE.checks

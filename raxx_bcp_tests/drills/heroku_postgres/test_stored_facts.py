@@ -18,7 +18,6 @@ from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.drills.heroku_postgres.database import Allowance, Facts, compare, expected_from
 from raxx_bcp.drills.heroku_postgres.facts_asset import facts_of, newest_backup, soon
 from raxx_bcp.drills.heroku_postgres.keyed_facts import VeilKey, veiled
-from raxx_bcp.drills.heroku_postgres.restore_drill import FRESH, Wanted
 from raxx_bcp.drills.heroku_postgres.stored_facts import (
     FactsStore,
     TakenFacts,
@@ -27,6 +26,7 @@ from raxx_bcp.drills.heroku_postgres.stored_facts import (
     from_facts,
     take_facts,
 )
+from raxx_bcp.drills.heroku_postgres.wanted import FRESH, Wanted
 from raxx_bcp.errors import CouldNotVerifyError, TransientError
 from raxx_bcp.evidence.row import Verdict
 from raxx_bcp.policy import Policy

@@ -28,7 +28,6 @@ from raxx_bcp.drills.terraform_state.kinds import RECOVERY
 from raxx_bcp.drills.terraform_state.leftovers import ScratchLeftovers
 from raxx_bcp.drills.terraform_state.real_states import REAL_STATE, UNTOUCHED
 from raxx_bcp.drills.terraform_state.recovery_drill import (
-    CHECKS,
     CONTENT,
     DAMAGE,
     MARK_CHECK,
@@ -38,11 +37,11 @@ from raxx_bcp.drills.terraform_state.recovery_drill import (
     VERSION_FOUND,
     VERSIONING,
     Doors,
-    Wanted,
     doors_of,
     state_recovery,
 )
 from raxx_bcp.drills.terraform_state.state_file import Mark, new_lineage, read_mark, synthetic_state
+from raxx_bcp.drills.terraform_state.wanted import Wanted
 from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError, UsageError
 from raxx_bcp.evidence.row import CheckStatus, Verdict
 from raxx_bcp.policy import Policy, StateBucket
@@ -205,7 +204,7 @@ def test_a_healthy_bucket_passes_every_check_and_is_left_as_it_was(stage: Stage)
     before = stage.everything()
     done = stage.drill()
     assert done.verdict is Verdict.PASS, said(done)
-    assert status(done) == dict.fromkeys(CHECKS, CheckStatus.PASS)
+    assert status(done) == dict.fromkeys(RECOVERY.checks, CheckStatus.PASS)
     assert stage.everything() == before, "also no delete marker is left"
     drill = done.drill
     names = ["select", "provision", "damage", "restore", "verify", "teardown"]

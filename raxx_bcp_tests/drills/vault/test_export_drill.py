@@ -23,7 +23,6 @@ from raxx_bcp.drills.engine.run import Conducted, conduct
 from raxx_bcp.drills.kind import Asked
 from raxx_bcp.drills.vault.export_drill import (
     APPROVALS,
-    CHECKS,
     CHECKSUM,
     COUNTS,
     DECRYPTS,
@@ -37,12 +36,12 @@ from raxx_bcp.drills.vault.export_drill import (
     RESTORE_TIME,
     DecryptionKey,
     Doors,
-    Wanted,
     vault_export,
 )
 from raxx_bcp.drills.vault.kinds import EXPORT
 from raxx_bcp.drills.vault.leftovers import VaultLeftovers
 from raxx_bcp.drills.vault.throwaway_projects import REMAINS, expiry_of, project_slug
+from raxx_bcp.drills.vault.wanted import ExportWanted
 from raxx_bcp.errors import BcpError, PermanentError, TransientError
 from raxx_bcp.evidence.row import CheckStatus, Verdict
 from raxx_bcp.policy import Policy
@@ -95,7 +94,7 @@ class Stage:
         return replace(given, **others)
 
     def drill(self, day: str = "newest", *, keep: bool = False, doors: Doors | None = None) -> Conducted:
-        wanted, given = Wanted(day), doors or self.doors()
+        wanted, given = ExportWanted(day), doors or self.doors()
         return conduct(
             EXPORT.order(self.policy, Asked("alice", keep=keep), wanted),
             lambda drill: vault_export(drill, given, self.policy, wanted),
@@ -173,7 +172,7 @@ def said(done: Conducted) -> str:
 def test_a_healthy_export_passes_every_check_and_leaves_nothing(stage: Stage) -> None:
     done = stage.drill()
     assert done.verdict is Verdict.PASS, said(done)
-    assert status(done) == dict.fromkeys(CHECKS, CheckStatus.PASS)
+    assert status(done) == dict.fromkeys(EXPORT.checks, CheckStatus.PASS)
     drill = done.drill
     names = ["select", "decrypt", "provision", "restore", "verify", "teardown"]
     assert [phase.name for phase in drill.phases] == names
@@ -262,7 +261,7 @@ def test_without_a_key_everything_else_is_checked_and_it_is_no_pass(stage: Stage
     assert done.verdict is Verdict.COULD_NOT_VERIFY
     found = status(done)
     assert {name for name, one in found.items() if one is CheckStatus.PASS} == WITHOUT_KEY
-    assert not_run(done) == set(CHECKS) - WITHOUT_KEY
+    assert not_run(done) == set(EXPORT.checks) - WITHOUT_KEY
     assert "no private key is at hand" in said(done)
     assert stage.vault.watch.calls == [], "the throwaway vault is not even asked"
 

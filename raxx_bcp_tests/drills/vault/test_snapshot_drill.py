@@ -30,7 +30,6 @@ from raxx_bcp.drills.vault.host import STILL_ISOLATED
 from raxx_bcp.drills.vault.kinds import SNAPSHOT
 from raxx_bcp.drills.vault.snapshot_drill import (
     ANSWERS,
-    CHECKS,
     COUNTED,
     EMPTIED,
     LOGIN,
@@ -38,9 +37,9 @@ from raxx_bcp.drills.vault.snapshot_drill import (
     RESTORE_TIME,
     SNAPSHOT_AGE,
     Doors,
-    Wanted,
     vault_snapshot,
 )
+from raxx_bcp.drills.vault.wanted import SnapshotWanted
 from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError
 from raxx_bcp.evidence.row import CheckStatus, Verdict
 from raxx_bcp.policy import Policy, ThrowawayInstances, VaultDrill
@@ -122,8 +121,8 @@ class Stage:
             self.login.client_secret,
         )
 
-    def drill(self, wanted: Wanted | None = None, doors: Doors | None = None) -> Conducted:
-        chosen, given = wanted or Wanted(), doors or self.doors()
+    def drill(self, wanted: SnapshotWanted | None = None, doors: Doors | None = None) -> Conducted:
+        chosen, given = wanted or SnapshotWanted(), doors or self.doors()
         return conduct(
             SNAPSHOT.order(self.policy, Asked("alice"), chosen),
             lambda drill: vault_snapshot(drill, given, self.policy, chosen),
@@ -191,7 +190,7 @@ def said(done: Conducted) -> str:
 def test_a_healthy_snapshot_passes_every_check_and_leaves_nothing(stage: Stage) -> None:
     done = stage.drill()
     assert done.verdict is Verdict.PASS, said(done)
-    assert status(done) == dict.fromkeys(CHECKS, CheckStatus.PASS)
+    assert status(done) == dict.fromkeys(SNAPSHOT.checks, CheckStatus.PASS)
     source = done.drill.source_backup
     assert source is not None
     assert (source.backup_id, source.created_utc) == (NEWEST_NAME, TAKEN)
@@ -213,13 +212,13 @@ def test_no_secret_value_is_told_or_recorded(stage: Stage) -> None:
 
 def test_a_named_and_a_random_older_snapshot_are_compared_with_the_export_of_their_own_time(stage: Stage) -> None:
     export(stage.policy, day="2031-03-10", now=datetime(2031, 3, 10, 7, 0, tzinfo=UTC))
-    done = stage.drill(Wanted("raxx-bcp-raxx-vault-2031-03-10", bundle="medium_3_0"))
+    done = stage.drill(SnapshotWanted("raxx-bcp-raxx-vault-2031-03-10", bundle="medium_3_0"))
     assert done.verdict is Verdict.PASS, said(done)
     assert stage.instance.made_from[-1] == ("raxx-bcp-raxx-vault-2031-03-10", "medium_3_0")
     assert {one.expected for one in done.drill.results if one.name == "projects"} == {
         "3 ± 0 by the export of 2031-03-10"
     }
-    stage.drill(Wanted("random-older"))
+    stage.drill(SnapshotWanted("random-older"))
     assert stage.instance.made_from[-1][0] != NEWEST_NAME
 
 
@@ -265,7 +264,7 @@ def test_a_named_snapshot_that_is_not_available_is_no_pass(
 ) -> None:
     _in_state(monkeypatch, state)
     stage.clock.now = TAKEN + timedelta(minutes=30)
-    done = stage.drill(Wanted(NEWEST_NAME))
+    done = stage.drill(SnapshotWanted(NEWEST_NAME))
     assert done.verdict is verdict
     assert words in said(done)
     assert stage.instance.made_from == []
@@ -293,7 +292,7 @@ def _in_state(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
 
 
 def test_a_name_that_is_not_there_is_said_with_those_that_are(stage: Stage) -> None:
-    done = stage.drill(Wanted("raxx-tickets-by-hand"))
+    done = stage.drill(SnapshotWanted("raxx-tickets-by-hand"))
     assert done.verdict is Verdict.COULD_NOT_VERIFY
     assert NEWEST_NAME in said(done)
 
@@ -444,7 +443,7 @@ def test_without_an_export_there_is_nothing_to_compare_with(stage: Stage) -> Non
 
 
 def test_an_export_that_is_days_away_says_nothing(stage: Stage) -> None:
-    done = stage.drill(Wanted("raxx-bcp-raxx-vault-2031-03-08"))
+    done = stage.drill(SnapshotWanted("raxx-bcp-raxx-vault-2031-03-08"))
     assert done.verdict is Verdict.COULD_NOT_VERIFY
     assert "hours away from the snapshot" in said(done)
 
@@ -526,8 +525,8 @@ class HostStage:
             IDENTITIES["RAXX_SANDBOX_CLIENT_SECRET"],
         )
         return conduct(
-            SNAPSHOT.order(self.policy, Asked("alice"), Wanted()),
-            lambda drill: vault_snapshot(drill, doors, self.policy, Wanted()),
+            SNAPSHOT.order(self.policy, Asked("alice"), SnapshotWanted()),
+            lambda drill: vault_snapshot(drill, doors, self.policy, SnapshotWanted()),
             self.memory,
             clock=clock,
             sleep=clock.sleep,
@@ -553,7 +552,7 @@ def hosts(policy: Policy, sandbox: Sandbox, make_lab: MakeLab) -> Iterator[HostS
 def test_a_real_instance_is_made_isolated_entered_examined_and_deleted(hosts: HostStage) -> None:
     done = hosts.drill()
     assert done.verdict is Verdict.PASS, said(done)
-    assert status(done) == dict.fromkeys(CHECKS, CheckStatus.PASS)
+    assert status(done) == dict.fromkeys(SNAPSHOT.checks, CheckStatus.PASS)
     names = ["select", "provision", "isolate", "boot", "verify", "teardown"]
     assert [phase.name for phase in done.drill.phases] == names
     assert done.drill.isolation
