@@ -69,6 +69,7 @@ RESTORE = Kind(
         "sequences",
         "views",
         "functions, triggers and types",
+        "operators, casts, collations and text search",
         "extensions",
         "row counts",
         "newest row",

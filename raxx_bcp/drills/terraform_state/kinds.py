@@ -11,6 +11,7 @@ from raxx_bcp.drills.terraform_state.wanted import Wanted
 from raxx_bcp.policy import Policy
 from raxx_bcp.resources import Raxx
 
+
 def _promise(policy: Policy) -> Promise:
     promised = policy.state_recovery
     return Promise(promised.rto_minutes, promised.rpo_hours, promised.lease_hours)

@@ -9,8 +9,9 @@ import pytest
 from raxx_bcp.drills.engine.drill import CheckResult, Drill
 from raxx_bcp.drills.engine.explaining import why
 from raxx_bcp.drills.engine.record import entry_of
-from raxx_bcp.drills.freescout import artefact, compare, dump_drill, examine, site
+from raxx_bcp.drills.freescout import artefact, compare, examine, site
 from raxx_bcp.drills.freescout.causes import folded
+from raxx_bcp.drills.freescout.kinds import DUMP
 from raxx_bcp.errors import BackupWrongError
 from raxx_bcp.evidence.row import CheckStatus, Verdict
 from raxx_bcp_tests.drills.engine.doubles import StillClock, order
@@ -92,10 +93,10 @@ def test_the_verdict_the_row_and_the_alert_name_the_cause_once() -> None:
 
 def test_checks_that_were_not_reached_are_counted_and_not_listed() -> None:
     clock = StillClock()
-    drill = Drill(order(*dump_drill.CHECKS), clock, clock.sleep, lambda _message: None)
+    drill = Drill(order(*DUMP.checks), clock, clock.sleep, lambda _message: None)
     drill.broke(BackupWrongError("The set has no database.", "Make one."))
     drill.close()
     finding, completed, unreached = why(drill)
     assert finding == "The set has no database. Make one."
     assert completed == "completed: The set has no database."
-    assert unreached.startswith(f"{len(dump_drill.CHECKS)} checks are not reached: backup age, isolation, ")
+    assert unreached.startswith(f"{len(DUMP.checks)} checks are not reached: backup age, isolation, ")

@@ -146,13 +146,9 @@ def world(hosts: HostLab, shelf: Shelf, tmp_path: Path) -> Iterator[World]:
 def test_tier_1_passes_and_leaves_nothing(world: World) -> None:
     done = world.snapshot()
     assert done.verdict is Verdict.PASS, said(done.drill)
-<<<<<<< HEAD
-    assert passed(done.drill) == set(snapshot_drill.CHECKS)
+    assert passed(done.drill) == set(SNAPSHOT.checks)
     assert check(done.drill, SILENT).actual == "0 s"
     assert any(line.startswith("silent before the network: 0 s (") for line in done.drill.isolation)
-=======
-    assert passed(done.drill) == set(SNAPSHOT.checks)
->>>>>>> 5e891ab (Load a drill when it is started: the table of drills and its forms know what is promised without it)
     assert [phase.name for phase in done.drill.phases] == ["select", "provision", "isolate", "verify", "teardown"]
     assert found_in_bytes(said(done.drill).encode(), freescout.planted()) == []
 
