@@ -6,7 +6,7 @@ Everything runs on this machine: a Heroku stand-in with a PostgreSQL of its own 
 the defaults are about 100 MB and 1 GB), and a real S3 server for the record. In turn, so that ratios hold:
 
 - ``bare``: a throwaway app's database, into which ``pg_restore --no-owner --no-acl`` puts the dump; only that is timed;
-- ``drill``: ``conduct(heroku_postgres)``: selecting, restoring, verifying, teardown, evidence. What waits for a
+- ``drill``: ``run_drill(heroku_postgres)``: selecting, restoring, verifying, teardown, evidence. What waits for a
   database to be provided is left out.
 
 Aim: what a drill adds to its own restore ≤ 10 % of the bare restore at 1 GB.
@@ -33,8 +33,8 @@ import requests
 from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.heroku_shapes import WaitState
 from raxx_bcp.drills.engine.record_stores import record_of
-from raxx_bcp.drills.engine.run import conduct
-from raxx_bcp.drills.heroku_postgres.connections import heroku_door
+from raxx_bcp.drills.engine.run import run_drill
+from raxx_bcp.drills.heroku_postgres.connections import heroku_client
 from raxx_bcp.drills.heroku_postgres.kinds import RESTORE
 from raxx_bcp.drills.heroku_postgres.restore_drill import heroku_postgres
 from raxx_bcp.drills.heroku_postgres.wanted import Wanted
@@ -105,7 +105,7 @@ def drill(heroku: Heroku) -> tuple[float, dict[str, float]]:
     """Seconds of the whole drill, and of each of its phases."""
     promised = POLICY.heroku_postgres
     started = time.perf_counter()
-    done = conduct(
+    done = run_drill(
         RESTORE.order(POLICY, Asked("benchmark"), Wanted()),
         lambda running: heroku_postgres(running, heroku, promised, Wanted(plan="essential-2")),
         record_of(POLICY).recorder(),
@@ -120,7 +120,7 @@ def drill(heroku: Heroku) -> tuple[float, dict[str, float]]:
 def compare(rows: int, runs: int) -> None:
     """Print the medians of ``runs`` counted runs, after one warm-up."""
     with tempfile.TemporaryDirectory(prefix="rb-") as temporary, heroku_of(rows, Path(temporary) / "heroku"):
-        with heroku_door(POLICY) as heroku:
+        with heroku_client(POLICY) as heroku:
             dump, size = _newest(heroku, Path(temporary))
             timed = [_once(heroku, dump) for _run in range(runs + 1)][1:]
         print(f"\n{rows} rows, {size / 1e6:.0f} MB of database, dump {dump.stat().st_size / 1e6:.0f} MB; {runs} runs")

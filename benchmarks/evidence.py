@@ -29,7 +29,7 @@ from pathlib import Path
 
 from raxx_bcp.checks import Status
 from raxx_bcp.clients.s3 import Bucket
-from raxx_bcp.evidence.head import Head, Witness, move_head
+from raxx_bcp.evidence.head import Head, LastRow, move_head
 from raxx_bcp.evidence.ledger import Ledger
 from raxx_bcp.evidence.names import row_name
 from raxx_bcp.evidence.reading import READERS
@@ -105,7 +105,7 @@ def fill(prefix: str, count: int) -> int:
 
     with ThreadPoolExecutor(READERS) as pool:
         size = sum(pool.map(put, bodies))
-    assert move_head(bucket, prefix, Witness(count, previous), NOW, Head(None, None))
+    assert move_head(bucket, prefix, LastRow(count, previous), NOW, Head(None, None))
     return size
 
 

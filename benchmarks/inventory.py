@@ -36,7 +36,7 @@ from raxx_bcp.clients.lightsail import Snapshots
 from raxx_bcp.policy import Policy
 from raxx_bcp.snapshots.health import checks_of
 from raxx_bcp.snapshots.inventory import take_inventory
-from raxx_bcp.snapshots.run import SnapshotDoors
+from raxx_bcp.snapshots.run import SnapshotConnections
 from raxx_bcp_sandbox.dagster_dev import free_port
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ POLICY = Policy()
 VARIANTS = ("inventory", "floor")
 
 
-def inventory(doors: SnapshotDoors) -> int:
+def inventory(connections: SnapshotConnections) -> int:
     """Ours. Returns how many rows there are."""
-    found = take_inventory(doors, POLICY, datetime.now(UTC))
+    found = take_inventory(connections, POLICY, datetime.now(UTC))
     checks_of(found)
     return len(found.rows)
 
@@ -70,10 +70,10 @@ def measure_one(variant: str) -> None:
     Loading boto3's model of the service (0.1 s) is left out of both: it is done once a process.
     """
     client = boto3.client("lightsail")
-    doors = SnapshotDoors(Snapshots(client=client))
+    connections = SnapshotConnections(Snapshots(client=client))
     before = peak_bytes()
     started = time.perf_counter()
-    count = inventory(doors) if variant == "inventory" else floor(client)
+    count = inventory(connections) if variant == "inventory" else floor(client)
     seconds = time.perf_counter() - started
     print(json.dumps({"seconds": seconds, "grown_bytes": peak_bytes() - before, "count": count}))
 

@@ -87,7 +87,7 @@ def _ending(command: Callable[[], int | None]) -> tuple[int, Problem | None]:
         return EXIT_COULD_NOT_VERIFY, INTERRUPTED
     except (click.ClickException, BrokenPipeError):
         raise
-    except Exception as error:  # noqa: BLE001 - the last door before an operator's terminal
+    except Exception as error:  # noqa: BLE001 - the last stop before an operator's terminal
         return EXIT_COULD_NOT_VERIFY, mistake(error)
 
 

@@ -75,7 +75,7 @@ def dump_bucket(policy: Policy) -> Bucket:
 
 
 def dump_removal(policy: Policy) -> DumpRemoval:
-    """The door through which dump sets go that the policy no longer keeps."""
+    """The client through which dump sets go that the policy no longer keeps."""
     from raxx_bcp.clients.s3_dump_removal import DumpRemoval
 
     return DumpRemoval(policy.freescout.dump_bucket or policy.state_bucket.name, policy.freescout.dump_prefix)

@@ -1,4 +1,4 @@
-"""What an asset is given: the policy, a clock, and doors made at the moment of use.
+"""What an asset is given: the policy, a clock, and clients made at the moment of use.
 
 Endpoints and credentials are read from the environment inside the step, never through Dagster's config:
 so no secret can be shown in the UI, printed by ``repr`` or stored with a run (docs/decisions/0004). The rooms are
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from raxx_bcp.clients.slack import Slack
     from raxx_bcp.drills.engine.record_stores import Record
     from raxx_bcp.drills.heroku_postgres.stored_facts import FactsStore
-    from raxx_bcp.snapshots.run import SnapshotDoors
-    from raxx_bcp.vault.export import ExportDoors
+    from raxx_bcp.snapshots.run import SnapshotConnections
+    from raxx_bcp.vault.export import ExportConnections
     from raxx_bcp.vault.keys import OperatorKey
 
 
@@ -37,11 +37,11 @@ class Raxx:
     clock: Clock = utc_now
     sleep: Callable[[float], None] = time.sleep
 
-    def export_doors(self) -> ExportDoors:
+    def export_connections(self) -> ExportConnections:
         """The vault, the bucket, and the optional second identity and second bucket."""
-        from raxx_bcp.vault.connections import export_doors
+        from raxx_bcp.vault.connections import export_connections
 
-        return export_doors(self.policy)
+        return export_connections(self.policy)
 
     def operator_key(self) -> OperatorKey:
         """The operator's public key and its pinned fingerprint."""
@@ -58,20 +58,20 @@ class Raxx:
         return environment.dump_bucket(self.policy)
 
     def dump_removal(self) -> DumpRemoval:
-        """The door through which dump sets go that the policy no longer keeps."""
+        """The client through which dump sets go that the policy no longer keeps."""
         return environment.dump_removal(self.policy)
 
-    def snapshot_doors(self) -> SnapshotDoors:
+    def snapshot_connections(self) -> SnapshotConnections:
         """The snapshots of the instances' region, and those of the copies' region where the policy names one."""
-        from raxx_bcp.snapshots.connections import snapshot_doors
+        from raxx_bcp.snapshots.connections import snapshot_connections
 
-        return snapshot_doors(self.policy)
+        return snapshot_connections(self.policy)
 
     def heroku(self) -> Heroku:
-        """The door to Heroku, with the key of the drills."""
-        from raxx_bcp.drills.heroku_postgres.connections import heroku_door
+        """The client for Heroku, with the key of the drills."""
+        from raxx_bcp.drills.heroku_postgres.connections import heroku_client
 
-        return heroku_door(self.policy)
+        return heroku_client(self.policy)
 
     def facts(self) -> FactsStore:
         """Where facts of the customer database are kept."""

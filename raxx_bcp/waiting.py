@@ -30,7 +30,7 @@ class Waiting:
 
 
 @dataclass
-class Patience:
+class Deadline:
     """How long to wait in all, and how long between two looks."""
 
     clock: Clock
@@ -40,7 +40,7 @@ class Patience:
     length: timedelta
 
     @classmethod
-    def of(cls, minutes: float, poll_seconds: float, clock: Clock, sleep: Callable[[float], None]) -> Patience:
+    def of(cls, minutes: float, poll_seconds: float, clock: Clock, sleep: Callable[[float], None]) -> Deadline:
         """From now on for ``minutes``."""
         length = timedelta(minutes=minutes)
         return cls(clock, sleep, poll_seconds, clock() + length, length)

@@ -124,7 +124,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def _wait_in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Doors keep their patience by a clock that only their own waiting moves."""
+    """Connections keep their patience by a clock that only their own waiting moves."""
     now = [0.0]
 
     def wait(seconds: float) -> None:
@@ -428,14 +428,14 @@ class TestTheObject:
         @click.command()
         def command() -> None:
             one.out = sys.stdout
-            one.say(1, json_output.Problem("The door did not close.", "Close it."))
+            one.say(1, json_output.Problem("The client did not close.", "Close it."))
             one.say(0)
 
         told = json.loads(CliRunner().invoke(command).stdout)
         assert told == {
             "ok": False,
             "status": "fail",
-            "error": "The door did not close.",
+            "error": "The client did not close.",
             "remedy": "Close it.",
             "rows": 3,
         }

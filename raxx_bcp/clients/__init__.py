@@ -1,1 +1,1 @@
-"""The doors to outside systems: each module knows one protocol, none knows Dagster or a room."""
+"""The clients to outside systems: each module knows one protocol, none knows Dagster or a room."""

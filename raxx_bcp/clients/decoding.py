@@ -1,4 +1,4 @@
-"""Where bytes from outside become values: the one door for JSON, and what libraries' exceptions are emptied by.
+"""Where bytes from outside become values: the one place for JSON, and what libraries' exceptions are emptied by.
 
 A decoder's exception can hold the bytes that it stumbled on, a secret's among them. Whatever is raised while it is
 handled carries it along as its context, into every log and tracker. So none leaves this module.

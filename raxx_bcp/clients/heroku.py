@@ -1,4 +1,4 @@
-"""The door to Heroku: its Platform API (apps, add-ons, config) and its Data API (databases, backups, restores).
+"""The client for Heroku: its Platform API (apps, add-ons, config) and its Data API (databases, backups, restores).
 
 What could hurt is refused before a byte is sent. Everything that creates, overwrites, cancels or deletes takes
 throwaway apps only, known by the beginning of their names; ``capture`` alone writes elsewhere, and only adds.

@@ -1,6 +1,6 @@
 """A login to production's own hosts, for the copy guard: GetInstanceAccessDetails of named instances, nothing else.
 
-A drill's door refuses production by name (``instances.py``); this one refuses everything but. It can make, change and
+A drill's client refuses production by name (``instances.py``); this one refuses everything but. It can make, change and
 delete nothing at Lightsail.
 """
 
@@ -53,6 +53,6 @@ class HostAccess:
         operation = event_name.rpartition(".")[2]
         if operation != OPERATION or params.get("instanceName") not in self.names:
             raise PermanentError(
-                f"{operation} was refused before it was sent: this door only logs in to hosts with a copy guard.",
+                f"{operation} was refused before it was sent: this client only logs in to hosts with a copy guard.",
                 "Nothing was changed. Whatever asked for it is a mistake in the program.",
             )

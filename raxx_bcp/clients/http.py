@@ -1,4 +1,4 @@
-"""One door to a JSON-over-HTTP service: connection reuse, bounded retries, and errors in one sentence."""
+"""A client for a JSON-over-HTTP service: connection reuse, bounded retries, and errors in one sentence."""
 
 from __future__ import annotations
 

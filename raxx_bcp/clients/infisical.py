@@ -1,4 +1,4 @@
-"""The door to a self-hosted Infisical vault, read as a machine identity (universal auth).
+"""The client for a self-hosted Infisical vault, read as a machine identity (universal auth).
 
 Knows the routes, their errors and their traps; knows nothing of documents or backups. What the API
 gives is handed on as the vendor's own JSON (``msgspec.Raw``), so that nothing is lost on the way.

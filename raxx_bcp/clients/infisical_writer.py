@@ -1,4 +1,4 @@
-"""The door to a vault that is written to: what a restore needs, and the one delete that a drill needs.
+"""The client for a vault that is written to: what a restore needs, and the one delete that a drill needs.
 
 Nothing is tried twice blindly: a write whose answer was lost may have been done. Only what the vault did
 not even look at (429, or no connection was made) is sent again. The caller reads what is there and goes on from it.

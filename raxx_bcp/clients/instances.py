@@ -1,8 +1,8 @@
-"""The door to throwaway instances: make one, close its firewall, log in to it, and delete it again.
+"""The client for throwaway instances: make one, close its firewall, log in to it, and delete it again.
 
-Production's instances are in the same account, so what this door may touch is said when it is made: ``names``. Making,
-opening, logging in to and deleting any other name is refused before a byte is sent, by the boto3 client itself. And an
-instance of such a name is deleted only when it carries the tag of the drill that asks for it.
+Production's instances are in the same account, so what this client may touch is said when it is made: ``names``.
+Making, opening, logging in to and deleting any other name is refused before a byte is sent, by the boto3 client itself.
+And an instance of such a name is deleted only when it carries the tag of the drill that asks for it.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ class Instances:
         """Look at every call of the boto3 client itself, right before it would be sent."""
         operation = event_name.rpartition(".")[2]
         if operation not in ALLOWED:
-            raise _refused(operation, "this door only handles throwaway instances")
+            raise _refused(operation, "this client only handles throwaway instances")
         if operation in BY_NAME:
             self._refuse_name(operation, params.get("instanceName", ""))
         if operation in MAKES:

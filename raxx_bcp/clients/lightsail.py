@@ -1,4 +1,4 @@
-"""The door to Lightsail's snapshots: take, look, copy, tag, and delete a *snapshot*.
+"""The client for Lightsail's snapshots: take, look, copy, tag, and delete a *snapshot*.
 
 What could hurt is not in here. The client has no method that deletes, stops or creates an instance, and the
 boto3 client behind it refuses, before a byte is sent, every operation that is not in ``ALLOWED``: a retention
@@ -198,7 +198,7 @@ def _refuse_other_operations(event_name: str, **_named: Any) -> None:
     operation = event_name.rpartition(".")[2]
     if operation not in ALLOWED:
         raise PermanentError(
-            f"{operation} was refused before it was sent: this door only handles snapshots.",
+            f"{operation} was refused before it was sent: this client only handles snapshots.",
             "Nothing was changed. Whatever asked for it is a mistake in the program: report it.",
         )
 

@@ -1,4 +1,4 @@
-"""The door to PostgreSQL, which only reads: every connection is one read-only transaction with bounded waits.
+"""The client for PostgreSQL, which only reads: every connection is one read-only transaction with bounded waits.
 
 An error is told by its SQLSTATE and by what was tried. PostgreSQL's own texts are never shown: they can hold
 rows ("Key (email)=(…) already exists"), the user and the address.

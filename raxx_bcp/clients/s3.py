@@ -1,4 +1,4 @@
-"""The door to one S3 bucket: conditional, checksummed writes and honest reads.
+"""The client for one S3 bucket: conditional, checksummed writes and honest reads.
 
 There is no delete in here on purpose: what stores the backups cannot remove them. "Denied" and "not
 implemented" are ``CouldNotVerifyError``, never "off" or "absent".

@@ -1,4 +1,4 @@
-"""The door that removes one file of one of FreeScout's dump sets, and can do nothing else.
+"""The client that removes one file of one of FreeScout's dump sets, and can do nothing else.
 
 It takes a day and a name and builds the key itself. The boto3 client behind it refuses, before a byte is sent, every
 operation but DeleteObject, every other bucket and key, and every version: what it deletes in a bucket that keeps
@@ -65,7 +65,7 @@ class DumpRemoval:
         exact = params.keys() == {"Bucket", "Key"} and params["Bucket"] == self.bucket
         if operation != "DeleteObject" or not ours or not exact:
             raise PermanentError(
-                f"{operation} was refused before it was sent: this door only removes files of dump sets below "
+                f"{operation} was refused before it was sent: this client only removes files of dump sets below "
                 f"{self.prefix}.",
                 "Nothing was changed. Whatever asked for it is a mistake in the program: report it.",
             )

@@ -1,4 +1,4 @@
-"""What a refusal by S3 means, in one sentence: for every door to it."""
+"""What a refusal by S3 means, in one sentence: for every client of it."""
 
 from __future__ import annotations
 

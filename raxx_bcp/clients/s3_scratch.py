@@ -1,4 +1,4 @@
-"""The door to one drill's own scratch in a bucket, and a look around it. Besides, only old dump sets are deleted.
+"""The client for one drill's own scratch in a bucket, and a look around it. Besides, only old dump sets are deleted.
 
 ``Scratch`` writes, deletes and purges below ``<prefix><drill id>/`` and nowhere else: every method takes a bare name
 and builds the key itself, and the boto3 client behind it refuses, before a byte is sent, every other operation,
@@ -197,7 +197,7 @@ class Scratch:
         ours = all(bucket == self.bucket and self._is_ours(key, operation) for bucket, key in places)
         if operation not in ALLOWED or not ours or "BypassGovernanceRetention" in params:
             raise PermanentError(
-                f"{operation} was refused before it was sent: this door reaches nothing but {self.root}.",
+                f"{operation} was refused before it was sent: this client reaches nothing but {self.root}.",
                 "Nothing was changed. Whatever asked for it is a mistake in the program: report it.",
             )
 
@@ -209,7 +209,7 @@ class Scratch:
 
 
 class Surroundings:
-    """What is in the bucket around the scratch, by its list of versions. Nothing else can be asked through this door.
+    """What is in the bucket around the scratch, by its list of versions. Nothing else can be asked through this client.
 
     Every method raises ``TransientError``, ``CouldNotVerifyError`` (denied) or ``PermanentError``.
     """
@@ -267,7 +267,7 @@ def _refuse_all_but_lists(event_name: str, **_named: Any) -> None:
     operation = event_name.rpartition(".")[2]
     if operation != "ListObjectVersions":
         raise PermanentError(
-            f"{operation} was refused before it was sent: this door only lists.",
+            f"{operation} was refused before it was sent: this client only lists.",
             "Nothing was changed. Whatever asked for it is a mistake in the program: report it.",
         )
 

@@ -1,4 +1,4 @@
-"""The door to one S3 bucket's settings and to the history of its objects: reads, and one switch.
+"""The client for one S3 bucket's settings and to the history of its objects: reads, and one switch.
 
 The switch turns versioning on. Nothing here turns anything off, and nothing deletes. A setting that S3 says is not
 there is None; denied and "not implemented" are ``CouldNotVerifyError``, never "off".

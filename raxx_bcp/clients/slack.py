@@ -1,4 +1,4 @@
-"""The door to Slack, through slack_sdk. Slack answers 200 with ``ok: false``: only ``ok`` counts as accepted."""
+"""The client for Slack, through slack_sdk. Slack answers 200 with ``ok: false``: only ``ok`` counts as accepted."""
 
 from __future__ import annotations
 

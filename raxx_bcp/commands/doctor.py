@@ -13,7 +13,7 @@ from raxx_bcp.drills.timetable import schedules_check
 from raxx_bcp.guard.connections import sightings_of
 from raxx_bcp.guard.health import examine as copy_guards
 from raxx_bcp.policy import load_policy
-from raxx_bcp.snapshots.connections import snapshot_doors
+from raxx_bcp.snapshots.connections import snapshot_connections
 from raxx_bcp.snapshots.health import checks_of as snapshots
 from raxx_bcp.snapshots.inventory import take_inventory
 from raxx_bcp.state_bucket.connections import state_bucket_settings
@@ -32,7 +32,7 @@ def doctor(*, as_json: bool) -> int:
     posture = guarded("state bucket posture", lambda: state_bucket(state_bucket_settings(policy), policy, now).checks)
     others = (
         *vault(policy, now),
-        *guarded("lightsail", lambda: snapshots(take_inventory(snapshot_doors(policy), policy, now))),
+        *guarded("lightsail", lambda: snapshots(take_inventory(snapshot_connections(policy), policy, now))),
         *copy_guards(sightings_of(policy), policy, now),
         *drills(policy),
         *schedules_check(policy, now),

@@ -13,7 +13,7 @@ from raxx_bcp.commands.drill_options import command_of
 from raxx_bcp.console import emit, exit_codes, json_option, progress
 from raxx_bcp.drills.engine import explaining
 from raxx_bcp.drills.engine.record_stores import record_of
-from raxx_bcp.drills.engine.run import Conducted
+from raxx_bcp.drills.engine.run import FinishedDrill
 from raxx_bcp.drills.engine.signals import CancelledError, cancelled_by_signals
 from raxx_bcp.drills.engine.sweeper import Swept, sweep
 from raxx_bcp.drills.kind import Asked, Kind
@@ -68,7 +68,7 @@ def _start(kind: Kind[Any], asked: Asked, wanted: Any, as_json: bool) -> int:  #
     return {Verdict.PASS: EXIT_PASS, Verdict.FAIL: EXIT_FAIL}.get(done.verdict, EXIT_COULD_NOT_VERIFY)
 
 
-def _verdict_check(done: Conducted) -> Check:
+def _verdict_check(done: FinishedDrill) -> Check:
     """Why a drill is no pass, in the words of its row."""
     running = done.drill
     status = {Verdict.PASS: Status.PASS, Verdict.FAIL: Status.FAIL}.get(done.verdict, Status.COULD_NOT_VERIFY)
@@ -102,7 +102,7 @@ def _cancellable() -> Iterator[None]:
         ) from None
 
 
-def _as_dict(done: Conducted) -> dict[str, Any]:
+def _as_dict(done: FinishedDrill) -> dict[str, Any]:
     running = done.drill
     backup = running.source_backup
     return {
@@ -130,7 +130,7 @@ def _as_dict(done: Conducted) -> dict[str, Any]:
     }
 
 
-def _text(done: Conducted) -> str:
+def _text(done: FinishedDrill) -> str:
     running = done.drill
     lines = [f"{done.verdict.value}: drill {running.id}, row {done.row_sequence}"]
     if running.source_backup:

@@ -22,7 +22,7 @@ from raxx_bcp.errors import (
     UsageError,
 )
 from raxx_bcp.evidence.gate import GateDecision, History, card_named, gate
-from raxx_bcp.evidence.head import Witness
+from raxx_bcp.evidence.head import LastRow
 from raxx_bcp.evidence.ledger import Ledger
 from raxx_bcp.evidence.report import Report, make_report, rows_as_dicts, store_report
 from raxx_bcp.evidence.row import Decision, DrillEntry, EvidenceRow, FollowUp, ReviewEntry
@@ -194,14 +194,14 @@ def _unknown_where_unreadable() -> Iterator[None]:
         raise CouldNotVerifyError(error.what, error.remedy) from None
 
 
-def _witness(text: str) -> Witness:
+def _witness(text: str) -> LastRow:
     found = re.fullmatch(r"([1-9]\d{0,7}):([0-9a-f]{64})", text.strip())
     if not found:
         raise UsageError(
             f"{text!r} is not a row's number and hash.",
             "Write it as raxx-bcp evidence verify prints it: 7:<64 hexadecimal digits>.",
         )
-    return Witness(int(found.group(1)), found.group(2))
+    return LastRow(int(found.group(1)), found.group(2))
 
 
 def _write(path: Path, text: str) -> str:

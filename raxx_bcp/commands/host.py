@@ -76,9 +76,9 @@ def uninstall_command(*, host_name: str, operator: str, yes: bool, as_json: bool
 
 def _do(name: str, operator: str, action: Callable[[Shell, str], HostGuard], *, as_json: bool) -> int:
     policy = load_policy()
-    door, sightings = host_access(policy), sightings_of(policy)
+    client, sightings = host_access(policy), sightings_of(policy)
     progress(f"logging in to {name} …")
-    with hosts.log_in(door, name, policy.throwaway_instances.ssh_port) as shell:
+    with hosts.log_in(client, name, policy.throwaway_instances.ssh_port) as shell:
         found = action(shell, name)
     sightings.add(found.sighting(operator, utc_now()))
     periods = sightings.periods(name)

@@ -12,7 +12,7 @@ from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_opti
 from raxx_bcp.errors import EXIT_FAIL, EXIT_PASS
 from raxx_bcp.policy import load_policy
 from raxx_bcp.snapshots import addon, health
-from raxx_bcp.snapshots.connections import snapshot_doors
+from raxx_bcp.snapshots.connections import snapshot_connections
 from raxx_bcp.snapshots.inventory import Kind, SnapshotInventory, take_inventory
 from raxx_bcp.snapshots.run import SnapshotReceipt, snapshot_day
 
@@ -30,7 +30,7 @@ def take_command(*, dry_run: bool, as_json: bool) -> int:
     """Take today's snapshot unless it is there, wait until it is available, then keep the promised number."""
     policy = load_policy()
     now = utc_now()
-    receipt = snapshot_day(snapshot_doors(policy), policy, run_day(None, now), dry_run=dry_run, progress=progress)
+    receipt = snapshot_day(snapshot_connections(policy), policy, run_day(None, now), dry_run=dry_run, progress=progress)
     emit(receipt.as_dict(), _receipt_text(receipt), as_json=as_json, checks=receipt.checks)
     return exit_code(receipt.status)
 
@@ -42,7 +42,7 @@ def take_command(*, dry_run: bool, as_json: bool) -> int:
 def list_command(*, as_json: bool) -> int:
     """Every snapshot of the vault's and FreeScout's instances, the gaps, the cost, and whether all is as promised."""
     policy = load_policy()
-    inventory = take_inventory(snapshot_doors(policy), policy, utc_now())
+    inventory = take_inventory(snapshot_connections(policy), policy, utc_now())
     checks = health.checks_of(inventory)
     status = worst(checks)
     verdict = {"ok": exit_code(status) == 0, "status": status.value, "checks": [check.as_dict() for check in checks]}
@@ -57,7 +57,7 @@ def list_command(*, as_json: bool) -> int:
 def addon_command(*, apply_it: bool, as_json: bool) -> int:
     """Lightsail's own automatic snapshots of the vault: on or off as the policy says, and what they cost."""
     policy = load_policy().vault_snapshot
-    home = snapshot_doors(load_policy()).home
+    home = snapshot_connections(load_policy()).home
     found = addon.apply(home, policy) if apply_it else addon.look(home, policy)
     wrong = f"it is {found.found}, and the policy says {found.promised}."
     remedy = "Bring it in line: raxx-bcp snapshot addon --apply."

@@ -13,7 +13,7 @@ from raxx_bcp.commands import vault_restore
 from raxx_bcp.console import check_lines, emit, exit_code, exit_codes, json_option, looking, progress
 from raxx_bcp.errors import UsageError
 from raxx_bcp.policy import load_policy
-from raxx_bcp.vault.connections import export_doors
+from raxx_bcp.vault.connections import export_connections
 from raxx_bcp.vault.export import ExportReceipt, export_vault
 from raxx_bcp.vault.inventory import Inventory, freshness_check, take_inventory
 from raxx_bcp.vault.keys import operator_key
@@ -46,7 +46,7 @@ def export_command(*, accept_shrink: str, accept_emptied: tuple[str, ...], as_js
     policy = load_policy()
     operator = operator_key(policy.vault_export.gpg_fingerprint)
     receipt = export_vault(
-        export_doors(policy),
+        export_connections(policy),
         operator,
         policy.vault_export,
         run_day(None, utc_now()),

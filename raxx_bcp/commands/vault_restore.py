@@ -24,7 +24,7 @@ from raxx_bcp.vault.compare import KINDS
 from raxx_bcp.vault.opening import OpenedExport
 from raxx_bcp.vault.restore import Restored, carry_out
 from raxx_bcp.vault.restore_plan import RestorePlan, plan_restore
-from raxx_bcp.vault.same_vault import Kin
+from raxx_bcp.vault.same_vault import VaultMatch
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -207,7 +207,7 @@ def _ask(plan: RestorePlan) -> None:
 def plan_lines(plan: RestorePlan, document: OpenedExport) -> Iterator[str]:
     """The plan for people."""
     yield f"restore the export of {document.export_date} into {plan.url}"
-    if plan.kinship.kin is not Kin.OTHER:
+    if plan.kinship.kin is not VaultMatch.OTHER:
         yield f"  {plan.kinship.told}"
     for project in plan.projects:
         environments, folders, secrets, imports = project.counts

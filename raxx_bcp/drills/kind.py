@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from raxx_bcp.drills.engine.drill import Drill, Order
-from raxx_bcp.drills.engine.run import Conducted, conduct
+from raxx_bcp.drills.engine.run import FinishedDrill, run_drill
 from raxx_bcp.drills.engine.sweeper import Place
 from raxx_bcp.drills.kinds import asset_of, job_of
 from raxx_bcp.policy import Policy
@@ -118,9 +118,9 @@ class Kind(Generic[W]):
             keep=asked.keep,
         )
 
-    def start(self, raxx: Raxx, asked: Asked, wanted: W, progress: Progress) -> Conducted:
+    def start(self, raxx: Raxx, asked: Asked, wanted: W, progress: Progress) -> FinishedDrill:
         """Run it to its end, the same for Dagster and for the command line. Raises what ``connect`` raises."""
         order = self.order(raxx.policy, asked, wanted)
         with self.connect(raxx, wanted) as body:
             recorder = raxx.record().recorder()
-            return conduct(order, body, recorder, clock=raxx.clock, sleep=raxx.sleep, progress=progress)
+            return run_drill(order, body, recorder, clock=raxx.clock, sleep=raxx.sleep, progress=progress)

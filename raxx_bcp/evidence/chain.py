@@ -16,7 +16,7 @@ from typing import Any, Final
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.clients.s3 import ObjectVersion
 from raxx_bcp.evidence import row_hash
-from raxx_bcp.evidence.head import Head, Witness
+from raxx_bcp.evidence.head import Head, LastRow
 from raxx_bcp.evidence.names import BESIDE_THE_ROWS, row_name, sequence_of
 from raxx_bcp.evidence.row import GENESIS_SHA256, EvidenceRow
 from raxx_bcp.evidence.row_hash import AlteredError, Link, NewerRowError, NotARowError
@@ -57,7 +57,7 @@ class ChainReport:
     """What was found. ``problems`` are in the order of rows; ``unknowns`` are what could not be judged."""
 
     rows: int
-    last: Witness | None
+    last: LastRow | None
     problems: tuple[Problem, ...] = ()
     unknowns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -133,7 +133,7 @@ class Walk:
             self.expected = sequence + 1
             self._row(sequence, body)
 
-    def report(self, head: Head, held: Witness | None, versions: Iterable[ObjectVersion] | None) -> ChainReport:
+    def report(self, head: Head, held: LastRow | None, versions: Iterable[ObjectVersion] | None) -> ChainReport:
         """What the walk and the witnesses say together. ``versions`` is None where they could not be read."""
         last = max(self.hashes, default=0)
         witnesses = {"the number and hash that were given": held, "HEAD.json": head.witness}
@@ -150,7 +150,7 @@ class Walk:
             self.unknowns.append("HEAD.json is not there and the bucket shows no versions: newest rows may be missing")
         return ChainReport(
             rows=self.rows,
-            last=Witness(last, self.hashes[last]) if last else None,
+            last=LastRow(last, self.hashes[last]) if last else None,
             problems=_joined(self.problems),
             unknowns=tuple(self.unknowns),
             notes=(f"HEAD.json vouches for the rows up to {head.sequence} only",) if 0 < head.sequence < last else (),
@@ -215,7 +215,7 @@ class Walk:
             never_ours = sequence > known or self.befores.get(sequence + 1) == sha256
             self._found(Trouble.FOREIGN if never_ours else Trouble.ALTERED, sequence, why)
 
-    def _testify(self, witness: Witness, who: str) -> None:
+    def _testify(self, witness: LastRow, who: str) -> None:
         last = max(self.expected - 1, 0)
         if witness.sequence > last:
             self._gap(witness.sequence + 1, f"{who} says that row {witness.sequence} was written")

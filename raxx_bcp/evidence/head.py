@@ -22,7 +22,7 @@ _KIND: Final = "raxx-bcp/evidence-head"
 _TRIES: Final = 5
 
 
-class Witness(msgspec.Struct, frozen=True):
+class LastRow(msgspec.Struct, frozen=True):
     """A row that was there: its number and its hash. Written as ``7:ab12…``."""
 
     sequence: int
@@ -36,7 +36,7 @@ class Witness(msgspec.Struct, frozen=True):
 class Head:
     """``HEAD.json`` as stored now. ``etag`` is None when there is none, ``witness`` when it cannot be understood."""
 
-    witness: Witness | None
+    witness: LastRow | None
     etag: str | None
 
     @property
@@ -60,7 +60,7 @@ def read_head(bucket: Bucket, prefix: str) -> Head:
         return Head(None, None)
 
 
-def move_head(bucket: Bucket, prefix: str, row: Witness, now: datetime, seen: Head) -> bool:
+def move_head(bucket: Bucket, prefix: str, row: LastRow, now: datetime, seen: Head) -> bool:
     """Name ``row`` as the last one, unless a later one is named already. ``seen`` is what was read before.
 
     Returns False when it could not be written: the row stands, and the next one moves it on. An unreadable
@@ -96,10 +96,10 @@ def move_head(bucket: Bucket, prefix: str, row: Witness, now: datetime, seen: He
     return False
 
 
-def _understood(body: bytes) -> Witness | None:
+def _understood(body: bytes) -> LastRow | None:
     try:
         content: Any = parse(body)
-        witness = msgspec.convert(content, Witness)
+        witness = msgspec.convert(content, LastRow)
     except (ValueError, msgspec.ValidationError):
         return None
     return witness if content.get("kind") == _KIND and witness.sequence > 0 else None

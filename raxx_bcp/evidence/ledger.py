@@ -17,7 +17,7 @@ from raxx_bcp.clock import Clock, utc_now
 from raxx_bcp.errors import CouldNotVerifyError, PermanentError, TransientError, UsageError
 from raxx_bcp.evidence import row_hash
 from raxx_bcp.evidence.chain import ChainReport, Walk, with_note
-from raxx_bcp.evidence.head import Head, Witness, move_head, read_head
+from raxx_bcp.evidence.head import Head, LastRow, move_head, read_head
 from raxx_bcp.evidence.names import LAST_SEQUENCE, row_name, sequence_of
 from raxx_bcp.evidence.reading import READERS, in_order
 from raxx_bcp.evidence.row import GENESIS_SHA256, Entry, EvidenceRow
@@ -64,7 +64,7 @@ class Ledger:
             sequence = last.sequence + 1
             row, body = row_hash.seal(entry, sequence=sequence, previous_sha256=last.sha256, written=now)
             if self._put(row, body, now):
-                move_head(self.bucket, self.prefix, Witness(row.sequence, row.sha256), now, head)
+                move_head(self.bucket, self.prefix, LastRow(row.sequence, row.sha256), now, head)
                 return row
             self._sleep(random.uniform(0, min(0.01 * 2**attempt, _LONGEST_PAUSE_SECONDS)))  # noqa: S311 - no secret
         raise TransientError(
@@ -111,7 +111,7 @@ class Ledger:
                 yield row
 
     def verify(
-        self, *, held: Witness | None = None, visit: Callable[[EvidenceRow], None] = lambda _row: None
+        self, *, held: LastRow | None = None, visit: Callable[[EvidenceRow], None] = lambda _row: None
     ) -> ChainReport:
         """Read every row once, hand each sound one to ``visit``, and say whether the ledger is what was written.
 
@@ -142,7 +142,7 @@ class Ledger:
             raise self._broken(f"{row_name(sequence)} holds row {row.sequence}")
         return row
 
-    def _end(self) -> tuple[Head, Witness]:
+    def _end(self) -> tuple[Head, LastRow]:
         """The witness, and the row that the next one follows.
 
         Where ``HEAD.json`` knows of a newer or another last row than there is, its word counts: the new row goes
@@ -154,7 +154,7 @@ class Ledger:
             raise self._broken(f"there is an object of the name {row_name(newest)}, behind which no row fits")
         if head.witness and newest <= head.sequence:
             return head, head.witness
-        return head, Witness(newest, self._hash_at(newest) if newest else GENESIS_SHA256)
+        return head, LastRow(newest, self._hash_at(newest) if newest else GENESIS_SHA256)
 
     def _hash_at(self, sequence: int) -> str:
         """The hash of a stored row; of its bytes where it is no row, so that nobody can block the ledger with one."""

@@ -90,9 +90,9 @@ def kinds(policy: Policy) -> dict[str, str]:
     return {policy.freescout.instance: "freescout", policy.vault_snapshot.instance: "vault"}
 
 
-def log_in(door: HostAccess, instance: str, port: int, login: Login = connect) -> Shell:
+def log_in(client: HostAccess, instance: str, port: int, login: Login = connect) -> Shell:
     """Log in to a host of production's. Raises ``CouldNotVerifyError`` where it cannot be reached."""
-    access = door.access(instance)
+    access = client.access(instance)
     try:
         return login(access, port)
     except (TransientError, HostUnknownError) as error:

@@ -89,7 +89,7 @@ def _take(
     with operator_errors(context, max_retries=policy.max_retries, wait_seconds=policy.retry_wait_seconds):
         try:
             receipt = snapshot_day(
-                raxx.snapshot_doors(),
+                raxx.snapshot_connections(),
                 raxx.policy,
                 day_of_run(context),
                 dry_run=config.dry_run,
@@ -119,7 +119,7 @@ def snapshot_is_there(policy: VaultSnapshot) -> dg.AssetChecksDefinition:
         description=f"Is the snapshot that is due there, by Lightsail's times? Late from {late_clock(policy)} UTC.",
     )
     def check(raxx: dg.ResourceParam[Raxx]) -> dg.AssetCheckResult:
-        return check_result(health.is_there(raxx.snapshot_doors().home, raxx.policy.vault_snapshot, raxx.clock()))
+        return check_result(health.is_there(raxx.snapshot_connections().home, raxx.policy.vault_snapshot, raxx.clock()))
 
     return check
 
@@ -152,7 +152,7 @@ def snapshot_inventory_asset(policy: Policy) -> dg.AssetsDefinition:
     )
     def snapshot_inventory(context: dg.AssetExecutionContext, raxx: dg.ResourceParam[Raxx]) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows only the bare class
         with operator_errors(context):
-            inventory = take_inventory(raxx.snapshot_doors(), raxx.policy, raxx.clock())
+            inventory = take_inventory(raxx.snapshot_connections(), raxx.policy, raxx.clock())
         checks = health.checks_of(inventory)
         return dg.MaterializeResult(
             metadata=_inventory_metadata(inventory), check_results=[check_result(check) for check in checks]
@@ -174,7 +174,7 @@ def apply_addon(context: dg.OpExecutionContext, config: AddOnConfig, raxx: dg.Re
     if not config.operator.strip():
         raise dg.Failure("Nothing was changed: operator is empty.\nWhat to do: write who you are.", allow_retries=False)
     try:
-        home = raxx.snapshot_doors().home
+        home = raxx.snapshot_connections().home
         context.log.info("%s asked for it. Before: %s", config.operator, addon.look(home, policy).text())
         after = addon.apply(home, policy)
     except BcpError as error:

@@ -15,7 +15,7 @@ from raxx_bcp.guard.sightings import Period, Sightings
 from raxx_bcp.policy import ADDON_OFF, Policy
 from raxx_bcp.snapshots.freescout import FreeScoutBackup, backup_of
 from raxx_bcp.snapshots.names import FREESCOUT_TAG, is_ours
-from raxx_bcp.snapshots.run import SnapshotDoors
+from raxx_bcp.snapshots.run import SnapshotConnections
 
 _AUTOMATIC_SUCCESS = "Success"
 
@@ -149,17 +149,17 @@ class SnapshotInventory:
         }
 
 
-def take_inventory(doors: SnapshotDoors, policy: Policy, now: datetime) -> SnapshotInventory:
+def take_inventory(connections: SnapshotConnections, policy: Policy, now: datetime) -> SnapshotInventory:
     """Look at all of it; memory grows only with the snapshots of the two instances.
 
     Raises ``CouldNotVerifyError`` where the role may not look, ``AbsentError`` where an instance is not there.
     """
     vault, freescout = policy.vault_snapshot.instance, policy.freescout.instance
-    vault_instance, freescout_instance = doors.home.instance(vault), doors.home.instance(freescout)
-    manual = [one for one in doors.home.all() if one.instance_name in (vault, freescout)]
-    automatic = {name: doors.home.automatic(name) for name in (vault, freescout)}
+    vault_instance, freescout_instance = connections.home.instance(vault), connections.home.instance(freescout)
+    manual = [one for one in connections.home.all() if one.instance_name in (vault, freescout)]
+    automatic = {name: connections.home.automatic(name) for name in (vault, freescout)}
     disks = {vault: vault_instance.disk_gb, freescout: freescout_instance.disk_gb}
-    rows = [_row(one, vault, doors.home.region, Kind.MANUAL) for one in manual]
+    rows = [_row(one, vault, connections.home.region, Kind.MANUAL) for one in manual]
     rows += [
         Row(
             name=f"{name} (automatic, {one.day})",
@@ -170,12 +170,12 @@ def take_inventory(doors: SnapshotDoors, policy: Policy, now: datetime) -> Snaps
             size_gb=disks[name],
             ours=False,
             good=one.status == _AUTOMATIC_SUCCESS,
-            region=doors.home.region,
+            region=connections.home.region,
         )
         for name, found in automatic.items()
         for one in found
     ]
-    rows += _copies(doors.away, vault)
+    rows += _copies(connections.away, vault)
     due = _freescout_day(now, policy)
     return SnapshotInventory(
         now=now,
@@ -183,8 +183,8 @@ def take_inventory(doors: SnapshotDoors, policy: Policy, now: datetime) -> Snaps
         rows=tuple(sorted(rows, key=lambda row: row.created_utc, reverse=True)),
         freescout=backup_of(due, automatic[freescout], manual, freescout),
         automatic_utc=vault_instance.automatic_utc,
-        home_region=doors.home.region,
-        guards={name: _periods(doors.sightings, name) for name in (vault, freescout)},
+        home_region=connections.home.region,
+        guards={name: _periods(connections.sightings, name) for name in (vault, freescout)},
     )
 
 

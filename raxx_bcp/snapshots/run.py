@@ -22,7 +22,7 @@ from raxx_bcp.snapshots.freescout import BackupState, FreeScoutBackup, backup_of
 from raxx_bcp.snapshots.names import FREESCOUT_TAG, is_ours, our_tags
 from raxx_bcp.snapshots.prune import Pruned, carry_out, plan
 from raxx_bcp.snapshots.take import Taken, take
-from raxx_bcp.waiting import Patience, Progress, Waiting, silent
+from raxx_bcp.waiting import Deadline, Progress, Waiting, silent
 
 AVAILABLE_CHECK: Final = "available"
 RETENTION: Final = "retention"
@@ -31,7 +31,7 @@ _GONE_MINUTES: Final = 2
 
 
 @dataclass(frozen=True)
-class SnapshotDoors:
+class SnapshotConnections:
     """``home`` is the region of the instances; ``away`` the one of the copies, where the policy names one."""
 
     home: Snapshots
@@ -80,7 +80,7 @@ class SnapshotReceipt:
 
 
 def snapshot_day(
-    doors: SnapshotDoors,
+    connections: SnapshotConnections,
     policy: Policy,
     day: str,
     *,
@@ -94,20 +94,24 @@ def snapshot_day(
     ``dry_run`` takes the snapshot and only says what pruning would delete. Raises what ``take`` raises.
     """
     started, promised = clock(), policy.vault_snapshot
-    doors.home.instance(promised.instance)
-    seen = _relevant(doors.home, policy)
-    backup = freescout_backup(doors.home, policy, day, seen)
+    connections.home.instance(promised.instance)
+    seen = _relevant(connections.home, policy)
+    backup = freescout_backup(connections.home, policy, day, seen)
     progress(f"FreeScout's own backup of {day}: {backup.words}")
     tags = {**our_tags(promised.instance, day), FREESCOUT_TAG: backup.words}
     ours = [one for one in seen if is_ours(one, promised.instance)]
-    patience = Patience.of(promised.deadline_minutes, promised.poll_seconds, clock, sleep)
-    taken = take(doors.home, promised.instance, day, ours, tags, patience, progress)
-    pruned, retention = _prune(doors.home, policy, taken.snapshot, dry_run=dry_run, progress=progress)
-    retention = _confirm(doors.home, pruned, retention, Patience.of(_GONE_MINUTES, promised.poll_seconds, clock, sleep))
-    copied = copy_to(doors.away, doors.home.region, taken.snapshot, promised.keep, dry_run=dry_run, progress=progress)
+    patience = Deadline.of(promised.deadline_minutes, promised.poll_seconds, clock, sleep)
+    taken = take(connections.home, promised.instance, day, ours, tags, patience, progress)
+    pruned, retention = _prune(connections.home, policy, taken.snapshot, dry_run=dry_run, progress=progress)
+    retention = _confirm(
+        connections.home, pruned, retention, Deadline.of(_GONE_MINUTES, promised.poll_seconds, clock, sleep)
+    )
+    copied = copy_to(
+        connections.away, connections.home.region, taken.snapshot, promised.keep, dry_run=dry_run, progress=progress
+    )
     return SnapshotReceipt(
         instance=promised.instance,
-        region=doors.home.region,
+        region=connections.home.region,
         day=day,
         taken=taken,
         pruned=pruned,
@@ -158,7 +162,7 @@ def _prune(
     return pruned, Check(RETENTION, Status.PASS, f"{len(decided.keep)} of {promised.keep} kept, {count} {done}.")
 
 
-def _confirm(home: Snapshots, pruned: Pruned, check: Check, patience: Patience) -> Check:
+def _confirm(home: Snapshots, pruned: Pruned, check: Check, patience: Deadline) -> Check:
     """Gone is what is no longer there, not what a delete call said. One look that fails is not the end."""
     left = list(pruned.deleted)
 

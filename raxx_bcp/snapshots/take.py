@@ -14,7 +14,7 @@ from raxx_bcp.clients.lightsail import AVAILABLE, ERROR, InstanceSnapshot, Snaps
 from raxx_bcp.clients.lightsail_errors import AutomaticSnapshotRunningError, NameTakenError
 from raxx_bcp.errors import NOT_THE_END, CouldNotVerifyError, PermanentError
 from raxx_bcp.snapshots.names import LAST_ATTEMPT, is_ours, read_name, snapshot_name
-from raxx_bcp.waiting import Patience, Progress, silent
+from raxx_bcp.waiting import Deadline, Progress, silent
 
 _DAY_MAY_END: Final = timedelta(hours=2)
 """A run of 23:59 makes its snapshot after midnight: it still is that day's (see ``clock.LATE_TICK``)."""
@@ -34,7 +34,7 @@ def take(
     day: str,
     ours: list[InstanceSnapshot],
     tags: Mapping[str, str],
-    patience: Patience,
+    patience: Deadline,
     progress: Progress = silent,
 ) -> Taken:
     """Have an available snapshot of ``instance`` for ``day`` (``YYYY-MM-DD``, UTC), at most one.
@@ -68,7 +68,7 @@ def _is_of(snapshot: InstanceSnapshot, instance: str, day: str) -> bool:
     return name is not None and name.day == day and in_time
 
 
-def _hangs(snapshot: InstanceSnapshot, patience: Patience) -> bool:
+def _hangs(snapshot: InstanceSnapshot, patience: Deadline) -> bool:
     """Has it been pending for longer than we would wait for a new one?"""
     return patience.clock() - snapshot.created_utc > patience.length
 
@@ -85,7 +85,7 @@ def _free_name(instance: str, day: str, ours: list[InstanceSnapshot]) -> str:
 
 
 def _begin(
-    lightsail: Snapshots, name: str, instance: str, tags: Mapping[str, str], patience: Patience, progress: Progress
+    lightsail: Snapshots, name: str, instance: str, tags: Mapping[str, str], patience: Deadline, progress: Progress
 ) -> bool:
     """Begin it; True when it was begun here, False when another run of ours was quicker."""
     while True:
@@ -115,7 +115,7 @@ def _begin(
             return True
 
 
-def _await(lightsail: Snapshots, name: str, patience: Patience, progress: Progress) -> InstanceSnapshot:
+def _await(lightsail: Snapshots, name: str, patience: Deadline, progress: Progress) -> InstanceSnapshot:
     """Look until it is available. One look that fails is not the end: the deadline is."""
     seen = "not seen yet"
     while True:

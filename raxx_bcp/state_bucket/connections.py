@@ -1,4 +1,4 @@
-"""The door of D2: the state bucket's settings, with the machine's own AWS credentials."""
+"""The client of D2: the state bucket's settings, with the machine's own AWS credentials."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def _export(
     with operator_errors(context, max_retries=policy.max_retries, wait_seconds=policy.retry_wait_seconds):
         try:
             receipt = export_vault(
-                raxx.export_doors(),
+                raxx.export_connections(),
                 raxx.operator_key(),
                 policy,
                 day_of_run(context),

@@ -1,16 +1,16 @@
-"""The export's doors, made from the environment: endpoints and credentials are all that differ."""
+"""The export's clients, made from the environment: endpoints and credentials are all that differ."""
 
 from __future__ import annotations
 
 from raxx_bcp import environment
 from raxx_bcp.policy import Policy
-from raxx_bcp.vault.export import ExportDoors
+from raxx_bcp.vault.export import ExportConnections
 
 
-def export_doors(policy: Policy) -> ExportDoors:
+def export_connections(policy: Policy) -> ExportConnections:
     """Raises ``UsageError`` naming the first variable that is missing."""
     org_admin = environment.org_admin_login()
-    return ExportDoors(
+    return ExportConnections(
         vault=environment.vault_login().client(policy),
         bucket=environment.state_bucket(policy),
         org_admin=org_admin.client(policy) if org_admin else None,

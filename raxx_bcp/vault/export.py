@@ -44,7 +44,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class ExportDoors:
+class ExportConnections:
     """The outside systems that an export talks to. ``org_admin`` is the optional second identity."""
 
     vault: Infisical
@@ -96,7 +96,7 @@ class _Made:
 
 
 def export_vault(
-    doors: ExportDoors,
+    connections: ExportConnections,
     operator: OperatorKey,
     policy: VaultExport,
     day: str,
@@ -118,25 +118,25 @@ def export_vault(
     with keyring(operator.armoured, operator.fingerprint, now=started) as ring:
         expiry = expiry_check(ring.key, policy.key_warning_days, started)
         progress(f"key {ring.key.fingerprint} can encrypt")
-        target = store.choose_target(doors.bucket, store.keys_of(policy.prefix, day))
-        baseline = _baseline(doors.bucket, policy, day)
-        survey, proved = _read_vault(doors, policy, progress)
+        target = store.choose_target(connections.bucket, store.keys_of(policy.prefix, day))
+        baseline = _baseline(connections.bucket, policy, day)
+        survey, proved = _read_vault(connections, policy, progress)
         known = None if isinstance(baseline, CouldNotVerifyError) else baseline
         emptied = emptied_folders(survey, known, proved, policy, accepted)
         shrunk = _shrunk(survey, baseline, policy, accept_shrink)
         gate.refuse_if([*emptied.findings(), shrunk])
         made = _encrypt(ring, survey, day, started, clock())
     progress(f"encrypted {made.document_size_bytes} bytes into {len(made.encrypted.data)}")
-    receipt = store.store(doors.bucket, target, made.encrypted.data, _metadata(made, ring.key))
+    receipt = store.store(connections.bucket, target, made.encrypted.data, _metadata(made, ring.key))
     progress(f"stored {receipt.key} as version {receipt.version_id or '(none kept)'}")
-    readable = store.read_back(doors.bucket, receipt, made.encrypted.recipients)
+    readable = store.read_back(connections.bucket, receipt, made.encrypted.recipients)
     if readable.status is Status.FAIL:
         raise PermanentError(readable.detail, readable.remedy)
     checks = (_complete(made, emptied), shrunk, _only_reader(made, ring.key), expiry, readable)
     manifest = _manifest(receipt, day, made, ring, checks, (started, clock()), accept_shrink, emptied)
-    store.store_manifest(doors.bucket, target.keys.manifest, manifest)
+    store.store_manifest(connections.bucket, target.keys.manifest, manifest)
     copied = store.second_copy(
-        policy.second_copy, doors.second_bucket, target.keys, made.encrypted.data, manifest, started
+        policy.second_copy, connections.second_bucket, target.keys, made.encrypted.data, manifest, started
     )
     progress(f"second copy: {copied.detail}")
     duration = (clock() - started).total_seconds()
@@ -150,11 +150,13 @@ def _baseline(bucket: Bucket, policy: VaultExport, day: str) -> gate.Baseline | 
         return error
 
 
-def _read_vault(doors: ExportDoors, policy: VaultExport, progress: Progress) -> tuple[Survey, frozenset[str]]:
+def _read_vault(
+    connections: ExportConnections, policy: VaultExport, progress: Progress
+) -> tuple[Survey, frozenset[str]]:
     """What was read, and the projects in which role and privileges prove that this is all."""
-    with doors.vault as vault:
+    with connections.vault as vault:
         joined = walk.memberships(vault)
-        gate.refuse_if(gate.membership_findings(joined, organisation_projects(doors.org_admin), policy))
+        gate.refuse_if(gate.membership_findings(joined, organisation_projects(connections.org_admin), policy))
         progress(f"reading {len(joined)} projects")
         survey = walk.survey(vault, joined, concurrency=policy.concurrency, progress=progress)
     gate.refuse_if(gate.content_findings(survey))

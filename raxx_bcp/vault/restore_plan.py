@@ -35,7 +35,7 @@ from raxx_bcp.vault.opening import (
 )
 from raxx_bcp.vault.read_back import compare_with
 from raxx_bcp.vault.restore_deleted import held_by, refuse_held, without
-from raxx_bcp.vault.same_vault import Kin, Kinship, kinship
+from raxx_bcp.vault.same_vault import VaultComparison, VaultMatch, match_vault
 from raxx_bcp.vault.secret_batches import SHARED_BYTES, fits_alone, has_reminder
 from raxx_bcp.vault.target import TargetProject, projects_of
 
@@ -115,7 +115,7 @@ class RestorePlan:
     left_out: tuple[Difference, ...]
     """Items of the export that no API call can bring back."""
     notes: tuple[str, ...]
-    kinship: Kinship
+    kinship: VaultComparison
     into_source: str
     """How the operator named the vault that the export was read from, to allow writing there; empty: not at all."""
 
@@ -126,7 +126,7 @@ class RestorePlan:
 
     def require_consent_for_source(self) -> None:
         """Raise ``UsageError`` where this would write into the export's own vault, and nobody has named it."""
-        if self.writes and self.kinship.kin is Kin.SOURCE and not self.into_source:
+        if self.writes and self.kinship.kin is VaultMatch.SOURCE and not self.into_source:
             raise UsageError(
                 f"{self.kinship.told}. Nothing was written: a restore into it must be asked for by name.",
                 "A new vault? Correct --to. Meant is this one, to bring back what it has lost? Add "
@@ -206,15 +206,15 @@ def plan_restore(
 
 def _kinship(
     document: OpenedExport, writer: InfisicalWriter, there: Mapping[str, TargetProject], into_source: str
-) -> Kinship:
+) -> VaultComparison:
     """What the target is to the export. Raises ``UsageError`` where ``into_source`` names another vault than it is."""
     ids = {project.project.id for project in document.projects} & {project.id for project in there.values()}
-    found = kinship(document.source, writer.url, writer.identity, ids)
-    if into_source and (found.kin is not Kin.SOURCE or into_source != found.name):
+    found = match_vault(document.source, writer.url, writer.identity, ids)
+    if into_source and (found.kin is not VaultMatch.SOURCE or into_source != found.name):
         raise UsageError(
             f"--into-source names {into_source}, which is not what --to leads to: {found.told}. Nothing was written.",
             "Correct --to, or leave --into-source out: a vault that is not the export's own needs no name."
-            if found.kin is not Kin.SOURCE
+            if found.kin is not VaultMatch.SOURCE
             else f"The export's own vault is named by --into-source {found.name}.",
         )
     return found

@@ -17,7 +17,7 @@ from raxx_bcp.clients.infisical import Identity
 from raxx_bcp.vault.document import Source
 
 
-class Kin(enum.StrEnum):
+class VaultMatch(enum.StrEnum):
     """What the vault is to the export."""
 
     SOURCE = "source"
@@ -28,10 +28,10 @@ class Kin(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class Kinship:
+class VaultComparison:
     """What the vault is to the export, and the sentence that says how that is known."""
 
-    kin: Kin
+    kin: VaultMatch
     told: str
     name: str
     """What a person calls the source by: its organisation's id, or its address where the export has no id."""
@@ -40,33 +40,39 @@ class Kinship:
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
-        return {"is_source": {Kin.SOURCE: True, Kin.OTHER: False}.get(self.kin), "because": self.told}
+        return {"is_source": {VaultMatch.SOURCE: True, VaultMatch.OTHER: False}.get(self.kin), "because": self.told}
 
 
-def kinship(source: Source, url: str, identity: Identity, project_ids: Collection[str] = ()) -> Kinship:
+def match_vault(source: Source, url: str, identity: Identity, project_ids: Collection[str] = ()) -> VaultComparison:
     """What the vault at ``url`` is to the export of ``source``; ``identity`` is who is logged in there.
 
     ``project_ids`` are those that both have: they are hints only, like the address.
     """
     same_server = address_of(url) == address_of(source.url)
 
-    def found(kin: Kin, told: str) -> Kinship:
-        return Kinship(kin, told, source.org_id or source.url, same_server)
+    def found(kin: VaultMatch, told: str) -> VaultComparison:
+        return VaultComparison(kin, told, source.org_id or source.url, same_server)
 
     if identity.identity_id == source.identity_id:
-        return found(Kin.SOURCE, f"{url} knows the export's own machine identity: it is that vault, or a copy of it")
+        return found(
+            VaultMatch.SOURCE, f"{url} knows the export's own machine identity: it is that vault, or a copy of it"
+        )
     if source.org_id and identity.org_id:
         if source.org_id == identity.org_id:
-            return found(Kin.SOURCE, f"{url} is the vault that the export was read from: organisation {source.org_id}")
+            return found(
+                VaultMatch.SOURCE, f"{url} is the vault that the export was read from: organisation {source.org_id}"
+            )
         where = f"{url} is organisation {identity.org_id}, the export was read from organisation {source.org_id}"
-        return found(Kin.OTHER, where)
+        return found(VaultMatch.OTHER, where)
     if same_server:
-        return found(Kin.SOURCE, f"{url} is the address that the export was read from")
+        return found(VaultMatch.SOURCE, f"{url} is the address that the export was read from")
     if project_ids:
-        return found(Kin.SOURCE, f"{url} has projects with the ids of the export's: it is that vault, or a copy of it")
+        return found(
+            VaultMatch.SOURCE, f"{url} has projects with the ids of the export's: it is that vault, or a copy of it"
+        )
     silent = "the export does not name its organisation" if not source.org_id else "the login there names none"
     return found(
-        Kin.UNKNOWN,
+        VaultMatch.UNKNOWN,
         f"whether {url} is the vault that the export was read from is not known: {silent}; only the address "
         f"({source.url}), the identity and the projects' ids are others",
     )

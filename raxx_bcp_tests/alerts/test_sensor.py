@@ -323,6 +323,6 @@ def test_the_sensor_is_on_by_default_and_part_of_the_definitions() -> None:
 
 def test_no_secret_is_in_what_the_resource_shows(alerts: Alerts) -> None:
     raxx = replace(Raxx(alerts.policy))
-    shown = repr(raxx) + repr(raxx.slack()) + repr(raxx.export_doors()) + repr(raxx.operator_key())
+    shown = repr(raxx) + repr(raxx.slack()) + repr(raxx.export_connections()) + repr(raxx.operator_key())
     for name in ("INFISICAL_CLIENT_SECRET", "AWS_SECRET_ACCESS_KEY", "SLACK_BOT_TOKEN"):
         assert os.environ[name] not in shown

@@ -1,4 +1,4 @@
-"""A scripted Heroku: answers in the shapes that were recorded, and a door to them."""
+"""A scripted Heroku: answers in the shapes that were recorded, and a client to them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ RESTORE = {"from_type": "htcat", "to_type": "pg_restore", "from_name": "BACKUP",
 RUNNING = {"succeeded": None, "finished_at": None}
 
 
-def door(served: Served, slept: list[float] | None = None) -> Heroku:
+def connect(served: Served, slept: list[float] | None = None) -> Heroku:
     waits: list[float] = [] if slept is None else slept
     return Heroku(
         KEY,
@@ -109,6 +109,6 @@ def asked(served: Served) -> list[str]:
 
 
 def failure(call: Callable[[Heroku], object], *replies: Reply) -> BcpError:
-    with scripted(*replies) as served, door(served) as heroku, pytest.raises(BcpError) as caught:
+    with scripted(*replies) as served, connect(served) as heroku, pytest.raises(BcpError) as caught:
         call(heroku)
     return caught.value

@@ -27,7 +27,7 @@ from raxx_bcp_tests.clients.herokus import (
     an_addon,
     an_app,
     attachments,
-    door,
+    connect,
     reply,
 )
 from raxx_bcp_tests.clients.servers import Reply, Served, scripted
@@ -37,7 +37,7 @@ from raxx_bcp_tests.clients.servers import Reply, Served, scripted
 
 def heroku(ask: Callable[[Heroku], object]) -> Callable[[Served], object]:
     def asked(served: Served) -> object:
-        with door(served) as client:
+        with connect(served) as client:
             return ask(client)
 
     return asked

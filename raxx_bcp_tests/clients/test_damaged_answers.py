@@ -14,7 +14,7 @@ from raxx_bcp.clients.infisical import Infisical
 from raxx_bcp.clients.infisical_writer import InfisicalWriter
 from raxx_bcp.clients.slack import Message, Slack
 from raxx_bcp.errors import BcpError
-from raxx_bcp_tests.clients.herokus import DRILL, an_app, door, reply
+from raxx_bcp_tests.clients.herokus import DRILL, an_app, connect, reply
 from raxx_bcp_tests.clients.leaks import everything_held
 from raxx_bcp_tests.clients.servers import Reply, Served, scripted
 
@@ -24,7 +24,7 @@ TOKEN = f"h.{PAYLOAD}.s"
 
 
 def ask_heroku(served: Served) -> None:
-    with door(served) as heroku:
+    with connect(served) as heroku:
         heroku.app(DRILL)
 
 

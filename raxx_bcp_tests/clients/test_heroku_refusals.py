@@ -1,4 +1,4 @@
-"""What Heroku's refusals mean at its door, and that nothing secret is shown in any of them."""
+"""What Heroku's refusals mean at its client, and that nothing secret is shown in any of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from raxx_bcp_tests.clients.herokus import (
     SIGNATURE,
     a_transfer,
     attachments,
-    door,
+    connect,
     failure,
     problem,
     reply,
@@ -156,7 +156,7 @@ def test_no_failure_shows_a_secret(answer: Reply, caplog: pytest.LogCaptureFixtu
 
 def test_leaving_closes_the_connections() -> None:
     with scripted(reply([])) as served:
-        with door(served) as heroku:
+        with connect(served) as heroku:
             for _ in range(3):
                 heroku.apps()
             assert served.connections == 1

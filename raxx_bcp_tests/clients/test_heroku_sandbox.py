@@ -1,4 +1,4 @@
-"""The door to Heroku against the sandbox's Heroku: a whole restore, and what happens when Heroku is not well."""
+"""The client for Heroku against the sandbox's Heroku: a whole restore, and what happens when Heroku is not well."""
 
 from __future__ import annotations
 

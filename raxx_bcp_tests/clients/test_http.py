@@ -1,4 +1,4 @@
-"""The one door to HTTP: bounded retries, no redirects, no clear text, no half answers, no leaks."""
+"""The one place to HTTP: bounded retries, no redirects, no clear text, no half answers, no leaks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BUSY = Reply(b"{}", 429, {"retry-after": "7"})
 TOKEN = "rxs_bearer_token"
 
 
-def door(url: str, slept: list[float] | None = None, *, attempts: int = 4) -> Door:
+def client(url: str, slept: list[float] | None = None, *, attempts: int = 4) -> Door:
     waits: list[float] = [] if slept is None else slept
     return Door("The vault", url, timeout_seconds=5, attempts=attempts, sleep=waits.append)
 
@@ -33,7 +33,7 @@ def closed_port() -> int:
 
 def test_an_answer_is_given_as_it_came() -> None:
     with scripted(Reply(b'{"a":1}', 201)) as served:
-        answer = door(served.url).send("GET", "/x", params={"q": "ä b"}, headers={"authorization": f"Bearer {TOKEN}"})
+        answer = client(served.url).send("GET", "/x", params={"q": "ä b"}, headers={"authorization": f"Bearer {TOKEN}"})
     assert (answer.status, answer.body, answer.content_type, answer.ok) == (201, b'{"a":1}', "application/json", True)
     (asked,) = served.asked
     assert asked.path == "/x?q=%C3%A4+b"
@@ -42,7 +42,7 @@ def test_an_answer_is_given_as_it_came() -> None:
 
 def test_a_json_body_is_sent() -> None:
     with scripted() as served:
-        door(served.url).send("POST", "/x", json={"a": 1})
+        client(served.url).send("POST", "/x", json={"a": 1})
     assert served.asked[0].body == b'{"a": 1}'
     assert served.asked[0].headers["content-type"] == "application/json"
 
@@ -50,7 +50,7 @@ def test_a_json_body_is_sent() -> None:
 def test_a_busy_service_is_waited_for_as_long_as_it_asks() -> None:
     slept: list[float] = []
     with scripted(BUSY, BUSY, Reply(b'{"ok":1}')) as served:
-        answer = door(served.url, slept).send("GET", "/x")
+        answer = client(served.url, slept).send("GET", "/x")
     assert answer.body == b'{"ok":1}'
     assert slept == [7.0, 7.0]
     assert len(served.asked) == 3
@@ -59,7 +59,7 @@ def test_a_busy_service_is_waited_for_as_long_as_it_asks() -> None:
 def test_a_healthy_service_is_not_waited_for() -> None:
     slept: list[float] = []
     with scripted() as served:
-        door(served.url, slept).send("GET", "/x")
+        client(served.url, slept).send("GET", "/x")
     assert slept == []
     assert len(served.asked) == 1
 
@@ -70,14 +70,14 @@ def test_a_healthy_service_is_not_waited_for() -> None:
 def test_an_absurd_retry_after_is_bounded(header: str, longest: float) -> None:
     slept: list[float] = []
     with scripted(Reply(status=429, headers={"retry-after": header}), Reply()) as served:
-        door(served.url, slept).send("GET", "/x")
+        client(served.url, slept).send("GET", "/x")
     assert slept == [longest]
 
 
 def test_a_service_that_asks_for_more_than_our_patience_is_looked_at_once_more_at_its_end() -> None:
     slept: list[float] = []
     with scripted(Reply(status=503, headers={"retry-after": "86400"})) as served, pytest.raises(TransientError):
-        door(served.url, slept).send("GET", "/x")
+        client(served.url, slept).send("GET", "/x")
     assert len(served.asked) == 2
     assert slept == [pytest.approx(PATIENCE_SECONDS, abs=5)]
 
@@ -86,7 +86,7 @@ def test_a_service_that_asks_for_more_than_our_patience_is_looked_at_once_more_a
 def test_without_a_number_to_go_by_the_waits_grow_and_stay_short(headers: dict[str, str]) -> None:
     slept: list[float] = []
     with scripted(Reply(status=500, headers=headers)) as served, pytest.raises(TransientError):
-        door(served.url, slept).send("GET", "/x")
+        client(served.url, slept).send("GET", "/x")
     assert len(slept) == 3
     for number, wait in enumerate(slept):
         assert 0.5 * 2**number <= wait <= 0.5 * 2**number + 1
@@ -96,7 +96,7 @@ def test_without_a_number_to_go_by_the_waits_grow_and_stay_short(headers: dict[s
 def test_a_service_that_stays_busy_is_given_up_after_the_attempts(status: int) -> None:
     with scripted(Reply(b"<html>rxs_body</html>", status, content_type="text/html")) as served:
         with pytest.raises(TransientError) as caught:
-            door(served.url, attempts=3).send("GET", "/x", headers={"authorization": TOKEN})
+            client(served.url, attempts=3).send("GET", "/x", headers={"authorization": TOKEN})
         assert len(served.asked) == 3
     assert f"The vault answered GET /x with {status}." in caught.value.what
     assert "rxs_" not in everything_shown(caught.value)
@@ -107,7 +107,7 @@ def test_a_service_that_stays_away_is_given_up_after_our_patience(status: int) -
     slept: list[float] = []
     with scripted(Reply(b"<html>rxs_body</html>", status, content_type="text/html")) as served:
         with pytest.raises(TransientError) as caught:
-            door(served.url, slept, attempts=3).send("GET", "/x", headers={"authorization": TOKEN})
+            client(served.url, slept, attempts=3).send("GET", "/x", headers={"authorization": TOKEN})
         assert len(served.asked) == len(slept) + 1 > 10
     assert PATIENCE_SECONDS - 5 < sum(slept) <= PATIENCE_SECONDS
     assert f"The vault answered GET /x with {status}." in caught.value.what
@@ -118,7 +118,7 @@ def test_a_service_that_stays_away_is_given_up_after_our_patience(status: int) -
 def test_a_refusal_is_handed_over_at_once(status: int) -> None:
     slept: list[float] = []
     with scripted(Reply(b'{"error":"X"}', status)) as served:
-        answer = door(served.url, slept).send("GET", "/x")
+        answer = client(served.url, slept).send("GET", "/x")
     assert (answer.status, answer.ok, len(served.asked), slept) == (status, False, 1, [])
 
 
@@ -126,37 +126,37 @@ def test_a_refusal_is_handed_over_at_once(status: int) -> None:
 def test_a_post_is_not_repeated(reply: Reply) -> None:
     with scripted(reply) as served:
         with pytest.raises(TransientError):
-            door(served.url).send("POST", "/login", json={"clientSecret": TOKEN})
+            client(served.url).send("POST", "/login", json={"clientSecret": TOKEN})
         assert len(served.asked) == 1
 
 
 def test_a_post_is_repeated_only_when_asked_to() -> None:
     with scripted(BUSY, Reply()) as served:
-        assert door(served.url).send("POST", "/x", json={}, retry=True).ok
+        assert client(served.url).send("POST", "/x", json={}, retry=True).ok
         assert len(served.asked) == 2
 
 
 def test_a_rate_limit_alone_is_waited_out_when_asked_to() -> None:
     slept: list[float] = []
     with scripted(BUSY, Reply()) as served:
-        assert door(served.url, slept).send("POST", "/x", json={}, retry_undone=True).ok
+        assert client(served.url, slept).send("POST", "/x", json={}, retry_undone=True).ok
     assert (len(served.asked), slept) == (2, [7.0])
     for lost in (Reply(status=503), Reply(hang_up=True)):
         with scripted(lost) as served, pytest.raises(TransientError) as caught:
-            door(served.url).send("POST", "/x", json={}, retry_undone=True)
+            client(served.url).send("POST", "/x", json={}, retry_undone=True)
         assert len(served.asked) == 1
         assert not isinstance(caught.value, RateLimitedError)
 
 
 def test_a_rate_limit_that_stays_says_so() -> None:
     with scripted(BUSY) as served, pytest.raises(RateLimitedError, match="with 429"):
-        door(served.url).send("GET", "/x")
+        client(served.url).send("GET", "/x")
     assert len(served.asked) == 4
 
 
 def test_headers_come_along_and_are_not_shown() -> None:
     with scripted(Reply(headers={"Next-Range": "id ]rxs_range..; max=200"})) as served:
-        answer = door(served.url).send("GET", "/x")
+        answer = client(served.url).send("GET", "/x")
     assert answer.headers["next-range"] == "id ]rxs_range..; max=200"
     assert "rxs_" not in repr(answer)
 
@@ -164,14 +164,14 @@ def test_headers_come_along_and_are_not_shown() -> None:
 def test_a_get_is_not_repeated_when_asked_not_to() -> None:
     with scripted(BUSY, Reply()) as served:
         with pytest.raises(TransientError):
-            door(served.url).send("GET", "/x", retry=False)
+            client(served.url).send("GET", "/x", retry=False)
         assert len(served.asked) == 1
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed(status: int) -> None:
     with scripted(Reply()) as thief, scripted(Reply(b"", status, {"location": f"{thief.url}/steal"})) as served:
-        answer = door(served.url).send("GET", "/x", headers={"authorization": TOKEN})
+        answer = client(served.url).send("GET", "/x", headers={"authorization": TOKEN})
     assert (answer.status, answer.ok) == (status, False)
     assert len(served.asked) == 1
     assert thief.asked == []
@@ -181,7 +181,7 @@ def test_a_refused_connection_is_transient_and_tells_nothing_of_the_request() ->
     slept: list[float] = []
     url = f"http://127.0.0.1:{closed_port()}"
     with pytest.raises(TransientError) as caught:
-        door(url, slept).send("GET", "/x", params={"q": TOKEN}, headers={"authorization": TOKEN})
+        client(url, slept).send("GET", "/x", params={"q": TOKEN}, headers={"authorization": TOKEN})
     assert caught.value.what == f"The vault at {url} cannot be reached (ConnectionRefusedError)."
     assert "rxs_" not in everything_shown(caught.value)
     assert PATIENCE_SECONDS - 5 < sum(slept) <= PATIENCE_SECONDS
@@ -210,7 +210,7 @@ def test_a_write_is_sent_once_a_service_takes_connections_again() -> None:
 
 def test_a_service_that_comes_back_between_two_attempts_is_reached() -> None:
     with scripted(Reply(hang_up=True), Reply(b'{"ok":1}')) as served:
-        assert door(served.url).send("GET", "/x").body == b'{"ok":1}'
+        assert client(served.url).send("GET", "/x").body == b'{"ok":1}'
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -218,7 +218,7 @@ def test_a_service_that_comes_back_between_two_attempts_is_reached() -> None:
 def test_a_body_that_stops_early_is_never_given_as_a_short_body(chunked: bool, missing: int) -> None:  # noqa: FBT001
     body = b"x" * 100_000
     with scripted(Reply(body, missing=missing, chunked=chunked)) as served, pytest.raises(TransientError) as caught:
-        door(served.url, attempts=2).send("GET", "/x")
+        client(served.url, attempts=2).send("GET", "/x")
     assert len(served.asked) == 2
     assert "cannot be reached" in caught.value.what
 
@@ -227,7 +227,7 @@ def test_a_body_that_stops_early_is_never_given_as_a_short_body(chunked: bool, m
 def test_a_whole_body_is_given_whole(chunked: bool) -> None:  # noqa: FBT001
     body = bytes(range(256)) * 4_000
     with scripted(Reply(body, chunked=chunked)) as served:
-        assert door(served.url).send("GET", "/x").body == body
+        assert client(served.url).send("GET", "/x").body == body
 
 
 def test_a_silent_service_times_out() -> None:
@@ -242,24 +242,24 @@ def test_a_silent_service_times_out() -> None:
 @pytest.mark.parametrize("url", ["http://vault.raxx.example", "http://10.0.0.7:8080", "http://127.0.0.1.evil.example"])
 def test_clear_text_to_another_machine_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="plain http://"):
-        door(url)
+        client(url)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "https://vault.example"])
 def test_loopback_and_https_are_accepted(url: str) -> None:
-    assert door(url + "/").base_url == url
+    assert client(url + "/").base_url == url
 
 
 @pytest.mark.parametrize("url", ["", "vault.raxx.example", "ftp://vault.raxx.example", "https://", "file:///etc"])
 def test_what_is_no_web_address_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="is not an http"):
-        door(url)
+        client(url)
 
 
 @pytest.mark.parametrize("userinfo", ["rxs_user:rxs_password", "rxs_user", ":rxs_password"])
 def test_credentials_in_the_address_are_refused_without_repeating_them(userinfo: str) -> None:
     with pytest.raises(UsageError, match="holds a user name or password") as caught:
-        door(f"https://{userinfo}@vault.raxx.example")
+        client(f"https://{userinfo}@vault.raxx.example")
     assert "rxs_" not in everything_shown(caught.value)
 
 
@@ -280,7 +280,7 @@ def test_an_answer_does_not_show_its_body() -> None:
 
 def test_one_connection_serves_many_requests() -> None:
     with scripted(Reply(b"x" * 50_000)) as served:
-        one = door(served.url)
+        one = client(served.url)
         for _ in range(20):
             one.send("GET", "/x")
     assert (len(served.asked), served.connections) == (20, 1)
@@ -288,7 +288,7 @@ def test_one_connection_serves_many_requests() -> None:
 
 def test_a_connection_survives_error_answers() -> None:
     with scripted(Reply(status=503), Reply(status=404), Reply()) as served:
-        one = door(served.url)
+        one = client(served.url)
         one.send("GET", "/x")
         one.send("GET", "/x")
     assert (len(served.asked), served.connections) == (3, 1)
@@ -303,7 +303,7 @@ def test_each_thread_has_a_connection_of_its_own() -> None:
             one.send("GET", "/x")
 
     with scripted() as served:
-        one = door(served.url)
+        one = client(served.url)
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(ask, [one] * 3))
     assert (len(served.asked), served.connections) == (15, 3)
@@ -311,7 +311,7 @@ def test_each_thread_has_a_connection_of_its_own() -> None:
 
 def test_a_closed_door_opens_again() -> None:
     with scripted() as served:
-        one = door(served.url)
+        one = client(served.url)
         one.send("GET", "/x")
         one.close()
         assert one.send("GET", "/x").ok
@@ -320,7 +320,7 @@ def test_a_closed_door_opens_again() -> None:
 
 def test_json_that_the_caller_has_encoded_is_sent_as_it_is() -> None:
     with scripted() as served:
-        door(served.url).send("POST", "/x", body='{"a":"ä"}'.encode())
+        client(served.url).send("POST", "/x", body='{"a":"ä"}'.encode())
     assert served.asked[0].body == '{"a":"ä"}'.encode()
     assert served.asked[0].headers["content-type"] == "application/json"
 
@@ -332,7 +332,7 @@ def test_a_netrc_never_takes_the_place_of_our_own_authorization(
     (tmp_path / ".netrc").chmod(0o600)
     monkeypatch.setenv("HOME", str(tmp_path))
     with scripted() as served:
-        door(served.url).send("GET", "/x", headers={"authorization": f"Bearer {TOKEN}"})
+        client(served.url).send("GET", "/x", headers={"authorization": f"Bearer {TOKEN}"})
     assert served.asked[0].headers["authorization"] == f"Bearer {TOKEN}"
 
 
@@ -341,13 +341,13 @@ def test_a_proxy_of_the_environment_is_used_and_its_exceptions_heeded(monkeypatc
         monkeypatch.delenv(name, raising=False)
     with scripted(Reply(b'{"by":"proxy"}')) as proxy, scripted(Reply(b'{"by":"itself"}')) as served:
         monkeypatch.setenv("http_proxy", proxy.url)
-        assert door(served.url).send("GET", "/x").body == b'{"by":"proxy"}'
+        assert client(served.url).send("GET", "/x").body == b'{"by":"proxy"}'
         assert proxy.asked[0].path == f"{served.url}/x"
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        assert door(served.url).send("GET", "/x").body == b'{"by":"itself"}'
+        assert client(served.url).send("GET", "/x").body == b'{"by":"itself"}'
 
 
 def test_the_authorities_of_the_environment_are_the_ones_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/authority.pem")
     with pytest.raises(TransientError, match="OSError"):
-        door(f"https://127.0.0.1:{closed_port()}", attempts=1).send("GET", "/x")
+        client(f"https://127.0.0.1:{closed_port()}", attempts=1).send("GET", "/x")

@@ -1,4 +1,4 @@
-"""The door to the vault, against the recorded server over real HTTP."""
+"""The client for the vault, against the recorded server over real HTTP."""
 
 from __future__ import annotations
 

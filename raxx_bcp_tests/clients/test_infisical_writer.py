@@ -1,4 +1,4 @@
-"""The writing door: what is sent, what is refused, and the only delete there is."""
+"""The writing client: what is sent, what is refused, and the only delete there is."""
 
 from __future__ import annotations
 

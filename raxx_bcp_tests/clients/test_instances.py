@@ -1,4 +1,4 @@
-"""The door to throwaway instances: what it makes and reads, and that production's can be deleted by no path."""
+"""The client for throwaway instances: what it makes and reads, and that production's can be deleted by no path."""
 
 from __future__ import annotations
 

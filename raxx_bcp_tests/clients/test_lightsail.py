@@ -1,4 +1,4 @@
-"""The door to Lightsail's snapshots: what each refusal means, and what can never be asked for."""
+"""The client for Lightsail's snapshots: what each refusal means, and what can never be asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door to PostgreSQL, against a real one: it only reads, waits for nothing for ever, and shows no secret."""
+"""The client for PostgreSQL, against a real one: it only reads, waits for nothing for ever, and shows no secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door to S3: what each refusal means, and what each PUT promises. Answers are botocore's own, stubbed."""
+"""The client for S3: what each refusal means, and what each PUT promises. Answers are botocore's own, stubbed."""
 
 from __future__ import annotations
 

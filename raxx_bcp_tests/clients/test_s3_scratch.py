@@ -1,4 +1,4 @@
-"""The door that deletes scratch: what it builds, what it refuses before a byte is sent, what refusals mean."""
+"""The client that deletes scratch: what it builds, what it refuses before a byte is sent, what refusals mean."""
 
 from __future__ import annotations
 
@@ -407,7 +407,7 @@ def test_around_it_nothing_but_a_list_can_be_asked_for(
 ) -> None:
     seen = sent(client)
     raw = around._client
-    with pytest.raises(PermanentError, match="this door only lists"):
+    with pytest.raises(PermanentError, match="this client only lists"):
         attempt(raw)
     assert seen == []
 

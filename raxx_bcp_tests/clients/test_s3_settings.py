@@ -1,4 +1,4 @@
-"""The door to a bucket's settings: what is absent, denied or unknown, and the one switch. Answers are stubbed."""
+"""The client for a bucket's settings: what is absent, denied or unknown, and the one switch. Answers are stubbed."""
 
 from __future__ import annotations
 

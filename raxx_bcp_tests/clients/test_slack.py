@@ -1,4 +1,4 @@
-"""The door to Slack, over real HTTP: only ``ok: true`` is accepted, and the token is never shown."""
+"""The client for Slack, over real HTTP: only ``ok: true`` is accepted, and the token is never shown."""
 
 from __future__ import annotations
 

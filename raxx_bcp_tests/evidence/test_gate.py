@@ -23,7 +23,7 @@ from raxx_bcp.evidence.gate import (
     gate,
     history_of,
 )
-from raxx_bcp.evidence.head import Witness
+from raxx_bcp.evidence.head import LastRow
 from raxx_bcp.evidence.row import GENESIS_SHA256, Decision, DrillEntry, Entry, EvidenceRow, Verdict
 from raxx_bcp.evidence.row_hash import seal
 from raxx_bcp_tests.conftest import NOW
@@ -31,7 +31,7 @@ from raxx_bcp_tests.evidence.world import LEFT, at, drill, review
 
 HEROKU = card_named("heroku-postgres")
 FREESCOUT = card_named("freescout")
-INTACT = ChainReport(rows=1, last=Witness(1, "ab" * 32))
+INTACT = ChainReport(rows=1, last=LastRow(1, "ab" * 32))
 BROKEN = ChainReport(rows=1, last=None, problems=(Problem(Trouble.MISSING, 3, "evidence/00000003.json", "gone"),))
 UNKNOWN = ChainReport(rows=1, last=None, unknowns=("the versions could not be seen",))
 

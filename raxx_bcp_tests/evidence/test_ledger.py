@@ -16,7 +16,7 @@ from raxx_bcp.checks import Status
 from raxx_bcp.clients.s3 import Bucket, ConflictError, Receipt
 from raxx_bcp.errors import CouldNotVerifyError, PermanentError, TransientError, UsageError
 from raxx_bcp.evidence import row_hash
-from raxx_bcp.evidence.head import Head, Witness, move_head, read_head
+from raxx_bcp.evidence.head import Head, LastRow, move_head, read_head
 from raxx_bcp.evidence.ledger import Ledger
 from raxx_bcp.evidence.names import LAST_SEQUENCE, row_name, sequence_of
 from raxx_bcp.evidence.row import GENESIS_SHA256, EvidenceRow
@@ -27,8 +27,8 @@ from raxx_bcp_tests.conftest import NOW
 from raxx_bcp_tests.evidence.world import Hand, drill, many, plain_ledger, review
 
 
-def witness_of(row: EvidenceRow) -> Witness:
-    return Witness(row.sequence, row.sha256)
+def witness_of(row: EvidenceRow) -> LastRow:
+    return LastRow(row.sequence, row.sha256)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_a_row_of_a_later_program_is_unknown_and_no_failure(ledger: Ledger) -> N
     hand.delete("HEAD.json")
     report = plain.verify()
     assert report.status is Status.COULD_NOT_VERIFY
-    assert report.last == Witness(2, fresh)
+    assert report.last == LastRow(2, fresh)
     assert report.rows == 1
     assert "row 2 cannot be read: its schema version 2 is newer" in report.check().detail
 

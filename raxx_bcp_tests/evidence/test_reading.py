@@ -11,13 +11,13 @@ import pytest
 from raxx_bcp.clients.s3 import Bucket, ConflictError, ObjectAbsentError, Receipt, StoredObject
 from raxx_bcp.errors import CouldNotVerifyError, TransientError
 from raxx_bcp.evidence.chain import Walk
-from raxx_bcp.evidence.head import Head, Witness, move_head, read_head
+from raxx_bcp.evidence.head import Head, LastRow, move_head, read_head
 from raxx_bcp.evidence.names import row_name
 from raxx_bcp.evidence.reading import READERS, in_order
 from raxx_bcp_tests.conftest import NOW
 
 KEYS = [f"k/{number}" for number in range(200)]
-ROW = Witness(7, "ab" * 32)
+ROW = LastRow(7, "ab" * 32)
 
 
 class _Shelf(Bucket):
@@ -73,7 +73,7 @@ def test_a_refusal_ends_it() -> None:
 def test_a_row_that_vanished_while_it_was_read_is_a_gap() -> None:
     walk = Walk("evidence/", lambda _row: None)
     walk.step(f"evidence/{row_name(1)}", None)
-    report = walk.report(Head(Witness(1, "ab" * 32), '"e"'), None, None)
+    report = walk.report(Head(LastRow(1, "ab" * 32), '"e"'), None, None)
     assert [problem.sequence for problem in report.problems] == [1]
 
 

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from raxx_bcp.checks import Status
 from raxx_bcp.evidence.chain import Trouble
-from raxx_bcp.evidence.head import Witness
+from raxx_bcp.evidence.head import LastRow
 from raxx_bcp.evidence.ledger import Ledger
 from raxx_bcp.evidence.row_hash import SIZE_LIMIT_BYTES
 from raxx_bcp_tests.evidence.world import Hand, drill, forge, many
@@ -190,7 +190,7 @@ class TestWhatTheChainCannotShow:
 
     def test_it_goes_undetected_without_versions_lock_or_a_witness_outside(self, plain: Ledger) -> None:
         rows = many(plain, ROWS)
-        kept = Witness(rows[-1].sequence, rows[-1].sha256)
+        kept = LastRow(rows[-1].sequence, rows[-1].sha256)
         assert plain.verify(held=kept).status is Status.PASS
         self.cover_up(plain)
         assert plain.verify().status is Status.PASS  # said so in decision 0012
@@ -228,7 +228,7 @@ class TestWhatTheChainCannotShow:
         assert "it was deleted on" in seen.why
         assert plain.verify().status is Status.PASS  # said so in decision 0012
         last = many_more[-1]
-        outside = plain.verify(held=Witness(last.sequence, last.sha256)).first
+        outside = plain.verify(held=LastRow(last.sequence, last.sha256)).first
         assert outside
         assert (outside.trouble, outside.sequence) == (Trouble.MISSING, 4)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from raxx_bcp.drills.heroku_postgres.connections import heroku_door
+from raxx_bcp.drills.heroku_postgres.connections import heroku_client
 from raxx_bcp.policy import Policy
 from raxx_bcp_sandbox import freescout
 from raxx_bcp_sandbox.supervisor import Sandbox
@@ -112,7 +112,7 @@ def test_no_key_password_or_signed_address_of_a_drill_is_left_anywhere(
 ) -> None:
     prefixes = {"RAXX_BCP_EVIDENCE__PREFIX": policy.evidence.prefix}
     environ = {**private_environ(sandbox_environ, folder, policy.vault_export.prefix), **prefixes}
-    with heroku_door(policy) as heroku:
+    with heroku_client(policy) as heroku:
         password = conninfo_to_dict(heroku.database_url("raxx-app-prod").get_secret_value())["password"]
     planted = {environ["HEROKU_API_KEY"], environ["AWS_SECRET_ACCESS_KEY"], str(password)}
     config = folder / "config.yaml"

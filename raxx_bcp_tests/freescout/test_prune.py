@@ -67,7 +67,7 @@ class Shop:
 
     @property
     def pruner(self) -> S3Client:
-        """One more client: the door refuses everything but its own on the one that it is given."""
+        """One more client: the client refuses everything but its own on the one that it is given."""
         return s3_client(self.url, *KEYS)
 
     def store(self, days: int, *, base: int | None = None, names: Sequence[str] = NAMES, manifest: bool = True) -> None:

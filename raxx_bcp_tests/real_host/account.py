@@ -80,8 +80,8 @@ def account(machine: Machine, authority: Authority) -> Iterator[Account]:
             seed(world, raxx)
             key = AccessKey(given["AWS_ACCESS_KEY_ID"], given["AWS_SECRET_ACCESS_KEY"])
             with serving(create_app(world, key)) as url:
-                for door in (url, given["AWS_ENDPOINT_URL_S3"]):
-                    machine.outside.let_in(urlsplit(door).port or 0)
+                for client in (url, given["AWS_ENDPOINT_URL_S3"]):
+                    machine.outside.let_in(urlsplit(client).port or 0)
                 yield Account(machine, _environ({**given, "AWS_ENDPOINT_URL_LIGHTSAIL": url}, place))
         finally:
             store.close()

@@ -169,7 +169,7 @@ def test_the_belt_is_put_on_by_a_job_that_asks_who(lightsail: World, instance: d
     config = {"ops": {"apply_addon": {"config": {"operator": "alice"}}}}
     result = run(lightsail, instance, "apply_vault_snapshot_addon", run_config=config)
     assert result.success
-    assert lightsail.doors().home.instance("raxx-vault").automatic_utc == "18:00"
+    assert lightsail.connections().home.instance("raxx-vault").automatic_utc == "18:00"
     nobody = {"ops": {"apply_addon": {"config": {"operator": " "}}}}
     refused = run(lightsail, instance, "apply_vault_snapshot_addon", run_config=nobody)
     assert "operator is empty" in failure_text(refused)

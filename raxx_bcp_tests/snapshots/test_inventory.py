@@ -94,7 +94,7 @@ def test_a_stuck_one_is_seen_an_hour_later(week: World) -> None:
 
 
 def test_good_ones_that_somebody_deleted_are_missed(week: World) -> None:
-    home = week.doors().home
+    home = week.connections().home
     for name in week.ours()[1:6]:
         home.delete_snapshot(name)
     assert check(week, health.ENOUGH).status is not Status.PASS
@@ -106,17 +106,17 @@ def test_lightsail_being_away_is_an_error_and_not_an_empty_inventory(week: World
     with pytest.raises(TransientError):
         week.inventory()
     with pytest.raises(TransientError):
-        health.is_there(week.doors().home, week.policy.vault_snapshot, week.clock())
+        health.is_there(week.connections().home, week.policy.vault_snapshot, week.clock())
 
 
 def test_denied_is_could_not_verify_and_never_fresh(week: World) -> None:
     week.lab.fault("lightsail-denied")
     with pytest.raises(CouldNotVerifyError):
         week.inventory()
-    found = health.is_there(week.doors().home, week.policy.vault_snapshot, week.clock())
+    found = health.is_there(week.connections().home, week.policy.vault_snapshot, week.clock())
     assert found.status is Status.COULD_NOT_VERIFY
     week.lab.fault("lightsail-denied", on=False)
-    assert health.is_there(week.doors().home, week.policy.vault_snapshot, week.clock()).status is Status.PASS
+    assert health.is_there(week.connections().home, week.policy.vault_snapshot, week.clock()).status is Status.PASS
 
 
 def test_an_instance_that_is_not_there_is_named(week: World) -> None:
@@ -126,7 +126,7 @@ def test_an_instance_that_is_not_there_is_named(week: World) -> None:
 
 
 def test_a_list_of_many_pages_that_breaks_off_is_an_error(week: World) -> None:
-    home = week.doors().home
+    home = week.connections().home
     for number in range(60):
         home.create(f"many-{number}", "raxx-tickets", {})
     assert len(week.inventory().rows) > 60
@@ -136,7 +136,7 @@ def test_a_list_of_many_pages_that_breaks_off_is_an_error(week: World) -> None:
 
 
 def test_the_hourly_check_reads_lightsails_time_and_not_the_name(week: World) -> None:
-    policy, home = week.policy.vault_snapshot, week.doors().home
+    policy, home = week.policy.vault_snapshot, week.connections().home
     home.create("raxx-bcp-raxx-vault-2031-03-15", "raxx-vault", {"raxx-bcp-kind": "daily-snapshot"})
     week.lab.set_now("2031-03-15T09:00:00Z")
     assert health.is_there(home, policy, week.clock()).status is Status.FAIL
@@ -147,7 +147,7 @@ def test_the_hourly_check_reads_lightsails_time_and_not_the_name(week: World) ->
 
 def test_the_belt_is_put_on_and_off_as_the_policy_says_and_tells_its_cost() -> None:
     with world(addon="18:00") as made:
-        home, policy = made.doors().home, made.policy.vault_snapshot
+        home, policy = made.connections().home, made.policy.vault_snapshot
         before = addon.look(home, policy)
         assert (before.found, before.in_line) == ("off", False)
         assert [before.extra_usd, before.adr_estimate_usd] == pytest.approx([14.0, 14.0])
@@ -163,13 +163,13 @@ def test_the_inventory_warns_while_belt_and_policy_differ() -> None:
     with world(addon="18:00") as made:
         made.take()
         assert check(made, health.ADDON).status is Status.WARN
-        addon.apply(made.doors().home, made.policy.vault_snapshot)
+        addon.apply(made.connections().home, made.policy.vault_snapshot)
         assert check(made, health.ADDON).status is Status.PASS
 
 
 def test_automatic_snapshots_of_the_vault_are_inventoried_and_never_pruned() -> None:
     with world(addon="18:00") as made:
-        addon.apply(made.doors().home, made.policy.vault_snapshot)
+        addon.apply(made.connections().home, made.policy.vault_snapshot)
         for _day in range(10):
             made.take(made.clock().date().isoformat())
             made.lab.advance(timedelta(days=1))

@@ -12,7 +12,7 @@ from raxx_bcp.clients.lightsail import InstanceSnapshot, Snapshots
 from raxx_bcp.clients.lightsail_errors import AbsentError
 from raxx_bcp.errors import BcpError, CouldNotVerifyError, PermanentError, TransientError
 from raxx_bcp.snapshots.names import our_tags, snapshot_name
-from raxx_bcp.snapshots.run import SnapshotDoors
+from raxx_bcp.snapshots.run import SnapshotConnections
 from raxx_bcp_tests.snapshots.world import DAY, VAULT, World, world
 
 TODAY = snapshot_name(VAULT, DAY)
@@ -56,7 +56,7 @@ def test_running_it_twice_on_a_day_does_not_make_two(lightsail: World) -> None:
 
 
 def test_one_that_an_earlier_run_began_and_lost_is_waited_for(lightsail: World) -> None:
-    lightsail.doors().home.create(TODAY, VAULT, our_tags(VAULT, DAY))
+    lightsail.connections().home.create(TODAY, VAULT, our_tags(VAULT, DAY))
     receipt = lightsail.take()
     assert (receipt.taken.created, receipt.taken.snapshot.state) == (False, "available")
     assert lightsail.ours() == [TODAY]
@@ -67,10 +67,10 @@ def test_of_two_runs_at_once_one_begins_and_both_see_it_available(lightsail: Wor
         """The other run begins its snapshot between our look and our call."""
 
         def create(self, name: str, instance: str, tags: object) -> None:
-            lightsail.doors().home.create(name, instance, our_tags(VAULT, DAY))
+            lightsail.connections().home.create(name, instance, our_tags(VAULT, DAY))
             super().create(name, instance, tags)  # type: ignore[arg-type]
 
-    receipt = lightsail.take(doors=SnapshotDoors(Raced(client=lightsail.lab.client())))
+    receipt = lightsail.take(connections=SnapshotConnections(Raced(client=lightsail.lab.client())))
     assert (receipt.taken.created, receipt.taken.snapshot.state) == (False, "available")
     assert lightsail.ours() == [TODAY]
 
@@ -79,7 +79,7 @@ def test_of_two_runs_at_once_one_begins_and_both_see_it_available(lightsail: Wor
 
 
 def test_after_ten_days_exactly_seven_of_ours_remain_and_foreign_ones_are_untouched(lightsail: World) -> None:
-    home = lightsail.doors().home
+    home = lightsail.connections().home
     home.create("raxx-bcp-raxx-vault-2031-03-01", VAULT, {})  # our name without our tag
     home.create("somebody-elses", VAULT, our_tags(VAULT, "2031-03-01"))  # our tag without our name
     lightsail.lab.advance(10)
@@ -154,7 +154,7 @@ def test_one_that_hangs_for_good_does_not_stop_the_second_attempt(lightsail: Wor
             yield from super().all()
 
     lightsail.lab.set_now("2031-03-14T07:01:00Z")
-    receipt = lightsail.take(doors=SnapshotDoors(Hanging(client=lightsail.lab.client())))
+    receipt = lightsail.take(connections=SnapshotConnections(Hanging(client=lightsail.lab.client())))
     assert receipt.taken.snapshot.name == f"{TODAY}-r2"
 
 
@@ -188,7 +188,7 @@ def test_what_the_operator_is_told(lightsail: World, fault: str, kind: type[BcpE
 
 
 def test_a_name_that_a_foreign_snapshot_has_is_not_touched(lightsail: World) -> None:
-    lightsail.doors().home.create(TODAY, VAULT, {})
+    lightsail.connections().home.create(TODAY, VAULT, {})
     lightsail.lab.advance(10)
     fails(lightsail, PermanentError, f"The name {TODAY} is taken")
     assert TODAY in lightsail.names()
@@ -196,8 +196,8 @@ def test_a_name_that_a_foreign_snapshot_has_is_not_touched(lightsail: World) -> 
 
 def test_being_throttled_twice_is_ridden_out(lightsail: World) -> None:
     lightsail.lab.fault("lightsail-throttled-twice")
-    patient = SnapshotDoors(Snapshots(client=lightsail.lab.client(attempts=4)))
-    assert lightsail.take(doors=patient).taken.created
+    patient = SnapshotConnections(Snapshots(client=lightsail.lab.client(attempts=4)))
+    assert lightsail.take(connections=patient).taken.created
 
 
 def test_lightsail_going_away_while_we_wait_does_not_end_the_wait(lightsail: World) -> None:
@@ -212,14 +212,14 @@ def test_lightsail_going_away_while_we_wait_does_not_end_the_wait(lightsail: Wor
                 raise TransientError("Lightsail could not be reached.", "Wait.")
             return super().get(name)
 
-    receipt = lightsail.take(doors=SnapshotDoors(Shaky(client=lightsail.lab.client())))
+    receipt = lightsail.take(connections=SnapshotConnections(Shaky(client=lightsail.lab.client())))
     assert receipt.taken.created
     assert sum("is not seen" in line for line in lightsail.said) == 2
 
 
 def test_an_automatic_snapshot_in_the_way_is_waited_out() -> None:
     with world("2031-03-14T18:13:00Z", addon="18:00") as belted:
-        belted.doors().home.enable_automatic(VAULT, "18:00")
+        belted.connections().home.enable_automatic(VAULT, "18:00")
         belted.lab.set_now("2031-03-15T18:12:30Z")
         receipt = belted.take("2031-03-15")
         assert receipt.taken.created
@@ -238,12 +238,12 @@ def test_one_that_somebody_deletes_while_we_wait_is_said(lightsail: World) -> No
             return super().get(name)
 
     with pytest.raises(PermanentError, match="is gone again"):
-        lightsail.take(doors=SnapshotDoors(Gone(client=lightsail.lab.client())))
+        lightsail.take(connections=SnapshotConnections(Gone(client=lightsail.lab.client())))
 
 
 def test_an_old_snapshot_under_todays_name_is_not_adopted(lightsail: World) -> None:
     lightsail.lab.set_now("2031-03-10T06:30:00Z")
-    lightsail.doors().home.create(TODAY, VAULT, our_tags(VAULT, DAY))
+    lightsail.connections().home.create(TODAY, VAULT, our_tags(VAULT, DAY))
     lightsail.lab.set_now("2031-03-14T06:30:00Z")
     assert lightsail.take().taken.snapshot.name == f"{TODAY}-r2"
 
@@ -289,7 +289,7 @@ def test_a_list_that_breaks_off_prunes_nothing(lightsail: World) -> None:
             yield from found
 
     receipt = lightsail.take(
-        lightsail.clock().date().isoformat(), doors=SnapshotDoors(Cut(client=lightsail.lab.client()))
+        lightsail.clock().date().isoformat(), connections=SnapshotConnections(Cut(client=lightsail.lab.client()))
     )
     (retention,) = [check for check in receipt.checks if check.name == "retention"]
     assert (retention.status, "The list broke off." in retention.detail) == (Status.WARN, True)
@@ -309,7 +309,7 @@ def test_what_changed_hands_between_plan_and_deletion_is_left_alone(lightsail: W
             return found
 
     receipt = lightsail.take(
-        lightsail.clock().date().isoformat(), doors=SnapshotDoors(Retagged(client=lightsail.lab.client()))
+        lightsail.clock().date().isoformat(), connections=SnapshotConnections(Retagged(client=lightsail.lab.client()))
     )
     assert receipt.pruned.refused == ((TODAY, "it is no longer the snapshot that was planned for: left alone"),)
     assert TODAY in lightsail.ours()
@@ -343,8 +343,8 @@ def test_a_copy_that_fails_is_a_failed_check_and_the_snapshot_stands() -> None:
             def copy_here(self, name: str, source_region: str) -> None:
                 raise PermanentError(f"Lightsail could not copy {name} from {source_region}.", "Grant it.")
 
-        doors = SnapshotDoors(made.doors().home, Refusing(client=made.lab.client("eu-west-1")))
-        receipt = made.take(doors=doors)
+        connections = SnapshotConnections(made.connections().home, Refusing(client=made.lab.client("eu-west-1")))
+        receipt = made.take(connections=connections)
         (copy,) = [check for check in receipt.checks if check.name == "copy"]
         assert (copy.status, copy.remedy) == (Status.FAIL, "Grant it.")
         assert made.ours() == [TODAY]

@@ -1,4 +1,4 @@
-"""Doors to a fresh Lightsail whose clock only moves when somebody sleeps."""
+"""Connections to a fresh Lightsail whose clock only moves when somebody sleeps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raxx_bcp.clients.lightsail import Snapshots
 from raxx_bcp.policy import Policy, VaultSnapshot
 from raxx_bcp.snapshots.inventory import SnapshotInventory, take_inventory
 from raxx_bcp.snapshots.names import is_ours
-from raxx_bcp.snapshots.run import SnapshotDoors, SnapshotReceipt, snapshot_day
+from raxx_bcp.snapshots.run import SnapshotConnections, SnapshotReceipt, snapshot_day
 from raxx_bcp_tests.sandbox.lightsail.lab import Lab, lightsail_lab
 
 VAULT = "raxx-vault"
@@ -30,14 +30,16 @@ class World:
     def clock(self) -> datetime:
         return self.lab.now()
 
-    def doors(self) -> SnapshotDoors:
+    def connections(self) -> SnapshotConnections:
         region = self.policy.vault_snapshot.copy_region
         away = Snapshots(client=self.lab.client(region)) if region else None
-        return SnapshotDoors(Snapshots(client=self.lab.client()), away)
+        return SnapshotConnections(Snapshots(client=self.lab.client()), away)
 
-    def take(self, day: str = DAY, *, doors: SnapshotDoors | None = None, dry_run: bool = False) -> SnapshotReceipt:
+    def take(
+        self, day: str = DAY, *, connections: SnapshotConnections | None = None, dry_run: bool = False
+    ) -> SnapshotReceipt:
         return snapshot_day(
-            doors or self.doors(),
+            connections or self.connections(),
             self.policy,
             day,
             dry_run=dry_run,
@@ -47,7 +49,7 @@ class World:
         )
 
     def inventory(self) -> SnapshotInventory:
-        return take_inventory(self.doors(), self.policy, self.clock())
+        return take_inventory(self.connections(), self.policy, self.clock())
 
     def names(self, region: str = "us-east-1") -> list[str]:
         """Every manual snapshot, oldest first."""

@@ -1,4 +1,4 @@
-"""The posture of a real bucket, healthy and broken; one closed door does not hide what is behind the others."""
+"""The posture of a real bucket, healthy and broken; one closed client does not hide what is behind the others."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from raxx_bcp.vault.document import Source
 from raxx_bcp.vault.opening import OpenedExport, open_document
 from raxx_bcp.vault.restore import carry_out, restore
 from raxx_bcp.vault.restore_plan import Action, plan_restore
-from raxx_bcp.vault.same_vault import Kin, kinship
+from raxx_bcp.vault.same_vault import VaultMatch, match_vault
 from raxx_bcp_tests.vault.restoring import Target, restorable_items, small_plaintext, small_world, target
 
 URL = "https://vault.raxx.example"
@@ -28,19 +28,19 @@ def small() -> bytes:
 @pytest.mark.parametrize(
     ("source_org", "url", "identity", "org", "shared", "kin"),
     [
-        (ORG, "https://other.example", "restore", "another", (), Kin.OTHER),
-        (ORG, "https://other.example", "restore", ORG, (), Kin.SOURCE),
-        (ORG, "https://10.0.0.7", "restore", ORG, (), Kin.SOURCE),
-        (ORG, URL, "restore", ORG, (), Kin.SOURCE),
-        (ORG, URL, "restore", "another", (), Kin.OTHER),
-        (ORG, "https://other.example", "exporter", "another", (), Kin.SOURCE),
-        ("", "https://other.example", "restore", ORG, (), Kin.UNKNOWN),
-        (ORG, "https://other.example", "restore", "", (), Kin.UNKNOWN),
-        ("", "https://other.example", "restore", "", (), Kin.UNKNOWN),
-        ("", f"{URL}:443/", "restore", ORG, (), Kin.SOURCE),
-        (ORG, URL, "restore", "", (), Kin.SOURCE),
-        ("", "https://other.example", "restore", ORG, ("a project's id",), Kin.SOURCE),
-        ("", "https://other.example", "exporter", ORG, (), Kin.SOURCE),
+        (ORG, "https://other.example", "restore", "another", (), VaultMatch.OTHER),
+        (ORG, "https://other.example", "restore", ORG, (), VaultMatch.SOURCE),
+        (ORG, "https://10.0.0.7", "restore", ORG, (), VaultMatch.SOURCE),
+        (ORG, URL, "restore", ORG, (), VaultMatch.SOURCE),
+        (ORG, URL, "restore", "another", (), VaultMatch.OTHER),
+        (ORG, "https://other.example", "exporter", "another", (), VaultMatch.SOURCE),
+        ("", "https://other.example", "restore", ORG, (), VaultMatch.UNKNOWN),
+        (ORG, "https://other.example", "restore", "", (), VaultMatch.UNKNOWN),
+        ("", "https://other.example", "restore", "", (), VaultMatch.UNKNOWN),
+        ("", f"{URL}:443/", "restore", ORG, (), VaultMatch.SOURCE),
+        (ORG, URL, "restore", "", (), VaultMatch.SOURCE),
+        ("", "https://other.example", "restore", ORG, ("a project's id",), VaultMatch.SOURCE),
+        ("", "https://other.example", "exporter", ORG, (), VaultMatch.SOURCE),
     ],
     ids=[
         "another organisation",
@@ -59,13 +59,13 @@ def small() -> bytes:
     ],
 )
 def test_the_organisation_decides_and_hints_only_where_it_is_unknown(
-    source_org: str, url: str, identity: str, org: str, shared: tuple[str, ...], kin: Kin
+    source_org: str, url: str, identity: str, org: str, shared: tuple[str, ...], kin: VaultMatch
 ) -> None:
-    found = kinship(Source(URL, source_org, "exporter"), url, Identity(identity, org), shared)
+    found = match_vault(Source(URL, source_org, "exporter"), url, Identity(identity, org), shared)
     assert found.kin is kin
     assert found.name == (source_org or URL)
     assert found.same_server is url.startswith(URL)
-    assert found.as_dict()["is_source"] is {Kin.SOURCE: True, Kin.OTHER: False}.get(kin)
+    assert found.as_dict()["is_source"] is {VaultMatch.SOURCE: True, VaultMatch.OTHER: False}.get(kin)
 
 
 def _source_itself(small: bytes) -> tuple[OpenedExport, Any]:
@@ -148,7 +148,7 @@ def test_an_old_export_goes_into_a_vault_that_nothing_speaks_against_and_it_is_s
     document = _without_organisation(small)
     with target() as there, there.writer() as writer:
         plan = plan_restore(document, writer)
-        assert plan.kinship.kin is Kin.UNKNOWN
+        assert plan.kinship.kin is VaultMatch.UNKNOWN
         assert "is not known: the export does not name its organisation" in plan.as_dict()["because"]
         assert plan.as_dict()["is_source"] is None
         assert carry_out(plan, writer).ok

@@ -1,4 +1,4 @@
-"""Doors to the sandbox for the vault's tests, and buckets that misbehave."""
+"""Connections to the sandbox for the vault's tests, and buckets that misbehave."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from raxx_bcp.clients.infisical import Infisical
 from raxx_bcp.clients.s3 import Bucket, Receipt, StoredObject, Versioning
 from raxx_bcp.errors import CouldNotVerifyError
 from raxx_bcp.policy import Policy
-from raxx_bcp.vault.connections import export_doors
-from raxx_bcp.vault.export import ExportDoors, ExportReceipt, export_vault
+from raxx_bcp.vault.connections import export_connections
+from raxx_bcp.vault.export import ExportConnections, ExportReceipt, export_vault
 from raxx_bcp.vault.keys import operator_key
 from raxx_bcp_sandbox.supervisor import Sandbox
 from raxx_bcp_tests.conftest import DAY, NOW
 
 
-def doors(policy: Policy, bucket: Bucket | None = None) -> ExportDoors:
-    """Doors to the sandbox, with another bucket where a test wants one."""
-    made = export_doors(policy)
+def connections(policy: Policy, bucket: Bucket | None = None) -> ExportConnections:
+    """Connections to the sandbox, with another bucket where a test wants one."""
+    made = export_connections(policy)
     login = environment.vault_login()
     vault = Infisical(login.url, login.client_id, login.client_secret, sleep=lambda _seconds: None)
-    return ExportDoors(vault, bucket or made.bucket, made.org_admin, made.second_bucket)
+    return ExportConnections(vault, bucket or made.bucket, made.org_admin, made.second_bucket)
 
 
 def export(
@@ -40,7 +40,7 @@ def export(
 ) -> ExportReceipt:
     """One export into the sandbox's bucket, at a time that never changes."""
     return export_vault(
-        doors(policy, bucket),
+        connections(policy, bucket),
         operator_key(""),
         policy.vault_export,
         day,

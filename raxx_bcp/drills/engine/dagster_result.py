@@ -8,13 +8,13 @@ import dagster as dg
 from raxx_bcp.checks import Check, Status
 from raxx_bcp.dagster_terms import check_result
 from raxx_bcp.drills.engine import explaining
-from raxx_bcp.drills.engine.run import Conducted
+from raxx_bcp.drills.engine.run import FinishedDrill
 from raxx_bcp.evidence.row import Verdict
 
 PASSED: Final = "passed"
 
 
-def drill_results(done: Conducted) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+def drill_results(done: FinishedDrill) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """A pass materializes; anything else is a red check with the same tables, and a failed run."""
     metadata = drill_metadata(done)
     verdict = done.verdict
@@ -39,7 +39,7 @@ def drill_results(done: Conducted) -> Iterator[dg.MaterializeResult[None] | dg.A
     )
 
 
-def drill_metadata(done: Conducted) -> dict[str, Any]:
+def drill_metadata(done: FinishedDrill) -> dict[str, Any]:
     """What an operator looks at, steadily named: Dagster plots the numbers."""
     drill = done.drill
     checks = [

@@ -1,6 +1,6 @@
 """What every restore drill shares: phases with their times, checks, leases, and a verdict.
 
-A drill is a function that gets one of these. ``conduct`` (in ``run.py``) runs it, gives back what it leased
+A drill is a function that gets one of these. ``run_drill`` (in ``run.py``) runs it, gives back what it leased
 whatever happens, and always leaves an evidence row.
 """
 

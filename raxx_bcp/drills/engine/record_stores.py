@@ -29,7 +29,7 @@ class Record:
     ledger: Ledger
 
     def recorder(self) -> LedgerRecorder:
-        """For ``conduct``."""
+        """For ``run_drill``."""
         return LedgerRecorder(self.journal, self.ledger, self.spool)
 
 

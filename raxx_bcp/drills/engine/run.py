@@ -13,7 +13,7 @@ from typing import Protocol
 
 from raxx_bcp.clock import Clock, utc_now
 from raxx_bcp.drills.engine.drill import TEARDOWN, Drill, Order
-from raxx_bcp.drills.engine.signals import undisturbed
+from raxx_bcp.drills.engine.signals import signals_held
 from raxx_bcp.errors import BcpError
 from raxx_bcp.evidence.row import Verdict
 from raxx_bcp.waiting import Progress, silent
@@ -30,7 +30,7 @@ class Recorder(Protocol):
 
 
 @dataclass(frozen=True)
-class Conducted:
+class FinishedDrill:
     """A drill that is over, and the number of its row."""
 
     drill: Drill
@@ -41,7 +41,7 @@ class Conducted:
         return self.drill.verdict
 
 
-def conduct(
+def run_drill(
     order: Order,
     body: Callable[[Drill], None],
     recorder: Recorder,
@@ -49,7 +49,7 @@ def conduct(
     clock: Clock = utc_now,
     sleep: Callable[[float], None] = time.sleep,
     progress: Progress = silent,
-) -> Conducted:
+) -> FinishedDrill:
     """Run ``body`` and return the recorded result, whatever the verdict.
 
     Raises what ``recorder`` raises (``begin``: nothing was begun; ``write``: the row is kept and written
@@ -71,15 +71,15 @@ def conduct(
         drill.stopped(f"It was cancelled from outside ({type(error).__name__}).")
         passed_on = error
     finally:
-        with undisturbed():
+        with signals_held():
             sequence = _finish(drill, recorder, cancelled=passed_on is not None)
     if passed_on is not None:
         raise passed_on
-    return Conducted(drill, sequence)
+    return FinishedDrill(drill, sequence)
 
 
 def _finish(drill: Drill, recorder: Recorder, *, cancelled: bool) -> int:
-    """Give back, look, write. Undisturbed: a second Ctrl-C waits."""
+    """Give back, look, write. Signals are held: a second Ctrl-C waits."""
     with drill.phase(TEARDOWN):
         if drill.order.keep and not cancelled:
             drill.leases.keep_all(drill.expires_utc)

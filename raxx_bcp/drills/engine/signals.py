@@ -17,7 +17,7 @@ class CancelledError(BaseException):
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
+def signals_held() -> Iterator[None]:
     """Hold signals back while the block runs, and deliver the first one afterwards.
 
     Only the main thread can do this; elsewhere signals do not arrive in the block anyway.

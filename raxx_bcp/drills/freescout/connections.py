@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from raxx_bcp.clients.instances import Instances
 from raxx_bcp.clients.lightsail import Snapshots
 from raxx_bcp.drills.freescout.expected import LastDrill
-from raxx_bcp.drills.hosts.connections import instances_door, require_worker_address
+from raxx_bcp.drills.hosts.connections import instances_client, require_worker_address
 from raxx_bcp.evidence.gate import history_of
 from raxx_bcp.evidence.ledger import Ledger
 from raxx_bcp.evidence.row import Verdict, drill_of
@@ -20,7 +20,7 @@ TIERS = ("freescout_snapshot", "freescout_dump")
 
 
 @dataclass(frozen=True)
-class Doors:
+class Connections:
     """``snapshots`` and ``sightings`` (of the copy guard) only look, and only for Tier 1. ``private_key`` (armoured)
     opens encrypted dump sets; without one the caller's own keyring is asked."""
 
@@ -31,10 +31,10 @@ class Doors:
     private_key: bytes | None = field(default=None, repr=False)
 
 
-def freescout_doors(policy: Policy, ledger: Ledger, private_key: bytes | None = None) -> Doors:
+def freescout_connections(policy: Policy, ledger: Ledger, private_key: bytes | None = None) -> Connections:
     """Lightsail, the last drill that passed, and where it was given a private key for encrypted sets."""
     require_worker_address(policy)
-    return Doors(instances_door(policy), Snapshots(), sightings_of(policy), last_pass(ledger), private_key)
+    return Connections(instances_client(policy), Snapshots(), sightings_of(policy), last_pass(ledger), private_key)
 
 
 def last_pass(ledger: Ledger) -> LastDrill | None:

@@ -22,7 +22,7 @@ from raxx_bcp.drills.freescout import (
     restoring,
     supported,
 )
-from raxx_bcp.drills.freescout.connections import Doors
+from raxx_bcp.drills.freescout.connections import Connections
 from raxx_bcp.drills.freescout.dump_set import DumpSet
 from raxx_bcp.drills.freescout.examine import Restored
 from raxx_bcp.drills.freescout.snapshot_drill import backup_age, restore_time
@@ -34,18 +34,18 @@ from raxx_bcp.errors import CouldNotVerifyError
 from raxx_bcp.policy import FreeScout, Policy
 
 
-def freescout_dump(drill: Drill, doors: Doors, bucket: Bucket, policy: Policy, wanted: DumpWanted) -> None:
+def freescout_dump(drill: Drill, connections: Connections, bucket: Bucket, policy: Policy, wanted: DumpWanted) -> None:
     """Restore one dump set and examine it. Raises what the clients raise; the drill records it."""
     promised, throwaway = policy.freescout, policy.throwaway_instances
     with drill.phase("select"):
-        chosen = _select(drill, bucket, wanted.dump, promised, doors.private_key)
+        chosen = _select(drill, bucket, wanted.dump, promised, connections.private_key)
         version = _version(chosen, promised)
         supported.require_blueprint(promised)
     with drill.phase("provision"):
         install = Install.of(promised, version)
         host = make_host(
             drill,
-            doors.instances,
+            connections.instances,
             throwaway,
             promised.restored_instance,
             FromBlueprint(promised.blueprint),
@@ -56,23 +56,25 @@ def freescout_dump(drill: Drill, doors: Doors, bucket: Bucket, policy: Policy, w
     with drill.phase("isolate"):
         isolate_and_assert(drill, host, throwaway, promised.quiet_units)
     try:
-        _restore_and_examine(drill, doors, bucket, host, promised, chosen)
+        _restore_and_examine(drill, connections, bucket, host, promised, chosen)
     finally:
         drill.results[:] = causes.folded(drill.results)
     restore_time(drill, promised)
 
 
 def _restore_and_examine(
-    drill: Drill, doors: Doors, bucket: Bucket, host: Host, promised: FreeScout, chosen: DumpSet
+    drill: Drill, connections: Connections, bucket: Bucket, host: Host, promised: FreeScout, chosen: DumpSet
 ) -> None:
     timeout = promised.rto_minutes * 60.0
     with drill.phase("restore"):
-        report = restoring.restore(drill, restoring.Target(host, promised, timeout), bucket, chosen, doors.private_key)
+        report = restoring.restore(
+            drill, restoring.Target(host, promised, timeout), bucket, chosen, connections.private_key
+        )
     with drill.phase("verify"):
         known = (
             chosen.manifest.expectation
             if chosen.manifest
-            else expected.of_last_drill(doors.last, backup_id(chosen, promised), chosen.taken_utc)
+            else expected.of_last_drill(connections.last, backup_id(chosen, promised), chosen.taken_utc)
         )
         restored = Restored(
             host,

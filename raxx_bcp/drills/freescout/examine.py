@@ -25,7 +25,7 @@ from raxx_bcp.errors import BackupWrongError, PermanentError
 from raxx_bcp.evidence.row import CheckStatus
 from raxx_bcp.policy import FreeScout
 from raxx_bcp.policy_help_desk import HelpDeskHost
-from raxx_bcp.waiting import Patience
+from raxx_bcp.waiting import Deadline
 
 DATABASE: Final = "database"
 CHECKS: Final = (DATABASE, compare.JOBS, *compare.SQL_CHECKS, *compare.DISK_CHECKS, *site.CHECKS)
@@ -101,7 +101,7 @@ def no_database(drill: Drill, host: Host, policy: HelpDeskHost) -> str:
 
     Raises ``CouldNotVerifyError`` where it is one that the drills do not know, or does not let them in.
     """
-    patience = Patience.of(DATABASE_MINUTES, _POLL_SECONDS, drill.clock, drill.sleep)
+    patience = Deadline.of(DATABASE_MINUTES, _POLL_SECONDS, drill.clock, drill.sleep)
     while True:
         try:
             said = host.sql("SELECT VERSION();\n")

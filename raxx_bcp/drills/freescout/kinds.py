@@ -22,20 +22,20 @@ def _promise(policy: Policy) -> Promise:
 @contextlib.contextmanager
 def _snapshot(raxx: Raxx, wanted: SnapshotWanted) -> Iterator[Body]:
     from raxx_bcp.drills.freescout import snapshot_drill
-    from raxx_bcp.drills.freescout.connections import freescout_doors
+    from raxx_bcp.drills.freescout.connections import freescout_connections
 
-    doors = freescout_doors(raxx.policy, raxx.record().ledger)
-    yield lambda drill: snapshot_drill.freescout_snapshot(drill, doors, raxx.policy, wanted)
+    connections = freescout_connections(raxx.policy, raxx.record().ledger)
+    yield lambda drill: snapshot_drill.freescout_snapshot(drill, connections, raxx.policy, wanted)
 
 
 @contextlib.contextmanager
 def _dump(raxx: Raxx, wanted: DumpWanted) -> Iterator[Body]:
     from raxx_bcp.drills.freescout import dump_drill
-    from raxx_bcp.drills.freescout.connections import freescout_doors
+    from raxx_bcp.drills.freescout.connections import freescout_connections
 
-    doors = freescout_doors(raxx.policy, raxx.record().ledger, read_key(wanted.private_key_file))
+    connections = freescout_connections(raxx.policy, raxx.record().ledger, read_key(wanted.private_key_file))
     bucket = raxx.dump_bucket()
-    yield lambda drill: dump_drill.freescout_dump(drill, doors, bucket, raxx.policy, wanted)
+    yield lambda drill: dump_drill.freescout_dump(drill, connections, bucket, raxx.policy, wanted)
 
 
 SNAPSHOT = Kind(

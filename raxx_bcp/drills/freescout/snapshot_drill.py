@@ -15,7 +15,7 @@ from typing import Final
 from raxx_bcp.clients.lightsail import AVAILABLE, ERROR, PENDING, Snapshots
 from raxx_bcp.drills.engine.drill import Drill, Source
 from raxx_bcp.drills.freescout import database_client, examine, expected
-from raxx_bcp.drills.freescout.connections import Doors
+from raxx_bcp.drills.freescout.connections import Connections
 from raxx_bcp.drills.freescout.examine import Restored
 from raxx_bcp.drills.freescout.wanted import NEWEST, RANDOM_OLDER, SnapshotWanted
 from raxx_bcp.drills.hosts.admission import Admission
@@ -43,21 +43,21 @@ class Candidate:
     size_bytes: int | None = None
 
 
-def freescout_snapshot(drill: Drill, doors: Doors, policy: Policy, wanted: SnapshotWanted) -> None:
+def freescout_snapshot(drill: Drill, connections: Connections, policy: Policy, wanted: SnapshotWanted) -> None:
     """Restore one snapshot and examine it. Raises what the clients raise; the drill records it."""
     promised, throwaway = policy.freescout, policy.throwaway_instances
     with drill.phase("select"):
-        chosen = _select(drill, candidates(doors.snapshots, promised.instance), wanted.snapshot, promised)
+        chosen = _select(drill, candidates(connections.snapshots, promised.instance), wanted.snapshot, promised)
     with drill.phase("provision"):
         host = make_host(
             drill,
-            doors.instances,
+            connections.instances,
             throwaway,
             promised.restored_instance,
             chosen.origin,
             user_data=launch_script(drill.id, promised.quiet_units),
             bundle=wanted.bundle or promised.bundle,
-            admission=Admission(promised.instance, doors.sightings, wanted.accept_unguarded),
+            admission=Admission(promised.instance, connections.sightings, wanted.accept_unguarded),
         )
         host.sql_client = database_client.of_copy(promised)
     with drill.phase("isolate"):
@@ -67,7 +67,7 @@ def freescout_snapshot(drill: Drill, doors: Doors, policy: Policy, wanted: Snaps
         restored = Restored(
             host,
             promised,
-            expected.of_last_drill(doors.last, chosen.name, chosen.created_utc),
+            expected.of_last_drill(connections.last, chosen.name, chosen.created_utc),
             chosen.created_utc,
             quieten=lambda: quieten_freescout(drill, host, promised),
             client=host.sql_client,

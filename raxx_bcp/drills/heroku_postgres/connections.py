@@ -10,7 +10,7 @@ from raxx_bcp.drills.heroku_postgres.stored_facts import FactsStore
 from raxx_bcp.policy import Policy
 
 
-def heroku_door(policy: Policy) -> Heroku:
+def heroku_client(policy: Policy) -> Heroku:
     """Raises ``UsageError`` naming the variable that is missing."""
     return Heroku(
         environment.required("HEROKU_API_KEY", "the key with which drills make throwaway apps"),

@@ -66,7 +66,7 @@ def heroku_postgres_facts_asset(policy: HerokuPostgres) -> dg.AssetsDefinition:
 
 
 def newest_backup(heroku: "Heroku", policy: HerokuPostgres) -> "Transfer":
-    """Raises ``PermanentError`` where there is no good one, and what Heroku's door raises."""
+    """Raises ``PermanentError`` where there is no good one, and what Heroku's client raises."""
     good = [one for one in heroku.transfers(policy.app) if one.restorable and one.finished_utc]
     if not good:
         raise PermanentError(

@@ -7,7 +7,7 @@ from raxx_bcp.clients.heroku_shapes import Database, Transfer, TransferState
 from raxx_bcp.drills.heroku_postgres.stored_facts import FactsStore, Measure, from_facts, take_facts
 from raxx_bcp.errors import BcpError, CouldNotVerifyError
 from raxx_bcp.policy import HerokuPostgres
-from raxx_bcp.waiting import Patience, Progress, Waiting
+from raxx_bcp.waiting import Deadline, Progress, Waiting
 
 
 def capture_with_facts(
@@ -15,7 +15,7 @@ def capture_with_facts(
     policy: HerokuPostgres,
     production: Database,
     store: FactsStore | None,
-    patience: Patience,
+    patience: Deadline,
     progress: Progress,
 ) -> tuple[Transfer, Measure]:
     """Back production up, wait for the end, and look at production then: what it says is from later is excused.
@@ -34,7 +34,7 @@ def capture_with_facts(
     return made, from_facts(taken, policy, key)
 
 
-def _ended(heroku: Heroku, policy: HerokuPostgres, begun: Transfer, patience: Patience, progress: Progress) -> Transfer:
+def _ended(heroku: Heroku, policy: HerokuPostgres, begun: Transfer, patience: Deadline, progress: Progress) -> Transfer:
     def look() -> Transfer | Waiting:
         transfer = heroku.transfer(policy.app, begun.uuid)
         if transfer.state is TransferState.RUNNING:

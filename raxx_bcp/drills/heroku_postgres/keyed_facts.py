@@ -25,13 +25,13 @@ _INVALID: Final = " INVALID"
 
 
 @dataclass(frozen=True)
-class VeilKey:
+class FactsKey:
     """The key, and a name by which another one is told from it."""
 
     secret: bytes = field(repr=False)
 
     @classmethod
-    def of(cls, address: SecretStr) -> VeilKey:
+    def of(cls, address: SecretStr) -> FactsKey:
         """Made from the address of the database, password and all; another password makes another key."""
         return cls(hmac.digest(address.get_secret_value().encode(), _PURPOSE, hashlib.sha256))
 
@@ -44,7 +44,7 @@ class VeilKey:
         return hmac.digest(self.secret, purpose + b"\0" + value, hashlib.sha256)
 
 
-def veiled(facts: Facts, key: VeilKey) -> Facts:
+def keyed(facts: Facts, key: FactsKey) -> Facts:
     """The same facts with nothing in them that could be guessed. Two that are veiled alike compare as they did."""
     objects = facts.large_objects
     sample = {oid: (size, _short(key, b"object", found)) for oid, (size, found) in objects.sample.items()}
@@ -63,7 +63,7 @@ def veiled(facts: Facts, key: VeilKey) -> Facts:
     )
 
 
-def _content(key: VeilKey, table: str, content: Content) -> Content:
+def _content(key: FactsKey, table: str, content: Content) -> Content:
     of_keys, of_rows = f"key {table}".encode(), f"row {table}".encode()
 
     def rows(found: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
@@ -76,11 +76,11 @@ def _content(key: VeilKey, table: str, content: Content) -> Content:
     return replace(content, rows=rows(content.rows), ends=rows(content.ends), since=later)
 
 
-def _short(key: VeilKey, purpose: bytes, value: bytes) -> bytes:
+def _short(key: FactsKey, purpose: bytes, value: bytes) -> bytes:
     return key.digest(purpose, value)[:_ROW_BYTES]
 
 
-def _definitions(key: VeilKey, definitions: Mapping[str, str]) -> dict[str, str]:
+def _definitions(key: FactsKey, definitions: Mapping[str, str]) -> dict[str, str]:
     """Literals stand in them. That an index is not valid stays to be seen: such a one is in no backup."""
     return {
         name: _short(key, b"definition", said.removesuffix(_INVALID).encode()).hex()
@@ -89,7 +89,7 @@ def _definitions(key: VeilKey, definitions: Mapping[str, str]) -> dict[str, str]
     }
 
 
-def _partition(key: VeilKey, partition: Partition) -> Partition:
+def _partition(key: FactsKey, partition: Partition) -> Partition:
     """The bounds of a list are values of a column; those of a range tell whether it is of a later time."""
     if partition.bounds.startswith("FOR VALUES IN"):
         return replace(partition, bounds=_short(key, b"bounds", partition.bounds.encode()).hex())

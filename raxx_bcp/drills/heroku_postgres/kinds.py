@@ -33,10 +33,10 @@ def _leftovers(policy: Policy) -> Iterator[Place | None]:
     if not KEY.value(policy):
         yield None
         return
-    from raxx_bcp.drills.heroku_postgres.connections import heroku_door
+    from raxx_bcp.drills.heroku_postgres.connections import heroku_client
     from raxx_bcp.drills.heroku_postgres.leftovers import HerokuLeftovers
 
-    with heroku_door(policy) as heroku:
+    with heroku_client(policy) as heroku:
         yield HerokuLeftovers(heroku)
 
 

@@ -27,7 +27,7 @@ from raxx_bcp.drills.heroku_postgres.stored_facts import FactsStore, Measure, be
 from raxx_bcp.drills.heroku_postgres.wanted import FRESH, NEWEST, RANDOM_OLDER, Wanted
 from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError, UsageError
 from raxx_bcp.policy import HerokuPostgres
-from raxx_bcp.waiting import Patience, Waiting
+from raxx_bcp.waiting import Deadline, Waiting
 
 BACKUP_AGE: Final = "backup age"
 TRANSFER: Final = "transfer"
@@ -65,7 +65,7 @@ def heroku_postgres(
 
     ``facts`` is where those of production at the backup's moment are kept; None: nowhere.
     """
-    deadline = Patience.of(policy.rto_minutes, policy.poll_seconds, drill.clock, drill.sleep)
+    deadline = Deadline.of(policy.rto_minutes, policy.poll_seconds, drill.clock, drill.sleep)
     with drill.phase("select"):
         production = heroku.database_of(policy.app)
         info = heroku.database_info(production.id)
@@ -221,7 +221,7 @@ def _await_database(drill: Drill, heroku: Heroku, policy: HerokuPostgres, made: 
             "Look at status.heroku.com, then start the drill again: the backup was not judged.",
         )
 
-    patience = Patience.of(policy.provision_deadline_minutes, policy.poll_seconds, drill.clock, drill.sleep)
+    patience = Deadline.of(policy.provision_deadline_minutes, policy.poll_seconds, drill.clock, drill.sleep)
     drill.target["postgres"] = patience.ask(look, late, drill.progress)
 
 
@@ -235,7 +235,7 @@ def _restore(
     backup: Transfer,
     restored: Database,
     expected: database.Facts,
-    deadline: Patience,
+    deadline: Deadline,
 ) -> Transfer:
     """Begin, ask until it is over or the RTO is, then cancel. Returns the transfer with its log."""
     url = heroku.signed_url(policy.app, backup.num).url

@@ -24,7 +24,7 @@ from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.clients.s3_errors import ConflictError
 from raxx_bcp.clock import Clock
 from raxx_bcp.drills.heroku_postgres import database
-from raxx_bcp.drills.heroku_postgres.keyed_facts import VeilKey, veiled
+from raxx_bcp.drills.heroku_postgres.keyed_facts import FactsKey, keyed
 from raxx_bcp.errors import BcpError, CouldNotVerifyError
 from raxx_bcp.policy import HerokuPostgres
 
@@ -70,7 +70,7 @@ class FactsStore:
     bucket: Bucket
     prefix: str
 
-    def put(self, taken: TakenFacts, key: VeilKey) -> int:
+    def put(self, taken: TakenFacts, key: FactsKey) -> int:
         """Store them, and return their size in bytes. Those that are there already stay. Raises as ``Bucket.put``."""
         body = msgspec.json.encode(taken)
         seal = key.digest(_SEAL, body).hex()
@@ -91,7 +91,7 @@ class FactsStore:
         """Are there facts of this backup? Raises as ``Bucket.head``."""
         return self.bucket.head(self._key(backup.uuid)) is not None
 
-    def find(self, app: str, backup: Transfer, key: VeilKey) -> TakenFacts | None:
+    def find(self, app: str, backup: Transfer, key: FactsKey) -> TakenFacts | None:
         """The facts of this backup, or None where there are none.
 
         Raises ``UnusableFactsError``: made with another password of the database, by another version of this
@@ -156,11 +156,11 @@ def look_at_production(address: SecretStr, policy: HerokuPostgres, backup: Trans
     return expected
 
 
-def take_facts(heroku: Heroku, policy: HerokuPostgres, backup: Transfer, clock: Clock) -> tuple[TakenFacts, VeilKey]:
-    """Look at production now, for ``backup``. Raises as ``look_at_production``, and what Heroku's door raises."""
+def take_facts(heroku: Heroku, policy: HerokuPostgres, backup: Transfer, clock: Clock) -> tuple[TakenFacts, FactsKey]:
+    """Look at production now, for ``backup``. Raises as ``look_at_production``, and what Heroku's client raises."""
     address = heroku.database_url(policy.app)
-    key, taken = VeilKey.of(address), clock()
-    facts = veiled(look_at_production(address, policy, backup), key)
+    key, taken = FactsKey.of(address), clock()
+    facts = keyed(look_at_production(address, policy, backup), key)
     return TakenFacts(policy.app, backup.uuid, backup.label, begun(backup), taken, facts), key
 
 
@@ -172,12 +172,12 @@ class Measure:
     allowance: database.Allowance
     said: str
     """For the record."""
-    key: VeilKey | None = field(default=None, repr=False)
+    key: FactsKey | None = field(default=None, repr=False)
     """The facts are veiled with it; None: they are of production as it is now."""
 
     def alike(self, actual: database.Facts) -> database.Facts:
         """``actual`` as it can be compared with ``facts``."""
-        return veiled(actual, self.key) if self.key else actual
+        return keyed(actual, self.key) if self.key else actual
 
 
 def measure(
@@ -185,7 +185,7 @@ def measure(
 ) -> Measure:
     """The facts of this backup where there are any, else production as it is now. Raises as ``take_facts``."""
     address = heroku.database_url(policy.app)
-    key = VeilKey.of(address)
+    key = FactsKey.of(address)
     try:
         taken = store.find(policy.app, backup, key) if store else None
         why = "there are no facts of this backup" if store else "facts are kept nowhere"
@@ -200,7 +200,7 @@ def measure(
     return Measure(facts, database.Allowance(policy.changes_per_day_ratio, days, policy.table_tolerance_ratios), said)
 
 
-def from_facts(taken: TakenFacts, policy: HerokuPostgres, key: VeilKey) -> Measure:
+def from_facts(taken: TakenFacts, policy: HerokuPostgres, key: FactsKey) -> Measure:
     """An hour at least is taken for what went on between the backup and the look."""
     days = max(timedelta(hours=1), taken.delay) / timedelta(days=1)
     allowance = database.Allowance(policy.changes_per_day_ratio, days, policy.table_tolerance_ratios)

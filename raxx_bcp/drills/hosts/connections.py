@@ -8,8 +8,8 @@ from raxx_bcp.errors import UsageError
 from raxx_bcp.policy import Policy
 
 
-def instances_door(policy: Policy) -> Instances:
-    """The door of this policy: its two restored instances may be made and deleted, and nothing else."""
+def instances_client(policy: Policy) -> Instances:
+    """The client of this policy: its two restored instances may be made and deleted, and nothing else."""
     return Instances(
         names=(policy.freescout.restored_instance, policy.vault_drill.restored_instance),
         protected=(policy.freescout.instance, policy.vault_snapshot.instance),

@@ -36,7 +36,7 @@ from raxx_bcp.drills.hosts.isolation import IsolationUnknownError
 from raxx_bcp.drills.hosts.shell import DatabaseError, Host
 from raxx_bcp.errors import NOT_THE_END, BackupWrongError, CouldNotVerifyError, PermanentError, UsageError
 from raxx_bcp.policy import ThrowawayInstances
-from raxx_bcp.waiting import Patience, Waiting
+from raxx_bcp.waiting import Deadline, Waiting
 
 __all__ = [
     "DatabaseError",
@@ -117,7 +117,7 @@ def make_host(
     drill.target |= {RESOURCE: name, REGION: instances.region, "bundle": size.id}
     throwaway = _Throwaway(instances, name, drill.id)
     drill.lease(throwaway.lease(size.usd_per_hour), lambda: throwaway.make(origin, source, making))
-    patience = Patience.of(policy.provision_deadline_minutes, policy.poll_seconds, drill.clock, drill.sleep)
+    patience = Deadline.of(policy.provision_deadline_minutes, policy.poll_seconds, drill.clock, drill.sleep)
     _await_running(drill, instances, policy, name, patience)
     shell = _await_login(instances, policy, name, patience, login)
     throwaway.host = Host(name, shell, policy.command_timeout_seconds, guarded=guarded)
@@ -267,7 +267,7 @@ def _require_free(drill: Drill, found: ThrowawayInstance | None, name: str) -> N
 
 
 def _await_running(
-    drill: Drill, instances: Instances, policy: ThrowawayInstances, name: str, patience: Patience
+    drill: Drill, instances: Instances, policy: ThrowawayInstances, name: str, patience: Deadline
 ) -> None:
     """Close its firewall at once, and wait until it runs. A new instance has the default rules: open to the world."""
     closed = False
@@ -335,7 +335,7 @@ def _closed(openings: Sequence[Opening], policy: ThrowawayInstances) -> bool:
 
 
 def _await_login(
-    instances: Instances, policy: ThrowawayInstances, name: str, patience: Patience, login: Login
+    instances: Instances, policy: ThrowawayInstances, name: str, patience: Deadline, login: Login
 ) -> Shell:
     """Log in as soon as it lets us.
 

@@ -17,7 +17,7 @@ from raxx_bcp.drills.hosts.launch_script import WORKERS, ended_mark
 from raxx_bcp.drills.hosts.shell import Host
 from raxx_bcp.errors import BackupWrongError, CouldNotVerifyError, TransientError
 from raxx_bcp.policy import FreeScout, ThrowawayInstances
-from raxx_bcp.waiting import Patience, Waiting
+from raxx_bcp.waiting import Deadline, Waiting
 
 ISOLATION: Final = "isolation"
 """The name of the check."""
@@ -180,7 +180,7 @@ def _await_launch_script(drill: Drill, host: Host, policy: ThrowawayInstances) -
     """SSH may open before cloud-init has come to the end of the script."""
     mark = ended_mark(drill.id)
     search = f"grep -h -a -s -F -e {shlex.quote(mark)} {shlex.join(_LOGS)}"
-    patience = Patience.of(policy.provision_deadline_minutes, policy.poll_seconds, drill.clock, drill.sleep)
+    patience = Deadline.of(policy.provision_deadline_minutes, policy.poll_seconds, drill.clock, drill.sleep)
 
     def look() -> str | Waiting:
         # grep ends with 2 when one of the files is not there, also where it found the line in the other.

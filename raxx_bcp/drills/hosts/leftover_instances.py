@@ -12,7 +12,7 @@ from raxx_bcp.policy import Policy
 @contextlib.contextmanager
 def leftover_instances(policy: Policy) -> Iterator[Place]:
     """Throwaway instances in the drills' region."""
-    from raxx_bcp.drills.hosts.connections import instances_door
+    from raxx_bcp.drills.hosts.connections import instances_client
     from raxx_bcp.drills.hosts.leftovers import InstanceLeftovers
 
-    yield InstanceLeftovers(instances_door(policy))
+    yield InstanceLeftovers(instances_client(policy))

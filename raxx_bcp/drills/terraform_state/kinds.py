@@ -22,8 +22,8 @@ def _connect(raxx: Raxx, wanted: Wanted) -> Iterator[Body]:
     """Writes and deletes below the scratch prefix of the state bucket only."""
     from raxx_bcp.drills.terraform_state import recovery_drill
 
-    doors = recovery_drill.doors_of(raxx.policy)
-    yield lambda drill: recovery_drill.state_recovery(drill, doors, raxx.policy, wanted)
+    connections = recovery_drill.connections_of(raxx.policy)
+    yield lambda drill: recovery_drill.state_recovery(drill, connections, raxx.policy, wanted)
 
 
 @contextlib.contextmanager
@@ -31,7 +31,7 @@ def _leftovers(policy: Policy) -> Iterator[Place]:
     from raxx_bcp.drills.terraform_state import recovery_drill
     from raxx_bcp.drills.terraform_state.leftovers import ScratchLeftovers
 
-    yield ScratchLeftovers(recovery_drill.doors_of(policy), policy)
+    yield ScratchLeftovers(recovery_drill.connections_of(policy), policy)
 
 
 RECOVERY = Kind(

@@ -40,8 +40,8 @@ _GOOD_SERIAL: Final = 7
 
 
 @dataclass(frozen=True)
-class Doors:
-    """What the drill is given: three doors that only look, and for a drill's id the door to its scratch."""
+class Connections:
+    """What the drill is given: three clients that only look, and for a drill's id the client for its scratch."""
 
     bucket: Bucket
     settings: BucketSettings
@@ -59,10 +59,10 @@ class _Lost:
     size_bytes: int
 
 
-def doors_of(policy: Policy) -> Doors:
+def connections_of(policy: Policy) -> Connections:
     """With the machine's own AWS settings. No call is made yet."""
     name, prefix = policy.state_bucket.name, policy.state_recovery.scratch_prefix
-    return Doors(
+    return Connections(
         bucket=Bucket(name),
         settings=BucketSettings(name),
         surroundings=Surroundings(name, scratch_prefix=prefix),
@@ -70,13 +70,13 @@ def doors_of(policy: Policy) -> Doors:
     )
 
 
-def state_recovery(drill: Drill, doors: Doors, policy: Policy, wanted: Wanted) -> None:
+def state_recovery(drill: Drill, connections: Connections, policy: Policy, wanted: Wanted) -> None:
     """Lose a state file and get it back. Raises what the clients raise; the drill records it."""
-    scratch = doors.scratch(drill.id)
+    scratch = connections.scratch(drill.id)
     with drill.phase("select"):
-        for_good = _versions_are_kept(drill, doors.settings)
-        before = doors.surroundings.current()
-        check_real_state(drill, doors.bucket, before, policy)
+        for_good = _versions_are_kept(drill, connections.settings)
+        before = connections.surroundings.current()
+        check_real_state(drill, connections.bucket, before, policy)
     with drill.phase("provision"):
         drill.target = {RESOURCE: f"s3://{scratch.bucket}/{scratch.root}"}
         lease = scratch_lease(scratch, for_good=for_good)
@@ -88,7 +88,7 @@ def state_recovery(drill: Drill, doors: Doors, policy: Policy, wanted: Wanted) -
         restored = scratch.copy_back(NAME, found.version_id)
     with drill.phase("verify"):
         _verify(drill, scratch, lost, restored)
-        check_untouched(drill, doors.bucket, doors.surroundings, before)
+        check_untouched(drill, connections.bucket, connections.surroundings, before)
     _restore_time(drill, policy)
     if for_good:
         versions = [one for one in scratch.versions(NAME) if not one.is_delete_marker]

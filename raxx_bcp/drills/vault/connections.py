@@ -7,7 +7,7 @@ import os
 from raxx_bcp import environment
 from raxx_bcp.clients.infisical_writer import InfisicalWriter
 from raxx_bcp.clients.lightsail import Snapshots
-from raxx_bcp.drills.hosts.connections import instances_door, require_worker_address
+from raxx_bcp.drills.hosts.connections import instances_client, require_worker_address
 from raxx_bcp.drills.vault import export_drill, snapshot_drill
 from raxx_bcp.drills.vault.throwaway_projects import OpenVault
 from raxx_bcp.guard.connections import sightings_of
@@ -15,10 +15,10 @@ from raxx_bcp.policy import Policy
 from raxx_bcp.vault.keys import operator_key
 
 
-def vault_export_doors(policy: Policy, key: export_drill.DecryptionKey | None) -> export_drill.Doors:
+def vault_export_connections(policy: Policy, key: export_drill.DecryptionKey | None) -> export_drill.Connections:
     """The exports, and the throwaway vault where one is configured."""
     fingerprint = operator_key(policy.vault_export.gpg_fingerprint).fingerprint
-    return export_drill.Doors(environment.state_bucket(policy), fingerprint, throwaway_vault(policy), key)
+    return export_drill.Connections(environment.state_bucket(policy), fingerprint, throwaway_vault(policy), key)
 
 
 def throwaway_vault(policy: Policy) -> OpenVault | None:
@@ -44,12 +44,12 @@ def throwaway_vault(policy: Policy) -> OpenVault | None:
     return open_vault
 
 
-def vault_snapshot_doors(policy: Policy) -> snapshot_drill.Doors:
+def vault_snapshot_connections(policy: Policy) -> snapshot_drill.Connections:
     """Lightsail, the manifests, and the export's own identity, which the restored database knows."""
     require_worker_address(policy)
     login = environment.vault_login()
-    return snapshot_drill.Doors(
-        instances_door(policy),
+    return snapshot_drill.Connections(
+        instances_client(policy),
         Snapshots(),
         environment.state_bucket(policy),
         sightings_of(policy),

@@ -25,14 +25,14 @@ from raxx_bcp.errors import CouldNotVerifyError, PermanentError
 from raxx_bcp.policy import Policy
 from raxx_bcp.vault.opening import OpenedExport, open_document
 from raxx_bcp.vault.restore import Restored, restore
-from raxx_bcp.vault.same_vault import Kin, kinship
+from raxx_bcp.vault.same_vault import VaultMatch, match_vault
 from raxx_bcp.vault.survey import EnvironmentCount
 
 __all__ = [
     "APPROVALS",
     "EQUAL",
+    "Connections",
     "DecryptionKey",
-    "Doors",
     "vault_export",
 ]
 
@@ -63,7 +63,7 @@ class DecryptionKey:
 
 
 @dataclass(frozen=True)
-class Doors:
+class Connections:
     """What the drill is given. ``fingerprint`` is the pinned one.
 
     ``open_vault`` makes a session with the throwaway vault; None: no such vault is configured. ``key`` is None where
@@ -76,25 +76,25 @@ class Doors:
     key: DecryptionKey | None
 
 
-def vault_export(drill: Drill, doors: Doors, policy: Policy, wanted: ExportWanted) -> None:
+def vault_export(drill: Drill, connections: Connections, policy: Policy, wanted: ExportWanted) -> None:
     """Open one export, restore it and compare. Raises what the clients raise; the drill records it."""
     with drill.phase("select"):
-        export = _select(drill, doors.bucket, policy, wanted)
-        body = _stored(drill, doors, export)
+        export = _select(drill, connections.bucket, policy, wanted)
+        body = _stored(drill, connections, export)
     if body is None:
         return
-    if doors.key is None:
+    if connections.key is None:
         why = "no private key is at hand: run it where the key is (docs/runbooks/vault-drills.md)"
         _not_run(drill, (*_WITH_KEY, *_RESTORED, RESTORE_TIME), why)
         return
     with drill.phase("decrypt"):
-        document = _open(drill, body, export, doors.key)
+        document = _open(drill, body, export, connections.key)
     if document is None:
         return
-    if doors.open_vault is None:
+    if connections.open_vault is None:
         _not_run(drill, (*_RESTORED, RESTORE_TIME), "no throwaway vault is configured (INFISICAL_DRILL_URL)")
         return
-    restored = _restore(drill, doors.open_vault, policy, document)
+    restored = _restore(drill, connections.open_vault, policy, document)
     with drill.phase("verify"):
         judge(drill, document, restored)
     drill.newest_record_utc = moment(export.manifest.newest_change_utc)
@@ -137,7 +137,7 @@ def _select(drill: Drill, bucket: Bucket, policy: Policy, wanted: ExportWanted) 
     return export
 
 
-def _stored(drill: Drill, doors: Doors, export: StoredExport) -> bytes | None:
+def _stored(drill: Drill, connections: Connections, export: StoredExport) -> bytes | None:
     """Everything that is known without the private key. None: it is not what its manifest says, so it is not opened."""
     manifest = export.manifest
     drill.check(
@@ -149,11 +149,11 @@ def _stored(drill: Drill, doors: Doors, export: StoredExport) -> bytes | None:
     )
     drill.check(
         PINNED_KEY,
-        expected=doors.fingerprint,
+        expected=connections.fingerprint,
         actual=manifest.key_fingerprint,
         reason="it was made for another key than the pinned one: if the key was changed since, the old one is needed",
     )
-    body = body_of(doors.bucket, export)
+    body = body_of(connections.bucket, export)
     if body is None:
         gone = "the version that the manifest names is no longer there"
         drill.check(CHECKSUM, expected=manifest.ciphertext_sha256, actual="no object", reason=gone)
@@ -260,12 +260,12 @@ def _refuse_the_vault_itself(drill: Drill, url: str, identity: Identity, documen
 
     Its own server is refused too, whatever organisation the login is of; and what is not known to be another vault.
     """
-    found = kinship(document.source, url, identity)
-    if found.kin is Kin.OTHER and not found.same_server:
+    found = match_vault(document.source, url, identity)
+    if found.kin is VaultMatch.OTHER and not found.same_server:
         drill.isolation.append(f"not the vault that the export was read from: {found.told}")
         return
     same_server = f"{url} is the server that the export was read from, though of another organisation"
-    told = same_server if found.kin is Kin.OTHER else found.told
+    told = same_server if found.kin is VaultMatch.OTHER else found.told
     raise CouldNotVerifyError(
         f"The throwaway vault must be another one than the export's: {told}. Nothing was written.", _ANOTHER_VAULT
     )

@@ -35,10 +35,10 @@ def _promise(policy: Policy) -> Promise:
 @contextlib.contextmanager
 def _export(raxx: Raxx, wanted: ExportWanted) -> Iterator[Body]:
     from raxx_bcp.drills.vault import export_drill
-    from raxx_bcp.drills.vault.connections import vault_export_doors
+    from raxx_bcp.drills.vault.connections import vault_export_connections
 
-    doors = vault_export_doors(raxx.policy, _key(wanted))
-    yield lambda drill: export_drill.vault_export(drill, doors, raxx.policy, wanted)
+    connections = vault_export_connections(raxx.policy, _key(wanted))
+    yield lambda drill: export_drill.vault_export(drill, connections, raxx.policy, wanted)
 
 
 def _key(wanted: ExportWanted) -> DecryptionKey | None:
@@ -63,10 +63,10 @@ def _leftover_projects(policy: Policy) -> Iterator[Place | None]:
 @contextlib.contextmanager
 def _snapshot(raxx: Raxx, wanted: SnapshotWanted) -> Iterator[Body]:
     from raxx_bcp.drills.vault import snapshot_drill
-    from raxx_bcp.drills.vault.connections import vault_snapshot_doors
+    from raxx_bcp.drills.vault.connections import vault_snapshot_connections
 
-    doors = vault_snapshot_doors(raxx.policy)
-    yield lambda drill: snapshot_drill.vault_snapshot(drill, doors, raxx.policy, wanted)
+    connections = vault_snapshot_connections(raxx.policy)
+    yield lambda drill: snapshot_drill.vault_snapshot(drill, connections, raxx.policy, wanted)
 
 
 EXPORT = Kind(

@@ -30,9 +30,9 @@ from raxx_bcp.policy import Policy
 from raxx_bcp.snapshots.names import is_ours
 from raxx_bcp.vault import walk
 from raxx_bcp.vault.survey import EnvironmentCount, Survey
-from raxx_bcp.waiting import Patience
+from raxx_bcp.waiting import Deadline
 
-__all__ = ["Doors", "vault_snapshot"]
+__all__ = ["Connections", "vault_snapshot"]
 
 SNAPSHOT_AGE: Final = "snapshot age"
 ANSWERS: Final = "infisical answers"
@@ -46,7 +46,7 @@ _POLL_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True)
-class Doors:
+class Connections:
     """What the drill is given. ``client_id`` and ``client_secret`` are the export's own: the snapshot knows them."""
 
     instances: Instances
@@ -57,30 +57,30 @@ class Doors:
     client_secret: str = field(repr=False)
 
 
-def vault_snapshot(drill: Drill, doors: Doors, policy: Policy, wanted: SnapshotWanted) -> None:
+def vault_snapshot(drill: Drill, connections: Connections, policy: Policy, wanted: SnapshotWanted) -> None:
     """Restore one snapshot and examine it. Raises what the clients raise; the drill records it."""
     with drill.phase("select"):
-        snapshot = _select(drill, doors.snapshots, policy, wanted.snapshot)
-        expected = nearest(doors.bucket, policy.vault_export.prefix, snapshot.created_utc)
-    admission = Admission(policy.vault_snapshot.instance, doors.sightings, wanted.accept_unguarded)
+        snapshot = _select(drill, connections.snapshots, policy, wanted.snapshot)
+        expected = nearest(connections.bucket, policy.vault_export.prefix, snapshot.created_utc)
+    admission = Admission(policy.vault_snapshot.instance, connections.sightings, wanted.accept_unguarded)
     with (
-        entered(drill, doors.instances, policy, snapshot.name, wanted.bundle, admission) as host,
+        entered(drill, connections.instances, policy, snapshot.name, wanted.bundle, admission) as host,
         host.forward(policy.vault_drill.api_port) as port,
     ):
-        if not _examine(drill, doors, host, f"http://127.0.0.1:{port}", policy, expected):
+        if not _examine(drill, connections, host, f"http://127.0.0.1:{port}", policy, expected):
             return
     _restore_time(drill, policy)
 
 
 def _examine(
-    drill: Drill, doors: Doors, host: VaultHost, url: str, policy: Policy, expected: StoredExport | None
+    drill: Drill, connections: Connections, host: VaultHost, url: str, policy: Policy, expected: StoredExport | None
 ) -> bool:
     """False: it does not answer, or lets nobody in; which is on record then."""
     with drill.phase("boot"):
         if not _await_infisical(drill, host, url, policy):
             return False
     with drill.phase("verify"):
-        survey = _survey(drill, doors, url, policy)
+        survey = _survey(drill, connections, url, policy)
         if survey is not None:
             _judge(drill, survey, expected, policy)
     return survey is not None
@@ -155,7 +155,7 @@ def _require_available(snapshot: InstanceSnapshot) -> None:
 def _await_infisical(drill: Drill, host: VaultHost, url: str, policy: Policy) -> bool:
     """Ask until it says that it is up and has its database. False: it never did, which is on record."""
     minutes = policy.vault_drill.boot_deadline_minutes
-    patience = Patience.of(minutes, _POLL_SECONDS, drill.clock, drill.sleep)
+    patience = Deadline.of(minutes, _POLL_SECONDS, drill.clock, drill.sleep)
     began = drill.clock()
     status = InfisicalWriter(url, "", "", timeout_seconds=30, sleep=drill.sleep)
     while True:
@@ -183,12 +183,12 @@ def _await_infisical(drill: Drill, host: VaultHost, url: str, policy: Policy) ->
 # -- verify ----------------------------------------------------------------------------------------------
 
 
-def _survey(drill: Drill, doors: Doors, url: str, policy: Policy) -> Survey | None:
+def _survey(drill: Drill, connections: Connections, url: str, policy: Policy) -> Survey | None:
     """The whole restored vault, read by the calls of an export. None: it lets nobody in, which is on record."""
     vault = Infisical(
         url,
-        doors.client_id,
-        doors.client_secret,
+        connections.client_id,
+        connections.client_secret,
         timeout_seconds=policy.vault_export.timeout_seconds,
         sleep=drill.sleep,
     )

@@ -12,8 +12,8 @@ import pytest
 
 from raxx_bcp.drills.engine.drill import Drill, Source
 from raxx_bcp.drills.engine.record import entry_of
-from raxx_bcp.drills.engine.run import Conducted, conduct
-from raxx_bcp.drills.engine.signals import CancelledError, cancelled_by_signals, undisturbed
+from raxx_bcp.drills.engine.run import FinishedDrill, run_drill
+from raxx_bcp.drills.engine.signals import CancelledError, cancelled_by_signals, signals_held
 from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError, PermanentError, TransientError, UsageError
 from raxx_bcp.evidence.row import CheckStatus, Verdict
 from raxx_bcp_tests.drills.engine.doubles import START, Memory, Shelf, StillClock, order
@@ -27,10 +27,10 @@ def run(
     memory: Memory | None = None,
     keep: bool = False,
     said: list[str] | None = None,
-) -> Conducted:
+) -> FinishedDrill:
     clock = StillClock()
     words = [] if said is None else said
-    return conduct(
+    return run_drill(
         order(*checks, keep=keep), body, memory or Memory(), clock=clock, sleep=clock.sleep, progress=words.append
     )
 
@@ -131,7 +131,7 @@ def test_a_drill_without_an_operator_is_not_begun() -> None:
     memory = Memory()
     clock = StillClock()
     with pytest.raises(UsageError, match="no operator"):
-        conduct(order(operator=" "), good, memory, clock=clock, sleep=clock.sleep)
+        run_drill(order(operator=" "), good, memory, clock=clock, sleep=clock.sleep)
     assert memory.begun == []
     assert memory.rows == []
 
@@ -212,7 +212,7 @@ def test_a_release_that_works_at_the_second_try_is_confirmed() -> None:
         clock.sleep(seconds)
         shelf.trouble.clear()
 
-    done = conduct(order("revision"), leasing(shelf), Memory(), clock=clock, sleep=sleep)
+    done = run_drill(order("revision"), leasing(shelf), Memory(), clock=clock, sleep=sleep)
     assert done.drill.leases.confirmed
     assert shelf.there == set()
 
@@ -263,7 +263,7 @@ def test_phases_carry_their_times_and_rto_leaves_the_teardown_out() -> None:
             drill.check("revision", expected=1, actual=1)
         drill.source(Source("b1", START - timedelta(hours=3), "newest"))
 
-    done = conduct(order("revision"), body, Memory(), clock=clock, sleep=clock.sleep)
+    done = run_drill(order("revision"), body, Memory(), clock=clock, sleep=clock.sleep)
     assert [phase.name for phase in done.drill.phases] == ["restore", "verify", "teardown"]
     assert done.drill.phases[0].ended_utc == START + timedelta(seconds=90)
     assert (done.drill.rto_seconds, done.drill.rpo_seconds) == (100, 10800)
@@ -290,7 +290,7 @@ def test_a_drill_that_was_cut_off_claims_no_restore_time(ending: BaseException, 
         raise ending
 
     with contextlib.suppress(KeyboardInterrupt, ZeroDivisionError):
-        conduct(order("revision"), body, memory, clock=clock, sleep=clock.sleep)
+        run_drill(order("revision"), body, memory, clock=clock, sleep=clock.sleep)
     (row,) = memory.rows
     told = entry_of(row, clock())
     assert (told.timing.rto.measured_seconds, told.timing.rto.met) == (None, None)
@@ -304,7 +304,7 @@ def test_a_drill_that_never_came_to_verify_claims_no_restore_time() -> None:
             drill.sleep(5)
         drill.not_run("revision", "the private key is not here")
 
-    done = conduct(order("revision"), body, Memory(), clock=clock, sleep=clock.sleep)
+    done = run_drill(order("revision"), body, Memory(), clock=clock, sleep=clock.sleep)
     assert done.drill.rto_seconds is None
 
 
@@ -324,7 +324,7 @@ def test_a_signal_during_the_teardown_waits_until_it_is_over(number: signal.Sign
     seen: list[str] = []
 
     def finish() -> None:
-        with undisturbed():
+        with signals_held():
             os.kill(os.getpid(), number)
             seen.append("finished")
         seen.append("never reached")
@@ -351,6 +351,6 @@ def test_a_signal_in_the_middle_cancels_and_everything_is_given_back(number: sig
 
 def test_without_a_signal_nothing_changes() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with cancelled_by_signals(), undisturbed():
+    with cancelled_by_signals(), signals_held():
         assert signal.getsignal(signal.SIGTERM) is not before
     assert signal.getsignal(signal.SIGTERM) is before

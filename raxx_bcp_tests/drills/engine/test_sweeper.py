@@ -14,7 +14,7 @@ from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.drills.engine.drill import Drill, Source
 from raxx_bcp.drills.engine.journal import Journal
 from raxx_bcp.drills.engine.record_stores import Record
-from raxx_bcp.drills.engine.run import conduct
+from raxx_bcp.drills.engine.run import run_drill
 from raxx_bcp.drills.engine.sweeper import Leftover, Swept, sweep
 from raxx_bcp.errors import BackupWrongError, BcpError, CouldNotVerifyError, PermanentError, TransientError
 from raxx_bcp.evidence.ledger import Ledger
@@ -85,7 +85,7 @@ def good(drill: Drill) -> None:
 
 
 def run(desk: Desk, body: Callable[[Drill], None] = good) -> Drill:
-    done = conduct(
+    done = run_drill(
         order("revision"),
         body,
         desk.record.recorder(),

@@ -14,9 +14,9 @@ import pytest
 from raxx_bcp.clients.instances import Instances
 from raxx_bcp.clients.lightsail import Snapshots
 from raxx_bcp.drills.engine.drill import Drill, Order
-from raxx_bcp.drills.engine.run import Conducted, conduct
+from raxx_bcp.drills.engine.run import FinishedDrill, run_drill
 from raxx_bcp.drills.freescout import compare, dump_drill, examine, site, snapshot_drill
-from raxx_bcp.drills.freescout.connections import Doors
+from raxx_bcp.drills.freescout.connections import Connections
 from raxx_bcp.drills.freescout.expected import LastDrill
 from raxx_bcp.drills.freescout.kinds import DUMP, SNAPSHOT
 from raxx_bcp.drills.freescout.wanted import NEWEST, RANDOM_OLDER, DumpWanted, SnapshotWanted
@@ -82,32 +82,34 @@ class World:
         )
 
     @property
-    def doors(self) -> Doors:
+    def connections(self) -> Connections:
         policy = self.policy
         instances = Instances(
             names=(policy.freescout.restored_instance,),
             protected=(policy.freescout.instance,),
             client=self.lab.client(),
         )
-        return Doors(instances, Snapshots(client=self.lab.client()), self.sightings, self.last, self.private_key)
+        return Connections(instances, Snapshots(client=self.lab.client()), self.sightings, self.last, self.private_key)
 
     def sleep(self, seconds: float) -> None:
         self.lab.lab.advance(seconds)
         time.sleep(self.poll_real_seconds)  # real hosts boot meanwhile
 
-    def conduct(self, order: Order, body: Callable[[Drill], None]) -> Conducted:
-        return conduct(order, body, Memory(), clock=self.lab.lab.now, sleep=self.sleep)
+    def run_drill(self, order: Order, body: Callable[[Drill], None]) -> FinishedDrill:
+        return run_drill(order, body, Memory(), clock=self.lab.lab.now, sleep=self.sleep)
 
-    def snapshot(self, wanted: SnapshotWanted | None = None) -> Conducted:
-        chosen, policy, doors = wanted or SnapshotWanted(), self.policy, self.doors
+    def snapshot(self, wanted: SnapshotWanted | None = None) -> FinishedDrill:
+        chosen, policy, connections = wanted or SnapshotWanted(), self.policy, self.connections
         order = SNAPSHOT.order(policy, Asked("alice"), chosen)
-        return self.conduct(order, lambda drill: snapshot_drill.freescout_snapshot(drill, doors, policy, chosen))
+        return self.run_drill(
+            order, lambda drill: snapshot_drill.freescout_snapshot(drill, connections, policy, chosen)
+        )
 
-    def dump(self, wanted: DumpWanted | None = None) -> Conducted:
-        chosen, policy, doors = wanted or DumpWanted(), self.policy, self.doors
+    def dump(self, wanted: DumpWanted | None = None) -> FinishedDrill:
+        chosen, policy, connections = wanted or DumpWanted(), self.policy, self.connections
         order = DUMP.order(policy, Asked("alice"), chosen)
-        return self.conduct(
-            order, lambda drill: dump_drill.freescout_dump(drill, doors, self.shelf.bucket, policy, chosen)
+        return self.run_drill(
+            order, lambda drill: dump_drill.freescout_dump(drill, connections, self.shelf.bucket, policy, chosen)
         )
 
     def store(self, made: dumps.DumpSet) -> None:
@@ -208,7 +210,7 @@ def test_a_second_drill_is_compared_with_the_first(world: World) -> None:
     assert "restored a later backup" in check(older.drill, compare.ROWS).expected
 
 
-def last_drill(done: Conducted) -> LastDrill:
+def last_drill(done: FinishedDrill) -> LastDrill:
     """As its evidence row tells it."""
     assert done.drill.source_backup is not None
     source, results = done.drill.source_backup, done.drill.results
@@ -322,8 +324,8 @@ def test_tier_2_with_its_way_out_open_ends_before_anything_is_restored(world: Wo
 
 
 def test_production_is_only_looked_at(world: World) -> None:
-    """The doors refuse before a byte is sent; the lease refuses as well."""
-    doors = world.doors
+    """The clients refuse before a byte is sent; the lease refuses as well."""
+    connections = world.connections
     with pytest.raises(PermanentError, match="refused"):
-        doors.instances.delete_throwaway(TICKETS, "anything")
+        connections.instances.delete_throwaway(TICKETS, "anything")
     assert TICKETS in world.names()

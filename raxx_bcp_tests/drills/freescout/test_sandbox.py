@@ -17,7 +17,7 @@ import pytest
 
 from raxx_bcp.clients.lightsail import Snapshots
 from raxx_bcp.drills.engine.drill import CheckResult
-from raxx_bcp.drills.engine.run import Conducted
+from raxx_bcp.drills.engine.run import FinishedDrill
 from raxx_bcp.drills.freescout.kinds import DUMP, SNAPSHOT
 from raxx_bcp.drills.freescout.wanted import NEWEST, DumpWanted, SnapshotWanted
 from raxx_bcp.drills.kind import Asked
@@ -60,10 +60,10 @@ class Stage:
     sandbox: Sandbox
     mail: Path
 
-    def tier_1(self, snapshot: str = NEWEST) -> Conducted:
+    def tier_1(self, snapshot: str = NEWEST) -> FinishedDrill:
         return SNAPSHOT.start(self.raxx, ASKED, SnapshotWanted(snapshot), silent)
 
-    def tier_2(self) -> Conducted:
+    def tier_2(self) -> FinishedDrill:
         key = self.mail.parent / "operator.asc"
         key.write_text(operator_key(self.sandbox.directory).secret)
         return DUMP.start(self.raxx, ASKED, DumpWanted(private_key_file=str(key)), silent)
@@ -93,7 +93,7 @@ def stage(
     assert made.leftovers() == []
 
 
-def unmet(done: Conducted) -> dict[str, CheckResult]:
+def unmet(done: FinishedDrill) -> dict[str, CheckResult]:
     return {one.name: one for one in done.drill.results if one.status is not CheckStatus.PASS}
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from raxx_bcp.clients.lightsail import AutomaticSnapshot, InstanceSnapshot
 from raxx_bcp.drills.engine.drill import Drill
-from raxx_bcp.drills.freescout.connections import Doors
+from raxx_bcp.drills.freescout.connections import Connections
 from raxx_bcp.drills.freescout.kinds import SNAPSHOT
 from raxx_bcp.drills.freescout.snapshot_drill import BACKUP_AGE, candidates, freescout_snapshot
 from raxx_bcp.drills.freescout.wanted import SnapshotWanted
@@ -57,7 +57,7 @@ def select(shown: Shown, wanted: str = "newest") -> Drill:
     nobody: Any = None
     lister: Any = shown
     try:
-        freescout_snapshot(drill, Doors(nobody, lister, Known()), POLICY, chosen)
+        freescout_snapshot(drill, Connections(nobody, lister, Known()), POLICY, chosen)
     except UsageError as error:
         if "worker_cidr" not in error.remedy:  # the first thing that making an instance asks for
             raise

@@ -23,7 +23,7 @@ from raxx_bcp.errors import (
 )
 from raxx_bcp.policy import HerokuPostgres
 from raxx_bcp.snapshots.run import _confirm
-from raxx_bcp.waiting import Patience, Waiting
+from raxx_bcp.waiting import Deadline, Waiting
 from raxx_bcp_tests.clients.damage import DAMAGES, MARK
 from raxx_bcp_tests.clients.herokus import (
     RESTORE,
@@ -32,7 +32,7 @@ from raxx_bcp_tests.clients.herokus import (
     a_transfer,
     asked,
     attachments,
-    door,
+    connect,
     problem,
     reply,
 )
@@ -62,8 +62,8 @@ def looking(*found: object) -> Callable[[], str | Waiting]:
     return look
 
 
-def patience(clock: StillClock) -> Patience:
-    return Patience.of(5, 60, clock, clock.sleep)
+def patience(clock: StillClock) -> Deadline:
+    return Deadline.of(5, 60, clock, clock.sleep)
 
 
 @pytest.mark.parametrize("trouble", [UNREADABLE, AWAY], ids=["unreadable", "away"])
@@ -144,7 +144,7 @@ def await_database(heroku: Heroku, clock: StillClock) -> str:
 def test_a_damaged_wait_status_is_asked_again_and_the_drill_goes_on(damage: str) -> None:
     clock = StillClock()
     broken = DAMAGES[damage](reply({"message": MARK, "waiting?": False}))
-    with scripted(broken, READY, INFO) as served, door(served) as heroku:
+    with scripted(broken, READY, INFO) as served, connect(served) as heroku:
         assert await_database(heroku, clock) == "17.4"
 
 
@@ -153,7 +153,7 @@ def test_one_that_stays_damaged_is_could_not_verify_at_the_deadline(damage: str)
     clock = StillClock()
     broken = DAMAGES[damage](reply({"message": MARK, "waiting?": True}))
     began = clock()
-    with scripted(broken) as served, door(served) as heroku, pytest.raises(CouldNotVerifyError) as caught:
+    with scripted(broken) as served, connect(served) as heroku, pytest.raises(CouldNotVerifyError) as caught:
         await_database(heroku, clock)
     assert "was not ready after 5 minutes: not seen: Heroku" in caught.value.what
     assert clock() - began >= timedelta(minutes=5)
@@ -166,7 +166,7 @@ def test_a_key_that_is_refused_while_it_waits_ends_it_at_once() -> None:
     refused = problem(401, "unauthorized")
     with (
         scripted(refused) as served,
-        door(served) as heroku,
+        connect(served) as heroku,
         pytest.raises(PermanentError, match="refused the API key"),
     ):
         await_database(heroku, clock)
@@ -189,7 +189,10 @@ def test_a_damaged_look_at_a_restore_is_not_its_end(damage: str) -> None:
     broken = DAMAGES[damage](reply(a_transfer(**RESTORE, from_url=MARK)))
     running = reply(a_transfer(**RESTORE, **RUNNING))
     clock = StillClock()
-    with scripted(SIGNED, *BEGUN, broken, running, broken, OVER, broken, OVER) as served, door(served) as heroku:
+    with (
+        scripted(SIGNED, *BEGUN, broken, running, broken, OVER, broken, OVER) as served,
+        connect(served) as heroku,
+    ):
         drill = restore(heroku, clock)
     assert {one.status.value for one in drill.results} == {"PASS"}
     assert sum("/transfers/" in one for one in asked(served)) >= 5
@@ -198,7 +201,11 @@ def test_a_damaged_look_at_a_restore_is_not_its_end(damage: str) -> None:
 def test_a_restore_that_cannot_be_seen_until_the_deadline_is_cancelled_and_could_not_be_verified() -> None:
     page = Reply(b"<html>planted</html>", content_type="text/html")
     clock = StillClock()
-    with scripted(SIGNED, *BEGUN, page) as served, door(served) as heroku, pytest.raises(CouldNotVerifyError) as caught:
+    with (
+        scripted(SIGNED, *BEGUN, page) as served,
+        connect(served) as heroku,
+        pytest.raises(CouldNotVerifyError) as caught,
+    ):
         restore(heroku, clock)
     assert "was not over after 5 minutes, and was cancelled: not seen: Heroku answered 200" in caught.value.what
     assert asked(served)[-1].endswith("/actions/cancel")

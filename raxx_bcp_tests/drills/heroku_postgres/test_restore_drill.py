@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.heroku_shapes import Database, Transfer
 from raxx_bcp.drills.engine.drill import Drill
-from raxx_bcp.drills.engine.run import Conducted, conduct
+from raxx_bcp.drills.engine.run import FinishedDrill, run_drill
 from raxx_bcp.drills.heroku_postgres.kinds import RESTORE
 from raxx_bcp.drills.heroku_postgres.leftovers import HerokuLeftovers
 from raxx_bcp.drills.heroku_postgres.restore_drill import (
@@ -62,13 +62,13 @@ class Stage:
             sleep=self.sleep,
         )
 
-    def drill(self, wanted: Wanted | None = None, *, keep: bool = False, heroku: Heroku | None = None) -> Conducted:
+    def drill(self, wanted: Wanted | None = None, *, keep: bool = False, heroku: Heroku | None = None) -> FinishedDrill:
         chosen = wanted or Wanted()
         self.memory = Memory()
-        with heroku or self.heroku() as door:
-            return conduct(
+        with heroku or self.heroku() as client:
+            return run_drill(
                 RESTORE.order(Policy(heroku_postgres=self.policy), Asked("alice", keep=keep), chosen),
-                lambda drill: heroku_postgres(drill, door, self.policy, chosen, self.facts),
+                lambda drill: heroku_postgres(drill, client, self.policy, chosen, self.facts),
                 self.memory,
                 clock=self.lab.now,
                 sleep=self.sleep,
@@ -95,15 +95,15 @@ def stage(module_lab: Lab) -> Iterator[Stage]:
             made.heroku().delete_app(name)
 
 
-def status(done: Conducted) -> dict[str, CheckStatus]:
+def status(done: FinishedDrill) -> dict[str, CheckStatus]:
     return {one.name: one.status for one in done.drill.results}
 
 
-def failed(done: Conducted) -> set[str]:
+def failed(done: FinishedDrill) -> set[str]:
     return {name for name, found in status(done).items() if found is CheckStatus.FAIL}
 
 
-def said(done: Conducted) -> str:
+def said(done: FinishedDrill) -> str:
     reasons = [one.reason for one in done.drill.results if one.reason]
     return "\n".join([*done.drill.findings, *reasons])
 
@@ -443,7 +443,7 @@ def test_a_restore_that_takes_longer_than_promised_fails_its_check(
         return begin(app, number)
 
     monkeypatch.setattr(heroku, "signed_url", slow)
-    monkeypatch.setattr("raxx_bcp.drills.heroku_postgres.restore_drill.Patience.left", True)
+    monkeypatch.setattr("raxx_bcp.drills.heroku_postgres.restore_drill.Deadline.left", True)
     done = stage.drill(heroku=heroku)
     assert done.verdict is Verdict.FAIL
     assert failed(done) == {RESTORE_TIME}

@@ -17,7 +17,7 @@ from raxx_bcp.clients.heroku_shapes import Transfer
 from raxx_bcp.clients.s3 import Bucket
 from raxx_bcp.drills.heroku_postgres.database import Allowance, Facts, compare, expected_from
 from raxx_bcp.drills.heroku_postgres.facts_asset import facts_of, newest_backup, soon
-from raxx_bcp.drills.heroku_postgres.keyed_facts import VeilKey, veiled
+from raxx_bcp.drills.heroku_postgres.keyed_facts import FactsKey, keyed
 from raxx_bcp.drills.heroku_postgres.stored_facts import (
     FactsStore,
     TakenFacts,
@@ -70,9 +70,9 @@ def taken(stage: Stage) -> tuple[Transfer, TakenFacts]:
     return backup, facts
 
 
-def key_of(stage: Stage) -> VeilKey:
+def key_of(stage: Stage) -> FactsKey:
     with stage.heroku() as heroku:
-        return VeilKey.of(heroku.database_url(APP))
+        return FactsKey.of(heroku.database_url(APP))
 
 
 # -- the drill -------------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def world() -> Iterator[Contents]:
 
 
 def test_what_is_veiled_alike_compares_as_before(world: Contents) -> None:
-    key, other = VeilKey.of(SecretStr("postgresql://a:b@c/d")), VeilKey.of(SecretStr("postgresql://a:x@c/d"))
+    key, other = FactsKey.of(SecretStr("postgresql://a:b@c/d")), FactsKey.of(SecretStr("postgresql://a:x@c/d"))
     damages = (
         (),
         ("UPDATE people SET kind = 'b' WHERE email < '3'", "DROP INDEX people_kind", "DELETE FROM twins"),
@@ -259,15 +259,15 @@ def test_what_is_veiled_alike_compares_as_before(world: Contents) -> None:
     for damage in damages:
         expected, actual = world.found(damage)
         plain = compare(expected, actual, tolerance_ratio=0.0, allowance=Allowance())
-        hidden = compare(veiled(expected, key), veiled(actual, key), tolerance_ratio=0.0, allowance=Allowance())
+        hidden = compare(keyed(expected, key), keyed(actual, key), tolerance_ratio=0.0, allowance=Allowance())
         assert hidden == plain
-    assert veiled(expected, key) != veiled(expected, other)
+    assert keyed(expected, key) != keyed(expected, other)
     assert key.name != other.name
-    assert "rxs_" not in repr(msgspec.json.encode(veiled(expected, key)))
+    assert "rxs_" not in repr(msgspec.json.encode(keyed(expected, key)))
 
 
 def test_an_hour_at_least_is_taken_for_what_went_on_until_the_look() -> None:
-    key = VeilKey.of(SecretStr("postgresql://a:b@c/d"))
+    key = FactsKey.of(SecretStr("postgresql://a:b@c/d"))
     at = datetime(2026, 11, 28, 5, 0, tzinfo=UTC)
     facts = TakenFacts(APP, "u", "b007", at, at + timedelta(minutes=3), _no_facts())
     policy = POLICY.model_copy(update={"changes_per_day_ratio": 0.24})

@@ -58,7 +58,7 @@ def details_of(access: Access) -> dict[str, Any]:
 
 @dataclass
 class Desk:
-    """A drill and its doors."""
+    """A drill and its clients."""
 
     lightsail: Lightsail
     machine: Machine

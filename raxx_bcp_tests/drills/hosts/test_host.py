@@ -12,7 +12,7 @@ import pytest
 from raxx_bcp.clients.instances import Instances
 from raxx_bcp.clients.ssh import LoginRefusedError, WrongHostError, connect
 from raxx_bcp.drills.engine.drill import Drill
-from raxx_bcp.drills.hosts.connections import instances_door
+from raxx_bcp.drills.hosts.connections import instances_client
 from raxx_bcp.drills.hosts.host import (
     FromAutomatic,
     FromBlueprint,
@@ -352,11 +352,11 @@ def test_a_refused_login_is_forgiven_while_the_host_boots(at: Desk, refusals: in
     assert timedelta(minutes=2) <= given[-1] - given[0] < timedelta(minutes=3)
 
 
-# -- the door of a policy --------------------------------------------------------------------------------
+# -- the client of a policy --------------------------------------------------------------------------------
 
 
 def test_the_policys_door_knows_its_names() -> None:
-    door = instances_door(Policy())
+    door = instances_client(Policy())
     assert door.names == {"raxx-tickets-restored", "raxx-vault-restored"}
     assert door.protected == {"raxx-tickets", "raxx-vault"}
 
@@ -365,4 +365,4 @@ def test_a_policy_that_names_production_as_restored_has_no_door() -> None:
     policy = Policy()
     bad = policy.freescout.model_copy(update={"restored_instance": policy.vault_snapshot.instance})
     with pytest.raises(UsageError, match="raxx-vault has the name of a production instance"):
-        instances_door(policy.model_copy(update={"freescout": bad}))
+        instances_client(policy.model_copy(update={"freescout": bad}))

@@ -22,7 +22,7 @@ from raxx_bcp.clients.s3 import Bucket, Versioning
 from raxx_bcp.clients.s3_scratch import Scratch, Surroundings
 from raxx_bcp.clients.s3_settings import BucketSettings, MfaDelete, VersioningState
 from raxx_bcp.drills.engine.record import entry_of
-from raxx_bcp.drills.engine.run import Conducted, conduct
+from raxx_bcp.drills.engine.run import FinishedDrill, run_drill
 from raxx_bcp.drills.kind import Asked
 from raxx_bcp.drills.terraform_state.kinds import RECOVERY
 from raxx_bcp.drills.terraform_state.leftovers import ScratchLeftovers
@@ -36,8 +36,8 @@ from raxx_bcp.drills.terraform_state.recovery_drill import (
     SUPERSEDED,
     VERSION_FOUND,
     VERSIONING,
-    Doors,
-    doors_of,
+    Connections,
+    connections_of,
     state_recovery,
 )
 from raxx_bcp.drills.terraform_state.state_file import Mark, new_lineage, read_mark, synthetic_state
@@ -84,9 +84,9 @@ class Stage:
     def bucket(self) -> str:
         return self.policy.state_bucket.name
 
-    def doors(self, **others: Any) -> Doors:
+    def connections(self, **others: Any) -> Connections:
         name, prefix = self.bucket, self.policy.state_recovery.scratch_prefix
-        given = Doors(
+        given = Connections(
             Bucket(name, client=self.client()),
             BucketSettings(name, self.client()),
             Surroundings(name, scratch_prefix=prefix, client=self.client()),
@@ -94,10 +94,12 @@ class Stage:
         )
         return replace(given, **others)
 
-    def drill(self, doors: Doors | None = None, *, keep: bool = False, wanted: Wanted | None = None) -> Conducted:
+    def drill(
+        self, connections: Connections | None = None, *, keep: bool = False, wanted: Wanted | None = None
+    ) -> FinishedDrill:
         chosen = wanted or Wanted(20)
-        given = doors or self.doors()
-        return conduct(
+        given = connections or self.connections()
+        return run_drill(
             RECOVERY.order(self.policy, Asked("alice", keep=keep), chosen),
             lambda drill: state_recovery(drill, given, self.policy, chosen),
             self.memory,
@@ -149,15 +151,15 @@ def stage(sandbox_environ: dict[str, str]) -> Stage:
     return make_stage(sandbox_environ)
 
 
-def status(done: Conducted) -> dict[str, CheckStatus]:
+def status(done: FinishedDrill) -> dict[str, CheckStatus]:
     return {one.name: one.status for one in done.drill.results}
 
 
-def failed(done: Conducted) -> set[str]:
+def failed(done: FinishedDrill) -> set[str]:
     return {name for name, found in status(done).items() if found is CheckStatus.FAIL}
 
 
-def said(done: Conducted) -> str:
+def said(done: FinishedDrill) -> str:
     reasons = [one.reason for one in done.drill.results if one.reason]
     return "\n".join([*done.drill.findings, *reasons])
 
@@ -193,8 +195,8 @@ class Meddling(Scratch):
             self.before[method](self)
 
 
-def meddling(stage: Stage, **before: Callable[[Meddling], None]) -> Doors:
-    return stage.doors(scratch=lambda drill_id: Meddling(stage, drill_id, before))
+def meddling(stage: Stage, **before: Callable[[Meddling], None]) -> Connections:
+    return stage.connections(scratch=lambda drill_id: Meddling(stage, drill_id, before))
 
 
 # -- healthy ---------------------------------------------------------------------------------------------
@@ -228,7 +230,7 @@ def test_its_row_is_one_that_the_ledger_takes_and_holds_nothing_of_the_state(sta
 
 
 def test_two_drills_at_once_do_not_meet(stage: Stage) -> None:
-    inner: list[Conducted] = []
+    inner: list[FinishedDrill] = []
 
     def another(_scratch: Meddling) -> None:
         if not inner:
@@ -244,12 +246,12 @@ def test_kept_for_inspection_it_stands_and_closes_no_card(stage: Stage) -> None:
     assert done.verdict is Verdict.COULD_NOT_VERIFY
     assert failed(done) == set()
     assert len(stage.scratch()) == 6
-    scratch = stage.doors().scratch(done.drill.id)
+    scratch = stage.connections().scratch(done.drill.id)
     assert read_mark(scratch.get(NAME)) is not None, "what was recovered can be looked at"
 
 
 def test_the_doors_are_made_from_the_policy_and_the_machine_s_own_settings(stage: Stage) -> None:
-    assert stage.drill(doors_of(stage.policy)).verdict is Verdict.PASS
+    assert stage.drill(connections_of(stage.policy)).verdict is Verdict.PASS
 
 
 # -- broken buckets --------------------------------------------------------------------------------------
@@ -293,34 +295,34 @@ MFA = VersioningState(Versioning.ENABLED, MfaDelete.ENABLED)
 def test_under_mfa_delete_it_passes_and_says_what_stays_below_the_delete_marker(stage: Stage) -> None:
     """The local server has no MFA delete; what it means for a role is a denied s3:DeleteObjectVersion."""
     stage.deny("s3:DeleteObjectVersion")
-    doors = stage.doors(settings=Saying(stage.bucket, MFA))
-    done = stage.drill(doors)
+    connections = stage.connections(settings=Saying(stage.bucket, MFA))
+    done = stage.drill(connections)
     assert done.verdict is Verdict.PASS, said(done)
     (finding,) = done.drill.findings
     assert re.search(r"MFA delete is on, so 5 versions of the scratch, \d+ bytes, stay", finding)
     listed = stage.client().list_objects_v2(Bucket=stage.bucket, Prefix="drill-scratch/")
     assert "Contents" not in listed
-    assert list(ScratchLeftovers(doors, stage.policy).leftovers()) == []
+    assert list(ScratchLeftovers(connections, stage.policy).leftovers()) == []
     stage.allow()
 
 
 def test_under_mfa_delete_what_a_killed_drill_left_is_hidden_by_the_sweeper(stage: Stage) -> None:
-    doors = stage.doors(settings=Saying(stage.bucket, MFA))
-    kept = stage.drill(doors, keep=True)
+    connections = stage.connections(settings=Saying(stage.bucket, MFA))
+    kept = stage.drill(connections, keep=True)
     stage.deny("s3:DeleteObjectVersion")
-    (leftover,) = ScratchLeftovers(doors, stage.policy).leftovers()
+    (leftover,) = ScratchLeftovers(connections, stage.policy).leftovers()
     assert leftover.drill_id == kept.drill.id
     assert not leftover.lease.gone()
     leftover.lease.release()
     assert leftover.lease.gone()
-    assert list(ScratchLeftovers(doors, stage.policy).leftovers()) == []
+    assert list(ScratchLeftovers(connections, stage.policy).leftovers()) == []
     stage.allow()
 
 
 def test_a_bucket_that_says_enabled_and_keeps_no_versions_is_caught(stage: Stage) -> None:
     stage.client().put_bucket_versioning(Bucket=stage.bucket, VersioningConfiguration={"Status": "Suspended"})
     lie = VersioningState(Versioning.ENABLED, MfaDelete.NEVER_CONFIGURED)
-    done = stage.drill(stage.doors(settings=Saying(stage.bucket, lie)))
+    done = stage.drill(stage.connections(settings=Saying(stage.bucket, lie)))
     assert done.verdict is Verdict.FAIL
     assert "without a version" in said(done)
     assert stage.scratch() == []
@@ -422,7 +424,7 @@ def test_denied_deletion_leaves_something_behind_which_is_no_pass_and_the_sweepe
     assert f"drill-scratch/{done.drill.id} may still be there" in said(done)
     assert stage.scratch()
     stage.allow()
-    (leftover,) = ScratchLeftovers(stage.doors(), stage.policy).leftovers()
+    (leftover,) = ScratchLeftovers(stage.connections(), stage.policy).leftovers()
     assert (leftover.drill_id, leftover.lease.name.endswith(f"-{done.drill.token}")) == (done.drill.id, True)
     assert leftover.created_utc == done.drill.started_utc
     assert leftover.expires_utc == done.drill.expires_utc
@@ -547,7 +549,7 @@ def test_only_this_drill_s_scratch_is_a_leftover(stage: Stage) -> None:
     for name in names:
         stage.client().put_object(Bucket=stage.bucket, Key=f"drill-scratch/{name}/state.json", Body=b"{}")
     stage.client().put_object(Bucket=stage.bucket, Key=f"elsewhere/{names[0]}/state.json", Body=b"{}")
-    found = list(ScratchLeftovers(stage.doors(), stage.policy).leftovers())
+    found = list(ScratchLeftovers(stage.connections(), stage.policy).leftovers())
     assert [one.drill_id for one in found] == [names[0]]
     assert found[0].expires_utc == datetime(2031, 3, 14, 13, 0, tzinfo=UTC)
 
@@ -555,7 +557,7 @@ def test_only_this_drill_s_scratch_is_a_leftover(stage: Stage) -> None:
 def test_a_denied_look_for_leftovers_is_said(stage: Stage) -> None:
     stage.deny("s3:ListBucketVersions", below="")
     with pytest.raises(CouldNotVerifyError):
-        list(ScratchLeftovers(stage.doors(), stage.policy).leftovers())
+        list(ScratchLeftovers(stage.connections(), stage.policy).leftovers())
     stage.allow()
 
 

@@ -19,7 +19,7 @@ import pytest
 from raxx_bcp.clients.gpg import keyring
 from raxx_bcp.clients.infisical_writer import InfisicalWriter
 from raxx_bcp.drills.engine.record import entry_of
-from raxx_bcp.drills.engine.run import Conducted, conduct
+from raxx_bcp.drills.engine.run import FinishedDrill, run_drill
 from raxx_bcp.drills.kind import Asked
 from raxx_bcp.drills.vault.export_drill import (
     APPROVALS,
@@ -34,8 +34,8 @@ from raxx_bcp.drills.vault.export_drill import (
     PINNED_KEY,
     RECIPIENTS,
     RESTORE_TIME,
+    Connections,
     DecryptionKey,
-    Doors,
     vault_export,
 )
 from raxx_bcp.drills.vault.kinds import EXPORT
@@ -89,13 +89,15 @@ class Stage:
             sleep=lambda _seconds: None,
         )
 
-    def doors(self, **others: Any) -> Doors:
-        given = Doors(state_bucket(self.policy), operator_key("").fingerprint, self.open_vault, self.key)
+    def connections(self, **others: Any) -> Connections:
+        given = Connections(state_bucket(self.policy), operator_key("").fingerprint, self.open_vault, self.key)
         return replace(given, **others)
 
-    def drill(self, day: str = "newest", *, keep: bool = False, doors: Doors | None = None) -> Conducted:
-        wanted, given = ExportWanted(day), doors or self.doors()
-        return conduct(
+    def drill(
+        self, day: str = "newest", *, keep: bool = False, connections: Connections | None = None
+    ) -> FinishedDrill:
+        wanted, given = ExportWanted(day), connections or self.connections()
+        return run_drill(
             EXPORT.order(self.policy, Asked("alice", keep=keep), wanted),
             lambda drill: vault_export(drill, given, self.policy, wanted),
             self.memory,
@@ -149,19 +151,19 @@ def stage(policy: Policy, sandbox: Sandbox, vault: WatchedVault) -> Stage:
     return Stage(policy, vault, DecryptionKey(private_key(sandbox)))
 
 
-def status(done: Conducted) -> dict[str, CheckStatus]:
+def status(done: FinishedDrill) -> dict[str, CheckStatus]:
     return {one.name: one.status for one in done.drill.results}
 
 
-def failed(done: Conducted) -> set[str]:
+def failed(done: FinishedDrill) -> set[str]:
     return {name for name, found in status(done).items() if found is CheckStatus.FAIL}
 
 
-def not_run(done: Conducted) -> set[str]:
+def not_run(done: FinishedDrill) -> set[str]:
     return {name for name, found in status(done).items() if found is CheckStatus.NOT_RUN}
 
 
-def said(done: Conducted) -> str:
+def said(done: FinishedDrill) -> str:
     reasons = [one.reason for one in done.drill.results if one.reason]
     return "\n".join([*done.drill.findings, *reasons])
 
@@ -199,11 +201,11 @@ def test_a_healthy_export_passes_every_check_and_leaves_nothing(stage: Stage) ->
 def test_no_secret_value_is_told_recorded_or_left_on_a_disk(stage: Stage, tmp_path: Path) -> None:
     done = stage.drill()
     entry = entry_of(done.drill, stage.clock())
-    shown = "\n".join([str(entry), repr(done), repr(stage.doors()), *stage.told])
+    shown = "\n".join([str(entry), repr(done), repr(stage.connections()), *stage.told])
     assert done.verdict is Verdict.PASS
     assert SECRET_MARK not in shown
     assert "API_TOKEN" not in str(entry), "nor is a secret's name a matter for the record"
-    assert "PRIVATE KEY" not in repr(stage.doors())
+    assert "PRIVATE KEY" not in repr(stage.connections())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -257,7 +259,7 @@ def test_two_drills_in_one_vault_do_not_meet(stage: Stage) -> None:
 
 
 def test_without_a_key_everything_else_is_checked_and_it_is_no_pass(stage: Stage) -> None:
-    done = stage.drill(doors=stage.doors(key=None))
+    done = stage.drill(connections=stage.connections(key=None))
     assert done.verdict is Verdict.COULD_NOT_VERIFY
     found = status(done)
     assert {name for name, one in found.items() if one is CheckStatus.PASS} == WITHOUT_KEY
@@ -267,7 +269,7 @@ def test_without_a_key_everything_else_is_checked_and_it_is_no_pass(stage: Stage
 
 
 def test_without_a_throwaway_vault_it_is_opened_and_is_no_pass(stage: Stage) -> None:
-    done = stage.drill(doors=stage.doors(open_vault=None))
+    done = stage.drill(connections=stage.connections(open_vault=None))
     assert done.verdict is Verdict.COULD_NOT_VERIFY
     assert status(done)[COUNTS] is CheckStatus.PASS
     assert "INFISICAL_DRILL_URL" in said(done)
@@ -594,7 +596,7 @@ def test_a_login_that_does_not_name_its_organisation_is_not_drilled(stage: Stage
     assert stage.projects() == []
 
 
-def _is_refused(done: Conducted, words: str) -> None:
+def _is_refused(done: FinishedDrill, words: str) -> None:
     assert done.verdict is Verdict.COULD_NOT_VERIFY, "it says nothing about the export"
     assert failed(done) == set()
     assert words in said(done)

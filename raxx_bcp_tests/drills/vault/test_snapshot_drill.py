@@ -21,7 +21,7 @@ from raxx_bcp.clients.instances import Instances
 from raxx_bcp.clients.lightsail import Snapshots
 from raxx_bcp.drills.engine.drill import Drill
 from raxx_bcp.drills.engine.record import entry_of
-from raxx_bcp.drills.engine.run import Conducted, conduct
+from raxx_bcp.drills.engine.run import FinishedDrill, run_drill
 from raxx_bcp.drills.hosts.admission import Admission
 from raxx_bcp.drills.hosts.isolation import ISOLATION, NotIsolatedError
 from raxx_bcp.drills.hosts.silence import SILENT
@@ -36,7 +36,7 @@ from raxx_bcp.drills.vault.snapshot_drill import (
     READABLE,
     RESTORE_TIME,
     SNAPSHOT_AGE,
-    Doors,
+    Connections,
     vault_snapshot,
 )
 from raxx_bcp.drills.vault.wanted import SnapshotWanted
@@ -110,9 +110,9 @@ class Stage:
     told: list[str] = field(default_factory=list)
     login: Login = CREDENTIALS.exporter
 
-    def doors(self) -> Doors:
+    def connections(self) -> Connections:
         client = self.lab.client()
-        return Doors(
+        return Connections(
             Instances(names=(RESTORED,), protected=("raxx-vault",), client=client),
             Snapshots(client=self.lab.client()),
             state_bucket(self.policy),
@@ -121,9 +121,9 @@ class Stage:
             self.login.client_secret,
         )
 
-    def drill(self, wanted: SnapshotWanted | None = None, doors: Doors | None = None) -> Conducted:
-        chosen, given = wanted or SnapshotWanted(), doors or self.doors()
-        return conduct(
+    def drill(self, wanted: SnapshotWanted | None = None, connections: Connections | None = None) -> FinishedDrill:
+        chosen, given = wanted or SnapshotWanted(), connections or self.connections()
+        return run_drill(
             SNAPSHOT.order(self.policy, Asked("alice"), chosen),
             lambda drill: vault_snapshot(drill, given, self.policy, chosen),
             self.memory,
@@ -167,19 +167,19 @@ def stage(policy: Policy, sandbox: Sandbox, lab: Lab, vault: WatchedVault, monke
     return made
 
 
-def status(done: Conducted) -> dict[str, CheckStatus]:
+def status(done: FinishedDrill) -> dict[str, CheckStatus]:
     return {one.name: one.status for one in done.drill.results}
 
 
-def failed(done: Conducted) -> set[str]:
+def failed(done: FinishedDrill) -> set[str]:
     return {name for name, found in status(done).items() if found is CheckStatus.FAIL}
 
 
-def not_run(done: Conducted) -> set[str]:
+def not_run(done: FinishedDrill) -> set[str]:
     return {name for name, found in status(done).items() if found is CheckStatus.NOT_RUN}
 
 
-def said(done: Conducted) -> str:
+def said(done: FinishedDrill) -> str:
     reasons = [one.reason for one in done.drill.results if one.reason]
     return "\n".join([*done.drill.findings, *reasons])
 
@@ -205,7 +205,7 @@ def test_a_healthy_snapshot_passes_every_check_and_leaves_nothing(stage: Stage) 
 
 def test_no_secret_value_is_told_or_recorded(stage: Stage) -> None:
     done = stage.drill()
-    shown = "\n".join([str(entry_of(done.drill, stage.clock())), repr(done), repr(stage.doors()), *stage.told])
+    shown = "\n".join([str(entry_of(done.drill, stage.clock())), repr(done), repr(stage.connections()), *stage.told])
     assert "rxs_" not in shown
     assert CREDENTIALS.exporter.client_secret not in shown
 
@@ -514,9 +514,9 @@ class HostStage:
     memory: Memory = field(default_factory=Memory)
     told: list[str] = field(default_factory=list)
 
-    def drill(self) -> Conducted:
+    def drill(self) -> FinishedDrill:
         client, clock = self.lab.client, HurriedClock(TAKEN + timedelta(hours=23, minutes=59))
-        doors = Doors(
+        connections = Connections(
             Instances(names=(RESTORED,), protected=("raxx-vault",), client=client()),
             Snapshots(client=client()),
             state_bucket(self.policy),
@@ -524,9 +524,9 @@ class HostStage:
             IDENTITIES["RAXX_SANDBOX_CLIENT_ID"],
             IDENTITIES["RAXX_SANDBOX_CLIENT_SECRET"],
         )
-        return conduct(
+        return run_drill(
             SNAPSHOT.order(self.policy, Asked("alice"), SnapshotWanted()),
-            lambda drill: vault_snapshot(drill, doors, self.policy, SnapshotWanted()),
+            lambda drill: vault_snapshot(drill, connections, self.policy, SnapshotWanted()),
             self.memory,
             clock=clock,
             sleep=clock.sleep,
