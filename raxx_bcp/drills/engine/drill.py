@@ -23,6 +23,7 @@ T = TypeVar("T")
 TEARDOWN: Final = "teardown"
 VERIFY: Final = "verify"
 """The phase with which every drill ends; what it looks at is what was restored."""
+RESTORE_TIME: Final = "restore time"
 NOT_REACHED: Final = "the drill ended before it"
 
 
@@ -158,6 +159,17 @@ class Drill:
         status = CheckStatus.PASS if passed else CheckStatus.FAIL
         self.add(CheckResult(name, str(expected), str(actual), status, why))
         return passed
+
+    def check_restore_time(self, steps: str = "selecting, restoring and verifying") -> None:
+        """Record whether everything up to here was done within the promised time."""
+        promised, seconds = self.order.rto_target_seconds, self.rto_seconds or 0.0
+        self.check(
+            RESTORE_TIME,
+            expected=f"at most {promised} s",
+            actual=f"{seconds:.0f} s",
+            ok=seconds <= promised,
+            reason=f"{steps} took {seconds:.0f} s",
+        )
 
     def not_run(self, name: str, reason: str, *, expected: object = "") -> None:
         """Record that something could not be compared, and why: never a pass."""

@@ -25,7 +25,7 @@ from raxx_bcp.drills.freescout import (
 from raxx_bcp.drills.freescout.connections import Connections
 from raxx_bcp.drills.freescout.dump_set import DumpSet
 from raxx_bcp.drills.freescout.examine import Restored
-from raxx_bcp.drills.freescout.snapshot_drill import backup_age, restore_time
+from raxx_bcp.drills.freescout.snapshot_drill import backup_age
 from raxx_bcp.drills.freescout.wanted import DumpWanted
 from raxx_bcp.drills.hosts.host import FromBlueprint, Host, make_host
 from raxx_bcp.drills.hosts.isolation import isolate_and_assert, quieten_freescout
@@ -59,7 +59,7 @@ def freescout_dump(drill: Drill, connections: Connections, bucket: Bucket, polic
         _restore_and_examine(drill, connections, bucket, host, promised, chosen)
     finally:
         drill.results[:] = causes.folded(drill.results)
-    restore_time(drill, promised)
+    drill.check_restore_time()
 
 
 def _restore_and_examine(

@@ -27,7 +27,6 @@ from raxx_bcp.errors import BackupWrongError, CouldNotVerifyError, UsageError
 from raxx_bcp.policy import FreeScout, Policy
 
 BACKUP_AGE: Final = "backup age"
-RESTORE_TIME: Final = "restore time"
 _STATES: Final = {"Success": AVAILABLE, "InProgress": PENDING, "Failed": ERROR}
 """Lightsail's words for automatic snapshots as those for manual ones."""
 
@@ -73,19 +72,7 @@ def freescout_snapshot(drill: Drill, connections: Connections, policy: Policy, w
             client=host.sql_client,
         )
         examine.examine(drill, restored)
-    restore_time(drill, promised)
-
-
-def restore_time(drill: Drill, policy: FreeScout) -> None:
-    """Record whether everything up to here was done within the promised time."""
-    seconds = drill.rto_seconds or 0.0
-    drill.check(
-        RESTORE_TIME,
-        expected=f"at most {policy.rto_minutes * 60} s",
-        actual=f"{seconds:.0f} s",
-        ok=seconds <= policy.rto_minutes * 60,
-        reason=f"selecting, restoring and verifying took {seconds:.0f} s",
-    )
+    drill.check_restore_time()
 
 
 def backup_age(drill: Drill, newest_utc: datetime, policy: FreeScout, remedy: str) -> None:

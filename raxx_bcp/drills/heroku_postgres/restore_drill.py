@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Final
 from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.heroku_shapes import App, Database, DatabaseInfo, Transfer, TransferState, WaitState
 from raxx_bcp.drills.engine.drill import Drill, Source
+from raxx_bcp.drills.engine.expiring_names import expiring_name, expiry_in
 from raxx_bcp.drills.engine.leases import Lease
 from raxx_bcp.drills.engine.record import REGION, RESOURCE
 from raxx_bcp.drills.heroku_postgres import database, restore_warnings
@@ -32,12 +32,10 @@ from raxx_bcp.waiting import Deadline, Waiting
 BACKUP_AGE: Final = "backup age"
 TRANSFER: Final = "transfer"
 WARNINGS: Final = restore_warnings.NAME
-RESTORE_TIME: Final = "restore time"
 
 _GB: Final = 1_000_000_000
 _HEADROOM: Final = 1.1
 """A plan is full at its limit; a restore needs a little more than the data while it runs."""
-_EXPIRY: Final = "%y%m%d%H%M"
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def heroku_postgres(
         told = _restore(drill, heroku, policy, backup, restored, measured.facts, deadline)
     with drill.phase("verify"):
         _verify(drill, heroku, policy, wanted, backup, app, measured, told)
-    _restore_time(drill, policy)
+    drill.check_restore_time()
 
 
 # -- select ----------------------------------------------------------------------------------------------
@@ -150,20 +148,13 @@ def _finished(transfer: Transfer) -> datetime:
 
 
 def throwaway_name(prefix: str, expires: datetime, token: str) -> str:
-    """``raxx-drill-2611242045-a1b2c3``: the expiry (UTC, to the minute, rounded up) is in the name itself."""
-    rounded = expires + timedelta(minutes=1) if expires.second or expires.microsecond else expires
-    return f"{prefix}{rounded.astimezone(UTC):{_EXPIRY}}-{token}"
+    """``raxx-drill-2611242045-a1b2c3``: the end of its lease is in the app's name itself."""
+    return expiring_name(prefix, expires, token)
 
 
 def expiry_of(name: str, prefix: str) -> datetime | None:
     """When the lease in a throwaway app's name ends; None for any other name, which is then none of ours."""
-    found = re.fullmatch(rf"{re.escape(prefix)}(\d{{10}})-[0-9a-f]{{6}}", name)
-    if not found:
-        return None
-    try:
-        return datetime.strptime(found.group(1), _EXPIRY).replace(tzinfo=UTC)
-    except ValueError:
-        return None
+    return expiry_in(name, prefix, "[0-9a-f]{6}")
 
 
 def app_lease(heroku: Heroku, name: str, usd_per_hour: float) -> Lease:
@@ -324,14 +315,3 @@ def _verify(
         allowance=measured.allowance,
     ):
         drill.add(one)
-
-
-def _restore_time(drill: Drill, policy: HerokuPostgres) -> None:
-    seconds = drill.rto_seconds or 0.0
-    drill.check(
-        RESTORE_TIME,
-        expected=f"at most {policy.rto_minutes * 60} s",
-        actual=f"{seconds:.0f} s",
-        ok=seconds <= policy.rto_minutes * 60,
-        reason=f"selecting, restoring and verifying took {seconds:.0f} s",
-    )

@@ -32,7 +32,6 @@ VERSION_FOUND: Final = "version found"
 CONTENT: Final = "content"
 MARK_CHECK: Final = "serial and lineage"
 SUPERSEDED: Final = "delete marker superseded"
-RESTORE_TIME: Final = "restore time"
 NAME: Final = "state.json"
 """Of the scratch object. It does not end in ``.tfstate``: the bucket's posture would take it for a real one."""
 
@@ -89,7 +88,7 @@ def state_recovery(drill: Drill, connections: Connections, policy: Policy, wante
     with drill.phase("verify"):
         _verify(drill, scratch, lost, restored)
         check_untouched(drill, connections.bucket, connections.surroundings, before)
-    _restore_time(drill, policy)
+    drill.check_restore_time("losing and recovering the state")
     if for_good:
         versions = [one for one in scratch.versions(NAME) if not one.is_delete_marker]
         drill.findings.append(
@@ -246,18 +245,6 @@ def _verify(drill: Drill, scratch: Scratch, lost: _Lost, restored: str | None) -
         f"the delete marker is {'below it' if below else 'gone' if not markers else 'on top'}",
         ok=current is not None and current == restored and below,
         reason="a plain read does not give the recovered state",
-    )
-
-
-def _restore_time(drill: Drill, policy: Policy) -> None:
-    promised = policy.state_recovery.rto_minutes * 60
-    seconds = drill.rto_seconds or 0.0
-    drill.check(
-        RESTORE_TIME,
-        expected=f"at most {promised} s",
-        actual=f"{seconds:.0f} s",
-        ok=seconds <= promised,
-        reason=f"losing and recovering the state took {seconds:.0f} s",
     )
 
 

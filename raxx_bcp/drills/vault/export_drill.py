@@ -15,7 +15,7 @@ from typing import Final
 from raxx_bcp.clients import gpg, openpgp
 from raxx_bcp.clients.infisical import Identity
 from raxx_bcp.clients.s3 import Bucket
-from raxx_bcp.drills.engine.drill import Drill, Source
+from raxx_bcp.drills.engine.drill import RESTORE_TIME, Drill, Source
 from raxx_bcp.drills.engine.record import RESOURCE
 from raxx_bcp.drills.vault.export_compare import APPROVALS, EQUAL, judge
 from raxx_bcp.drills.vault.stored_exports import StoredExport, body_of, checksum, choose, moment
@@ -45,7 +45,6 @@ PINNED_KEY: Final = "pinned key"
 DECRYPTS: Final = "decrypts"
 DOCUMENT: Final = "document"
 COUNTS: Final = "counts of the manifest"
-RESTORE_TIME: Final = "restore time"
 _ANOTHER_VAULT: Final = (
     "Set INFISICAL_DRILL_URL to another Infisical with an organisation of its own, which holds nothing; an export that "
     "does not name its organisation can only be restored by raxx-bcp vault restore."
@@ -98,7 +97,7 @@ def vault_export(drill: Drill, connections: Connections, policy: Policy, wanted:
     with drill.phase("verify"):
         judge(drill, document, restored)
     drill.newest_record_utc = moment(export.manifest.newest_change_utc)
-    _restore_time(drill, policy)
+    drill.check_restore_time("selecting, decrypting, restoring and comparing")
 
 
 def _not_run(drill: Drill, names: tuple[str, ...], why: str) -> None:
@@ -272,14 +271,3 @@ def _refuse_the_vault_itself(drill: Drill, url: str, identity: Identity, documen
 
 
 # -- judge -----------------------------------------------------------------------------------------------
-
-
-def _restore_time(drill: Drill, policy: Policy) -> None:
-    promised, seconds = policy.vault_drill.rto_minutes * 60, drill.rto_seconds or 0.0
-    drill.check(
-        RESTORE_TIME,
-        expected=f"at most {promised} s",
-        actual=f"{seconds:.0f} s",
-        ok=seconds <= promised,
-        reason=f"selecting, decrypting, restoring and comparing took {seconds:.0f} s",
-    )

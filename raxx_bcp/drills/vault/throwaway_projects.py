@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from raxx_bcp.clients.infisical_writer import InfisicalWriter
+from raxx_bcp.drills.engine.expiring_names import expiring_name, expiry_in
 from raxx_bcp.drills.engine.leases import Lease
 from raxx_bcp.vault.target import projects_of
 
@@ -17,7 +17,6 @@ OpenVault = Callable[[], InfisicalWriter]
 REMAINS: Final = "deleted; purged by the server within minutes, its rows stay in the vault's database until then"
 """A deletion is a mark: the slug becomes ``del-…``, no call finds it, and a job of the server's purges it (every five
 minutes, seen on a real server). The API does not show when."""
-_EXPIRY: Final = "%y%m%d%H%M"
 
 
 def project_slug(prefix: str, expires: datetime, number: int, token: str) -> str:
@@ -25,19 +24,12 @@ def project_slug(prefix: str, expires: datetime, number: int, token: str) -> str
 
     At most 36 characters, which is the vendor's limit, for up to 9,999,999 projects.
     """
-    rounded = expires + timedelta(minutes=1) if expires.second or expires.microsecond else expires
-    return f"{prefix}{rounded.astimezone(UTC):{_EXPIRY}}-{number}-{token}"
+    return expiring_name(prefix, expires, str(number), token)
 
 
 def expiry_of(slug: str, prefix: str) -> datetime | None:
     """When the lease in a throwaway project's slug ends; None for any other slug, which is then none of ours."""
-    found = re.fullmatch(rf"{re.escape(prefix)}(\d{{10}})-\d{{1,7}}-[0-9a-f]{{6}}", slug)
-    if not found:
-        return None
-    try:
-        return datetime.strptime(found.group(1), _EXPIRY).replace(tzinfo=UTC)
-    except ValueError:
-        return None
+    return expiry_in(slug, prefix, r"\d{1,7}-[0-9a-f]{6}")
 
 
 def project_lease(open_vault: OpenVault, slug: str) -> Lease:

@@ -12,13 +12,12 @@ from pydantic import SecretStr
 
 from raxx_bcp.clients.heroku import Heroku
 from raxx_bcp.clients.heroku_shapes import Database, Transfer
-from raxx_bcp.drills.engine.drill import Drill
+from raxx_bcp.drills.engine.drill import RESTORE_TIME, Drill
 from raxx_bcp.drills.engine.run import FinishedDrill, run_drill
 from raxx_bcp.drills.heroku_postgres.kinds import RESTORE
 from raxx_bcp.drills.heroku_postgres.leftovers import HerokuLeftovers
 from raxx_bcp.drills.heroku_postgres.restore_drill import (
     BACKUP_AGE,
-    RESTORE_TIME,
     TRANSFER,
     WARNINGS,
     expiry_of,

@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 from raxx_bcp.clients.s3 import Bucket, Versioning
 from raxx_bcp.clients.s3_scratch import Scratch, Surroundings
 from raxx_bcp.clients.s3_settings import BucketSettings, MfaDelete, VersioningState
+from raxx_bcp.drills.engine.drill import RESTORE_TIME
 from raxx_bcp.drills.engine.record import entry_of
 from raxx_bcp.drills.engine.run import FinishedDrill, run_drill
 from raxx_bcp.drills.kind import Asked
@@ -32,7 +33,6 @@ from raxx_bcp.drills.terraform_state.recovery_drill import (
     DAMAGE,
     MARK_CHECK,
     NAME,
-    RESTORE_TIME,
     SUPERSEDED,
     VERSION_FOUND,
     VERSIONING,

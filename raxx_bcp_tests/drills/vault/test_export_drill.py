@@ -18,6 +18,7 @@ import pytest
 
 from raxx_bcp.clients.gpg import keyring
 from raxx_bcp.clients.infisical_writer import InfisicalWriter
+from raxx_bcp.drills.engine.drill import RESTORE_TIME
 from raxx_bcp.drills.engine.record import entry_of
 from raxx_bcp.drills.engine.run import FinishedDrill, run_drill
 from raxx_bcp.drills.kind import Asked
@@ -33,7 +34,6 @@ from raxx_bcp.drills.vault.export_drill import (
     PACKETS,
     PINNED_KEY,
     RECIPIENTS,
-    RESTORE_TIME,
     Connections,
     DecryptionKey,
     vault_export,

@@ -19,7 +19,7 @@ import pytest
 from raxx_bcp.clients.infisical import Infisical
 from raxx_bcp.clients.instances import Instances
 from raxx_bcp.clients.lightsail import Snapshots
-from raxx_bcp.drills.engine.drill import Drill
+from raxx_bcp.drills.engine.drill import RESTORE_TIME, Drill
 from raxx_bcp.drills.engine.record import entry_of
 from raxx_bcp.drills.engine.run import FinishedDrill, run_drill
 from raxx_bcp.drills.hosts.admission import Admission
@@ -34,7 +34,6 @@ from raxx_bcp.drills.vault.snapshot_drill import (
     EMPTIED,
     LOGIN,
     READABLE,
-    RESTORE_TIME,
     SNAPSHOT_AGE,
     Connections,
     vault_snapshot,
