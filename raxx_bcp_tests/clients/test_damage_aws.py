@@ -29,8 +29,8 @@ CLIENTS: dict[str, Any] = {}
 
 
 def client(served: Served, service: str, door: str = "") -> Any:
-    """The real client, which asks once only. A ``client`` that registers refusals with it has one of its own."""
-    name = f"{service} {client}"
+    """The real client, which asks once only. A ``door`` that registers refusals with it has one of its own."""
+    name = f"{service} {door}"
     if name not in CLIENTS:
         CLIENTS[name] = boto3.client(
             service,  # type: ignore[call-overload]
@@ -79,7 +79,7 @@ def instances(ask: Callable[[Instances], object]) -> Callable[[Served], object]:
 
 
 def boto3_instances(served: Served) -> Instances:
-    """A client of its own: the client registers its refusals with it."""
+    """A client of its own: what it is for registers its refusals with it."""
     return Instances(names=("restored",), protected=("production",), client=client(served, "lightsail", "instances"))
 
 
