@@ -126,7 +126,7 @@ class Bench:
         return {"PATH": f"{self.home}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
 
     def put_client(self) -> None:
-        """A program ``mariadb`` that leads to the server."""
+        """A program ``mariadb`` that connects to the server."""
         settings = [f"{name}={value}" for name, value in self.server.binaries.environment().items() if name != "PATH"]
         command = shlex.join(["env", *settings, *self.server.client_argv("mariadb")])
         (self.home / "mariadb").write_text(f'#!/bin/sh\nexec {command} "$@"\n')
@@ -146,7 +146,7 @@ class Bench:
         return [line.split("\t") for line in done.stdout.decode().splitlines()]
 
     def empty(self) -> None:
-        """Make the target anew."""
+        """Create the target anew."""
         self.sql(
             f"DROP DATABASE IF EXISTS {TARGET}; "
             f"CREATE DATABASE {TARGET} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci"
@@ -182,7 +182,7 @@ def restore(bench: Bench, dump: Path, connections: int) -> tuple[float, float]:
 
 
 def checks(bench: Bench) -> float:
-    """Seconds of asking the restored database everything, and judging it."""
+    """Seconds of all questions to the restored database, and of the judgement."""
     started = time.perf_counter()
     found = facts.ask(bench, TARGET)
     told = compare(found, NOTHING_KNOWN, taken_utc=TAKEN, fetch_age=timedelta(hours=2), tolerance_ratio=0.05)
@@ -204,7 +204,7 @@ def once(bench: Bench, dump: Path, connections: int, checksums: list[list[str]])
 
 
 def generated(threads: int, home: Path) -> tuple[Path, list[list[str]]]:
-    """A dump with so many threads, and the checksums of the tables that it was made of."""
+    """A dump with this many threads, and the checksums of the tables that it was made from."""
     with MariadbServer(home / "source") as server:
         freescout.fill(server, freescout.help_desk(TAKEN))
         server.load((one.encode() for one in statements(threads, Words(threads))), freescout.DATABASE)

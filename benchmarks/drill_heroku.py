@@ -62,7 +62,7 @@ class Timed:
 
 @contextlib.contextmanager
 def heroku_of(rows: int, folder: Path) -> Iterator[None]:
-    """The stand-in with ``rows`` in production; this process's environment leads to it."""
+    """The stand-in with ``rows`` in production; this process's environment points to it."""
     port, key = free_port(), secrets.token_hex(16)
     argv = [sys.executable, "-m", "raxx_bcp_sandbox.heroku", f"--port={port}", f"--postgres-port={free_port()}"]
     argv += [f"--directory={folder}", f"--rows={rows}", "--provision-seconds=0.1"]

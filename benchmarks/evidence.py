@@ -110,7 +110,7 @@ def fill(prefix: str, count: int) -> int:
 
 
 def floor(prefix: str) -> int:
-    """The same GETs, nothing else. Returns the bytes that came."""
+    """The same GETs, nothing else. Returns the size in bytes."""
     bucket = Bucket(STATE_BUCKET)
     keys = bucket.keys(prefix)
     with ThreadPoolExecutor(READERS) as pool:
@@ -119,7 +119,7 @@ def floor(prefix: str) -> int:
 
 def measure_one(variant: str, prefix: str) -> None:
     """The child: run one variant and print its seconds and peak growth as JSON."""
-    Bucket(STATE_BUCKET).versioning()  # so that importing and connecting count for nobody
+    Bucket(STATE_BUCKET).versioning()  # so that importing and connecting are not measured
     before, started, used = peak_bytes(), time.perf_counter(), time.process_time()
     if variant == "floor":
         floor(prefix)
@@ -133,7 +133,7 @@ def measure_one(variant: str, prefix: str) -> None:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process ever held."""
+    """This process's peak memory so far."""
     status = Path("/proc/self/status").read_text()
     return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
 

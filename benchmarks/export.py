@@ -53,7 +53,7 @@ def export(url: str, key: bytes, fingerprint: str) -> int:
 
 
 def export_in_phases(url: str, key: bytes, fingerprint: str) -> tuple[int, float]:
-    """Ours; also the seconds that went by before encryption began."""
+    """Ours; also the seconds before encryption started."""
     policy = VaultExport()
     started = time.perf_counter()
     with keyring(key, fingerprint, now=NOW) as ring:
@@ -96,7 +96,7 @@ def sequential(url: str, key: bytes, fingerprint: str) -> int:
 
 
 def floor(url: str, calls: list[tuple[str, dict[str, str]]]) -> int:
-    """The same list calls, nothing else. Returns the bytes that came."""
+    """The same list calls, nothing else. Returns the size in bytes."""
     local: dict[int, requests.Session] = {}
     token = _token(requests.Session(), url)
 
@@ -154,7 +154,7 @@ def measure_one(variant: str, url: str, folder: Path) -> None:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process ever held. (``getrusage`` would count its parent's before the exec.)"""
+    """This process's peak memory so far. (``getrusage`` would count its parent's before the exec.)"""
     status = Path("/proc/self/status").read_text()
     return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
 

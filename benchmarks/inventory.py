@@ -80,7 +80,7 @@ def measure_one(variant: str) -> None:
 
 @contextlib.contextmanager
 def lightsail_of(count: int) -> Iterator[None]:
-    """The sandbox's Lightsail with ``count`` snapshots; this process's environment leads to it."""
+    """The sandbox's Lightsail with ``count`` snapshots; this process's environment points to it."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="rb-") as folder:
         argv = [sys.executable, "-m", "raxx_bcp_sandbox.lightsail", "--port", str(port)]

@@ -51,7 +51,7 @@ Call = tuple[str, str, bytes, list[str]]
 
 
 def restored(url: str, plaintext: bytes) -> Restored:
-    """Ours. Raises when anything differs: a fast restore that is not one is no figure."""
+    """Ours. Raises when anything differs: the time of a wrong restore is not a result."""
     login = os.environ["RAXX_SANDBOX_RESTORE_CLIENT_ID"], os.environ["RAXX_SANDBOX_RESTORE_CLIENT_SECRET"]
     with InfisicalWriter(url, *login) as writer:
         done = restore(open_document(plaintext), writer)
@@ -61,7 +61,7 @@ def restored(url: str, plaintext: bytes) -> Restored:
 
 
 def floor(url: str, calls: list[Call]) -> int:
-    """The same writes, nothing else. Ids of this vault take the place of the recorded ones."""
+    """The same writes, nothing else. Ids of this vault replace the recorded ones."""
     session = requests.Session()
     session.trust_env = False  # as ours: the environment is not searched at each request
     login = {
@@ -107,7 +107,7 @@ def recorded_calls(url: str, plaintext: bytes) -> list[Call]:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process ever held. (``getrusage`` would count its parent's before the exec.)"""
+    """This process's peak memory so far. (``getrusage`` would count its parent's before the exec.)"""
     status = Path("/proc/self/status").read_text()
     return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
 

@@ -43,7 +43,7 @@ from raxx_bcp_sandbox.postgres import PostgresServer
 OWNER = "u_bench"
 BACKUP = datetime(2025, 1, 1, tzinfo=UTC)
 BYTES_PER_USER = 6200
-"""What one user with its orders, lines and events takes, tables and indexes together."""
+"""The size of one user with its orders, lines and events, tables and indexes together."""
 SCHEMA = """
 CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
 INSERT INTO alembic_version VALUES ('9f2c41d07a3e');
@@ -142,7 +142,7 @@ def bench(megabytes: int) -> Iterator[Bench]:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one piece of work took, in seconds."""
+    """The cost of one piece of work, in seconds."""
 
     wall: float
     processor: float

@@ -1,4 +1,4 @@
-"""``raxx-bcp drill``: a restore drill from the command line, for the day when Dagster is what burned."""
+"""``raxx-bcp drill``: a restore drill from the command line, for the day when Dagster itself is lost."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _start(kind: Kind[Any], asked: Asked, wanted: Any, as_json: bool) -> int:  #
 
 
 def _verdict_check(done: FinishedDrill) -> Check:
-    """Why a drill is no pass, in the words of its row."""
+    """Why a drill did not pass, in the words of its row."""
     running = done.drill
     status = {Verdict.PASS: Status.PASS, Verdict.FAIL: Status.FAIL}.get(done.verdict, Status.COULD_NOT_VERIFY)
     return Check(
@@ -91,7 +91,7 @@ def _sweep_checks(swept: Swept) -> list[Check]:
 
 @contextlib.contextmanager
 def _cancellable() -> Iterator[None]:
-    """Ctrl-C and SIGTERM give everything back first, and end as could not verify with one sentence."""
+    """On Ctrl-C or SIGTERM, delete everything first, then end as "could not verify" with one sentence."""
     try:
         with cancelled_by_signals():
             yield

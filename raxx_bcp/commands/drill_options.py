@@ -1,4 +1,4 @@
-"""The command of a drill, made of the drill's own choices: ``raxx-bcp drill NAME`` for every line of the table."""
+"""The command of a drill, made from the drill's own choices: ``raxx-bcp drill NAME`` for every line of the table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from raxx_bcp.drills.kinds import spoken
 from raxx_bcp.errors import UsageError
 
 Start = Callable[[Kind[Any], Asked, Any, bool], int]
-"""What runs it: the kind, who asks, what is wanted, and whether JSON is. Returns the exit code."""
+"""Runs it: gets the kind, who asks, what is wanted, and whether to print JSON. Returns the exit code."""
 
 
 def command_of(kind: Kind[Any], start: Start) -> click.Command:
@@ -38,7 +38,7 @@ def command_of(kind: Kind[Any], start: Start) -> click.Command:
 
 
 def _details(one: Offered) -> dict[str, Any]:
-    """How click asks for it. None is what was not given, so that an empty text is told from it."""
+    """How click asks for it. None means "not given", so that an empty text can be told apart from it."""
     said: dict[str, Any] = {"help": one.choice.help, "metavar": one.choice.metavar, "default": None}
     if one.type is bool:
         return {"help": one.choice.help, "is_flag": True}
@@ -51,7 +51,7 @@ def _details(one: Offered) -> dict[str, Any]:
 
 
 def _value(one: Offered, given: dict[str, Any]) -> Any:
-    """What was chosen. Raises ``UsageError`` for two ways at once, and for a text that says nothing."""
+    """What was chosen. Raises ``UsageError`` for two ways at once, and for an empty text."""
     value = given[one.name]
     for shortcut in one.choice.shortcuts:
         if given[_name(shortcut)]:

@@ -148,7 +148,7 @@ def review_command(*, sequence: int, reviewer: str, decision: str, comment: str,
 
 
 def _review_of(row: EvidenceRow, reviewer: str, decision: Decision, comment: str, ticket: str) -> ReviewEntry:
-    """Raises ``UsageError`` for a row that is no drill's, and for a reviewer who was its operator or is nobody."""
+    """Raises ``UsageError`` for a row that is not a drill's, and for a reviewer who is empty or was its operator."""
     drill = row.entry
     if not isinstance(drill, DrillEntry):
         raise UsageError(f"Row {row.sequence} is a review and not a drill.", "Name a drill: raxx-bcp evidence list.")
@@ -187,7 +187,7 @@ def _report(policy: Policy, ledger: Ledger | None = None) -> Report:
 
 @contextlib.contextmanager
 def _unknown_where_unreadable() -> Iterator[None]:
-    """A ledger that cannot be read says nothing about the drills: exit code 3, not 1 as for a gate that is shut."""
+    """A ledger that cannot be read says nothing about the drills: exit code 3, not 1 as for a closed gate."""
     try:
         yield
     except (TransientError, PermanentError) as error:

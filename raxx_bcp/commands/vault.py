@@ -1,4 +1,4 @@
-"""``raxx-bcp vault``: the D3 export from the command line; what opens one is in ``vault_restore``."""
+"""``raxx-bcp vault``: the D3 export from the command line; ``vault_restore`` holds the commands that open one."""
 
 from __future__ import annotations
 

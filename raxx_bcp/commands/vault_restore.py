@@ -1,6 +1,6 @@
-"""``raxx-bcp vault restore|show|get|diff``: an export opened, on the day when the vault is gone.
+"""``raxx-bcp vault restore|show|get|diff``: open an export, on the day when the vault is gone.
 
-From a file they need gpg and nothing else: no AWS, no bcp.toml, no Dagster.
+From a file they need only gpg: no AWS, no bcp.toml, no Dagster.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""D4: restore drills. ``drill.py`` is what every drill shares; one module a drill says what is restored and checked."""
+"""D4: restore drills. ``engine`` is what all share; one package for each system says what it restores and checks."""

@@ -82,7 +82,7 @@ def drill_asset(kind: Kind[Any], policy: Policy) -> dg.AssetsDefinition:
 def _run(
     context: dg.AssetExecutionContext, kind: Kind[Any], config: DrillConfig, raxx: Raxx
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-    """A drill that did not pass is on record, red, and materializes nothing: it never counts as fresh."""
+    """A drill that did not pass is on record, is red, and materializes nothing: it never counts as fresh."""
     scheduled, ui_url = SCHEDULED_TAG in context.run.tags, raxx.policy.alerts.ui_url
     asked = asked_from(config, scheduled=scheduled, run_id=context.run.run_id, ui_url=ui_url)
     try:
@@ -95,7 +95,7 @@ def _run(
 
 
 def restored_recently_checks(policy: Policy) -> dg.AssetChecksDefinition:
-    """A proof that has grown old turns its drill's asset red in the catalog too. The ledger is read once for all."""
+    """A proof that is too old turns its drill's asset red in the catalog too. Reads the ledger once for all drills."""
     age_days = policy.evidence.max_age_days
 
     @dg.multi_asset_check(

@@ -1,4 +1,4 @@
-"""Dagster's form of a drill: what an operator says when starting it, made of the drill's own choices."""
+"""Dagster's form of a drill: what an operator enters when starting it, made from the drill's own choices."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from raxx_bcp.drills.kind import Asked, Kind
 
 
 class DrillConfig(dg.Config):
-    """What an operator says when starting any drill."""
+    """What an operator enters when starting any drill."""
 
     operator: str = pydantic.Field(description="Who you are; it goes on record.")
     keep: bool = pydantic.Field(
@@ -35,7 +35,7 @@ def wanted_from(kind: Kind[Any], config: DrillConfig) -> Any:
 
 
 def asked_from(config: DrillConfig, *, scheduled: bool, run_id: str, ui_url: str) -> Asked:
-    """Who asks, and by which run of Dagster's."""
+    """Who asks, and in which Dagster run."""
     return Asked(
         config.operator,
         keep=config.keep,

@@ -1,4 +1,4 @@
-"""A private key that an operator names: read into memory, and kept nowhere else."""
+"""A private key that an operator names: read into memory, and stored nowhere else."""
 
 from __future__ import annotations
 

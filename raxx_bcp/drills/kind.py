@@ -1,6 +1,7 @@
 """What a drill is, written down once: docs/adding-a-drill.md.
 
-Dagster's asset and form, the command and its options, the order of its row, ``doctor`` and the sweeper are made of it.
+Dagster's asset and form, the command and its options, the order of its row, ``doctor`` and the sweeper are made from
+it.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 W = TypeVar("W")
 
 Body = Callable[[Drill], None]
-"""The drill itself: what it does between its beginning and its teardown."""
+"""The drill itself: what it does between its start and its teardown."""
 Leftovers = Callable[[Policy], AbstractContextManager[Place | None]]
-"""Where drills of this kind can have left something; None: from this machine none ever ran."""
+"""Where drills of this kind can have left something; None: none ever ran from this machine."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Asked:
 
     operator: str
     keep: bool = False
-    """Leave what was made standing until its lease ends; such a drill closes no card."""
+    """Keep everything until its lease ends; such a drill closes no card."""
     trigger: str = "manual"
     run_id: str = ""
     run_url: str = ""
@@ -43,7 +44,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Promise:
-    """What the policy promises of a restore, and after how long the sweeper takes what is left."""
+    """What the policy promises of a restore, and after how long the sweeper deletes what is left."""
 
     rto_minutes: int
     rpo_hours: int
@@ -64,9 +65,9 @@ class Kind(Generic[W]):
     """One drill. ``wanted`` is the dataclass of what an operator may choose (``engine/choices.py``)."""
 
     name: str
-    """What its rows are called, such as ``heroku_postgres``."""
+    """The name in its rows, such as ``heroku_postgres``."""
     system: str
-    """What is restored, such as ``heroku-postgres``: evidence and its gate go by it."""
+    """What is restored, such as ``heroku-postgres``: the evidence and its gate use it."""
     summary: str
     """One sentence: the command's help."""
     title: Callable[[Policy], str]
@@ -78,7 +79,7 @@ class Kind(Generic[W]):
     """Every check that a pass needs."""
     wanted: type[W]
     connect: Callable[[Raxx, W], AbstractContextManager[Body]]
-    """Open what it works with. Raises ``UsageError`` for what is not set up: nothing was begun then."""
+    """Open its clients. Raises ``UsageError`` for a missing setting: the drill has not started then."""
     leftovers: Leftovers
     restores: tuple[str, ...]
     """Asset keys of what it proves."""
@@ -89,7 +90,7 @@ class Kind(Generic[W]):
     tier: str = ""
     requires: Requirement | None = None
     needs_private_key: bool = False
-    """It proves nothing without the operator's private key, which a schedule does not have."""
+    """Without the operator's private key, which a schedule does not have, it proves nothing."""
 
     @property
     def asset(self) -> str:

@@ -1,4 +1,4 @@
-"""The table of drills: one line a drill. The names are known without loading a drill (``loading.py`` does)."""
+"""The table of drills: one line for each. Names are known without loading a drill (``loading.py`` loads them)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOMS: Final = {
     "vault_snapshot": "raxx_bcp.drills.vault.kinds:SNAPSHOT",
     "state_recovery": "raxx_bcp.drills.terraform_state.kinds:RECOVERY",
 }
-"""By name, where the drill's ``Kind`` stands. Their order is that of their days in the month."""
+"""By name, where the drill's ``Kind`` is. Their order is that of their days in the month."""
 DRILL_NAMES: Final = tuple(ROOMS)
 
 
@@ -32,7 +32,7 @@ DRILL_JOBS: Final = tuple(job_of(name) for name in DRILL_NAMES)
 
 
 def drill_name(value: str) -> str:
-    """The name as rows and Dagster write it. ``-`` is taken for ``_``. Raises ``ValueError`` with the nearest name."""
+    """The name as rows and Dagster write it; ``-`` counts as ``_``. Raises ``ValueError`` with the nearest name."""
     name = value.strip().replace("-", "_")
     if name in DRILL_NAMES:
         return name

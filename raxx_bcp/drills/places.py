@@ -12,8 +12,7 @@ from raxx_bcp.policy import Policy
 
 @contextlib.contextmanager
 def places(policy: Policy) -> Iterator[list[Place]]:
-    """Each place once, however many drills make something there; where one cannot be used from here, none of its
-    drills ever ran here."""
+    """Each place once, however many drills use it. A place that cannot be used from here was never used from here."""
     ways = list(dict.fromkeys(kind.leftovers for kind in kinds()))
     with contextlib.ExitStack() as stack:
         found = [stack.enter_context(way(policy)) for way in ways]

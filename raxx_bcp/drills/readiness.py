@@ -1,4 +1,4 @@
-"""Could each drill be started from here, and has one left something behind? Looks only."""
+"""Could each drill start from here, and has one left something behind? Only looks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEFTOVERS: Final = "drill leftovers"
 
 
 def examine(policy: Policy) -> list[Check]:
-    """One line a setting that drills need, and what carries a drill's mark now. What is not set up is a warning."""
+    """One line for each setting that drills need, and what carries a drill's mark now. A missing setting is a WARN."""
     needing: dict[Requirement, list[str]] = {}
     for kind in kinds():
         if kind.requires is not None:

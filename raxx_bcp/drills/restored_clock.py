@@ -1,4 +1,4 @@
-"""The second clock: how old is the newest drill that passed? Asked of the ledger, never of Dagster's database."""
+"""The second clock: how old is the newest drill that passed? The ledger answers, never Dagster's database."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ RESTORED_RECENTLY: Final = "restored_recently"
 def restored_recently(ledger: Ledger, kinds: Iterable[str], max_age_days: int, now: datetime) -> dict[str, Check]:
     """For each drill of ``kinds``: FAIL when its newest PASS is older than ``max_age_days``, or there is none.
 
-    The ledger is read once. Slack is told once a month of a proof that has grown old; that there never was one is
-    only shown.
+    Reads the ledger once. Slack gets a message once a month for a proof that is too old. A missing first proof is only
+    shown.
     """
     try:
         history = history_of(ledger.rows())

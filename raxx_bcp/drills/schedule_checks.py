@@ -1,7 +1,7 @@
 """Whether each drill's monthly schedule is as the policy says, on the drill's own asset in the catalog.
 
-A person's switch in Dagster's UI lives in Dagster's database and can vanish with it; here it is compared with the
-policy every day, so that neither overrules the other in silence.
+A person's switch in Dagster's UI is in Dagster's database and can vanish with it. The daily comparison with the policy
+makes sure that neither overrules the other in silence.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
-"""Which drills the clock starts, when each runs next, and whether Dagster's switches agree.
+"""Which drills the schedules start, when each runs next, and whether Dagster's switches agree.
 
-The policy decides (``[drills] scheduled``), not a switch in Dagster's UI: the daemon deletes a schedule's state when
-its code location was gone for a while, and the schedule falls back to its default in code (dagster 26634). So the
-default is what the policy says, and a switch that says otherwise is shown. Knows no Dagster.
+The policy decides (``[drills] scheduled``), not a switch in Dagster's UI. The daemon deletes a schedule's state when
+its code location was gone for a while, and the schedule then has its default in code again (dagster 26634). So the
+default is what the policy says, and a different switch is shown. Knows no Dagster.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def day_of_month(name: str) -> int:
 
 
 def next_run(name: str, now: datetime) -> datetime:
-    """When its schedule ticks next after ``now`` (UTC), where it is on."""
+    """When its schedule ticks next after ``now`` (UTC), if it is on."""
     due = now.astimezone(UTC).replace(day=day_of_month(name), hour=HOUR_UTC, minute=0, second=0, microsecond=0)
     if due > now:
         return due
@@ -48,10 +48,10 @@ def described(policy: Policy, name: str) -> str:
 
 
 def schedule_check(policy: Policy, name: str, now: datetime, switch: str | None = None) -> Check:
-    """Is this drill's schedule as the policy says? ``switch`` is what a person did in Dagster's UI, where anything.
+    """Is this drill's schedule as the policy says? ``switch`` is what a person set in Dagster's UI, if anything.
 
-    Switched off there although the policy names it: FAIL, since a promised drill does not run. Switched on although
-    the policy does not name it: a warning, since its ticks start nothing.
+    Switched off there although the policy names it: FAIL, since a promised drill does not run. Switched on although the
+    policy does not name it: a warning, since its ticks start nothing.
     """
     listed = name in policy.drills.scheduled
     on = f"on by bcp.toml, next on {next_run(name, now):%Y-%m-%d %H:%M} UTC"
@@ -72,7 +72,7 @@ def schedule_check(policy: Policy, name: str, now: datetime, switch: str | None 
 
 
 def schedules_check(policy: Policy, now: datetime) -> list[Check]:
-    """For ``doctor``: what is on, when it runs next, what is off; and what is on and could never pass."""
+    """For ``doctor``: what is on, when it runs next, what is off, and what is on but can never pass."""
     listed = [name for name in DRILL_NAMES if name in policy.drills.scheduled]
     on = [f"{spoken(name)} next on {next_run(name, now):%Y-%m-%d %H:%M} UTC" for name in listed]
     off = [spoken(name) for name in DRILL_NAMES if name not in listed]

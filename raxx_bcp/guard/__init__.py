@@ -1,1 +1,1 @@
-"""The copy guard of the hosts whose snapshots are drilled: put there, looked at, and since when it has been there."""
+"""The copy guard of the hosts whose snapshots are drilled: install it, check it, and since when it has been there."""

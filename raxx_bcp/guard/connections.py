@@ -1,4 +1,4 @@
-"""What the guard's commands, the inventory and the drills are given, made from the environment."""
+"""The clients of the guard's commands, the inventory and the drills, made from the environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Since when each host is guarded, as checks. Whether one snapshot is, its drill asks by itself."""
+"""Since when each host is guarded, as checks. The drill of a snapshot checks for itself whether that one is guarded."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from raxx_bcp.guard.sightings import Sightings
 from raxx_bcp.policy import Policy
 
 SEEN_WITHIN = timedelta(days=35)
-"""A drill a month sees it; after longer than that nobody knows whether it is still there."""
+"""A monthly drill looks at the guard. After longer than this, nobody knows whether it is still there."""
 
 
 def examine(sightings: Sightings, policy: Policy, now: datetime) -> list[Check]:
-    """One check a host; a record that cannot be read is COULD_NOT_VERIFY. Looks at S3 only."""
+    """One check for each host. A record that cannot be read is COULD_NOT_VERIFY. Looks at S3 only."""
     found: list[Check] = []
     for host in kinds(policy):
         found += guarded(_name(host), functools.partial(_of, host, sightings, now))

@@ -1,6 +1,6 @@
-"""The copy guard on one of production's hosts, over SSH: what ``deploy/copy-guard`` says there, put there, removed.
+"""The copy guard on a production host, over SSH: what ``deploy/copy-guard`` reports there, install it, remove it.
 
-What runs is the guard's own command, as root, with nothing on a command line but the kind of the host.
+It runs the guard's own command as root. The command line holds only the kind of the host.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ _VERDICTS: Final = {
 
 @dataclass(frozen=True)
 class HostGuard:
-    """What the guard says on a host."""
+    """What the guard reports on a host."""
 
     instance: str
     machine: str
-    """``same``: the original. Else the guard's own word."""
+    """``same``: the original. Otherwise the guard's own word."""
     in_order: bool
     kind: str = ""
     version: str = ""
@@ -59,7 +59,7 @@ class HostGuard:
     identity_sha256: str = ""
     list_sha256: str = ""
     a_copy_masks: int = 0
-    """How many units a copy would mask, by a rehearsal on the host."""
+    """How many units a copy would mask, found by a rehearsal on the host."""
 
     @property
     def why(self) -> str:
@@ -91,7 +91,7 @@ def kinds(policy: Policy) -> dict[str, str]:
 
 
 def log_in(client: HostAccess, instance: str, port: int, login: Login = connect) -> Shell:
-    """Log in to a host of production's. Raises ``CouldNotVerifyError`` where it cannot be reached."""
+    """Log in to a production host. Raises ``CouldNotVerifyError`` where it cannot be reached."""
     access = client.access(instance)
     try:
         return login(access, port)
@@ -103,7 +103,7 @@ def log_in(client: HostAccess, instance: str, port: int, login: Login = connect)
 
 
 def status(shell: Shell, instance: str) -> HostGuard:
-    """What the guard says. Raises ``CouldNotVerifyError`` where nobody can tell."""
+    """What the guard reports. Raises ``CouldNotVerifyError`` where its state cannot be found out."""
     done = _as_root(shell, _STATUS)
     said = dict(_FIELD.findall(done.stdout.decode("utf-8", "replace")))
     if done.exit_code not in (0, 1) or "machine" not in said:
@@ -126,7 +126,7 @@ def status(shell: Shell, instance: str) -> HostGuard:
 
 
 def install(shell: Shell, instance: str, kind: str) -> HostGuard:
-    """Put the guard there, or a newer one in its place, and look. Raises ``PermanentError`` with the guard's reason."""
+    """Install or update the guard, and look. Raises ``PermanentError`` with the guard's reason."""
     done = _as_root(shell, _INSTALL.format(kind=kind), stdin=_packed())
     _refuse(done, f"The copy guard could not be installed on {instance}")
     return status(shell, instance)

@@ -1,7 +1,7 @@
-"""Since when each host has been guarded: what was seen on it, on S3, one small object a look, never changed or deleted.
+"""Since when each host has been guarded: one small object on S3 for each look at a host, never changed or deleted.
 
-A snapshot holds the guard only when it was taken while the guard was there. Nothing in a snapshot says so before it
-boots, and then it is too late; so what is known of the host at that time decides.
+A snapshot holds the guard only when it was taken while the guard was on the host. The snapshot does not say so before
+it boots, and then it is too late. So what is known of the host at that time decides.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from raxx_bcp.clients.s3 import Bucket, ConflictError
 from raxx_bcp.errors import CouldNotVerifyError
 
 AGAIN_AFTER: Final = timedelta(hours=20)
-"""A look that finds what the last one found is kept once a day, not each time that somebody looks."""
+"""A look with the same result as the last one is stored once a day, not every time."""
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
-    """One look at a host. ``guarded``: the guard was whole, and took the machine for the original."""
+    """One look at a host. ``guarded``: the guard was complete, and took the machine for the original."""
 
     instance: str
     seen_utc: datetime
@@ -37,7 +37,7 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     schema_version: int = 1
 
     def same_as(self, other: Sighting) -> bool:
-        """Was the same seen?"""
+        """Did both looks have the same result?"""
         return (self.guarded, self.kind, self.identity_sha256, self.list_sha256, self.guard_version) == (
             *(other.guarded, other.kind, other.identity_sha256),
             *(other.list_sha256, other.guard_version),
@@ -46,26 +46,26 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Period:
-    """A time in which a host was guarded. ``until_utc``: the last look before the one that no longer found it so."""
+    """A period in which a host was guarded. ``until_utc``: the last look before the first one that found no guard."""
 
     since_utc: datetime
     last_seen_utc: datetime
     until_utc: datetime | None = None
 
     def covers(self, moment: datetime) -> bool:
-        """Was the guard there when something was taken at ``moment``? What was taken before it was seen is not."""
+        """Was the guard there when something was taken at ``moment``? The time before the first look does not count."""
         return self.since_utc < moment and (self.until_utc is None or moment <= self.until_utc)
 
 
 class Sightings:
-    """What was seen of the hosts, under ``prefix`` in ``bucket``. Raises what ``Bucket`` raises."""
+    """The looks at the hosts, under ``prefix`` in ``bucket``. Raises what ``Bucket`` raises."""
 
     def __init__(self, bucket: Bucket, prefix: str) -> None:
         self._bucket = bucket
         self._prefix = prefix
 
     def add(self, sighting: Sighting) -> bool:
-        """Keep it, unless the last one of less than a day ago says the same. Was it kept?"""
+        """Store this look, unless one of the last day says the same. Returns whether it was stored."""
         known = self.of(sighting.instance)
         if known and known[-1].same_as(sighting) and sighting.seen_utc - known[-1].seen_utc < AGAIN_AFTER:
             return False
@@ -81,12 +81,12 @@ class Sightings:
         return True
 
     def of(self, instance: str) -> list[Sighting]:
-        """Every one of this host, the oldest first. Raises ``CouldNotVerifyError`` for one that cannot be read."""
+        """Every look at this host, oldest first. Raises ``CouldNotVerifyError`` for one that cannot be read."""
         found = [self._read(key) for key in self._bucket.keys(self._place(instance))]
         return sorted(found, key=lambda one: one.seen_utc)
 
     def periods(self, instance: str) -> list[Period]:
-        """The times in which this host was guarded, the oldest first."""
+        """The periods in which this host was guarded, oldest first."""
         return list(periods_of(self.of(instance)))
 
     def _place(self, instance: str) -> str:
@@ -103,7 +103,7 @@ class Sightings:
 
 
 def periods_of(sightings: Iterable[Sighting]) -> Iterator[Period]:
-    """From looks in order of time. A machine with another identity is another disk, perhaps: a new period."""
+    """From looks in order of time. Another machine identity may mean another disk, so it starts a new period."""
     began: Sighting | None = None
     last: Sighting | None = None
     for one in sightings:

@@ -18,7 +18,7 @@ _KEY: Final = "choice"
 
 @dataclass(frozen=True)
 class Shortcut:
-    """A flag of the command that stands for one value: ``--fresh`` for ``--backup fresh``."""
+    """A flag of the command that is short for one value: ``--fresh`` for ``--backup fresh``."""
 
     flag: str
     value: str
@@ -34,11 +34,11 @@ class Choice:
     """The command's option; empty: the field's name with dashes."""
     metavar: str | None = None
     path: Literal["", "file", "folder"] = ""
-    """The value names one that must exist."""
+    """The value names a file that must exist."""
     at_least: float | None = None
     at_most: float | None = None
     must_say: str = ""
-    """Given on the command line, it must not be empty: the sentence that refuses it then."""
+    """The error for an empty value on the command line. Empty: an empty value is allowed."""
     shortcuts: tuple[Shortcut, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""A drill that is over, as Dagster shows it: a pass materializes, anything else is red and materializes nothing."""
+"""A finished drill, as Dagster shows it: a pass materializes, anything else is red and materializes nothing."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -32,7 +32,7 @@ def drill_results(done: FinishedDrill) -> Iterator[dg.MaterializeResult[None] | 
     )
     raise dg.Failure(
         f"The drill ended as {verdict.value}: {why}\n"
-        f"What to do: look at row {done.row_sequence} (raxx-bcp evidence report), mend what it names, and run the "
+        f"What to do: look at row {done.row_sequence} (raxx-bcp evidence report), fix what it names, and run the "
         "drill again. Nothing of production was changed.",
         metadata=metadata,
         allow_retries=False,
@@ -40,7 +40,7 @@ def drill_results(done: FinishedDrill) -> Iterator[dg.MaterializeResult[None] | 
 
 
 def drill_metadata(done: FinishedDrill) -> dict[str, Any]:
-    """What an operator looks at, steadily named: Dagster plots the numbers."""
+    """What an operator looks at, under names that never change: Dagster plots the numbers."""
     drill = done.drill
     checks = [
         dg.TableRecord(

@@ -1,7 +1,7 @@
 """What every restore drill shares: phases with their times, checks, leases, and a verdict.
 
-A drill is a function that gets one of these. ``run_drill`` (in ``run.py``) runs it, gives back what it leased
-whatever happens, and always leaves an evidence row.
+A drill is a function that gets a ``Drill``. ``run_drill`` (in ``run.py``) runs it, releases its leases whatever
+happens, and always leaves an evidence row.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from raxx_bcp.waiting import Progress
 T = TypeVar("T")
 TEARDOWN: Final = "teardown"
 VERIFY: Final = "verify"
-"""The phase with which every drill ends; what it looks at is what was restored."""
+"""The last phase of every drill; it looks at what was restored."""
 RESTORE_TIME: Final = "restore time"
 NOT_REACHED: Final = "the drill ended before it"
 
 
 @dataclass(frozen=True)
 class Order:
-    """Who asks for which drill, and what is promised of it."""
+    """Who asks for which drill, and what it promises."""
 
     kind: str
     """The drill's name, such as ``heroku_postgres``."""
@@ -40,20 +40,20 @@ class Order:
     rto_target_seconds: int
     rpo_target_seconds: int
     lease: timedelta
-    """After this time the sweeper takes what is left."""
+    """After this time the sweeper deletes what is left."""
     checks: tuple[str, ...] = ()
-    """Every check that a pass needs; one that was not reached is recorded as NOT_RUN."""
+    """Every check that a pass needs. One that was not reached is recorded as NOT_RUN."""
     tier: str = ""
     trigger: str = "manual"
     run_id: str = ""
     run_url: str = ""
     keep: bool = False
-    """Leave what was made standing until the lease is over."""
+    """Keep everything until the lease is over."""
 
 
 @dataclass
 class Phase:
-    """One phase: when it began and ended (UTC). ``ended_utc`` is None when it was cut off."""
+    """One phase: when it started and ended (UTC). ``ended_utc`` is None when it was cut off."""
 
     name: str
     started_utc: datetime
@@ -70,7 +70,7 @@ class CheckResult:
     status: CheckStatus
     reason: str = ""
     follows: str = ""
-    """The failed check that explains this one: it is no fault of its own."""
+    """The failed check that explains this one, which then has no fault of its own."""
 
     @property
     def told(self) -> str:
@@ -109,7 +109,7 @@ class Drill:
     newest_record_utc: datetime | None = None
     unknown: bool = False
     cut_off: bool = False
-    """Did something end it before its own end: an error, a cancellation, a mistake in the program?"""
+    """Did something end it early: an error, a cancellation, a programming error?"""
     leases: Leases = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,7 +121,7 @@ class Drill:
 
     @property
     def token(self) -> str:
-        """Six hexadecimal digits that names of this drill's resources end in."""
+        """Six hexadecimal digits at the end of the names of this drill's resources."""
         return token_of(self.id)
 
     @property
@@ -131,7 +131,7 @@ class Drill:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Time what happens inside."""
+        """Measure the time of the block."""
         phase = Phase(name, self.clock())
         self.phases.append(phase)
         self.progress(f"{name} …")
@@ -148,12 +148,12 @@ class Drill:
         return backup
 
     def lease(self, lease: Lease, create: Callable[[], T]) -> T:
-        """Make a resource that is given back whatever happens; written down before it is made."""
+        """Register a resource that is released whatever happens. Call it before the resource is made."""
         self.leases.take(lease)
         return create()
 
     def check(self, name: str, *, expected: object, actual: object, ok: bool | None = None, reason: str = "") -> bool:
-        """Record a comparison; equal is a pass unless ``ok`` says otherwise. A failed one needs no exception."""
+        """Record a comparison; equal is a pass unless ``ok`` says otherwise. A failed one raises nothing."""
         passed = expected == actual if ok is None else ok
         why = "" if passed else reason or f"expected {expected}, found {actual}"
         status = CheckStatus.PASS if passed else CheckStatus.FAIL
@@ -172,7 +172,7 @@ class Drill:
         )
 
     def not_run(self, name: str, reason: str, *, expected: object = "") -> None:
-        """Record that something could not be compared, and why: never a pass."""
+        """Record that something could not be compared, and why. That is never a pass."""
         self.add(CheckResult(name, str(expected), "", CheckStatus.NOT_RUN, reason))
 
     def add(self, result: CheckResult) -> None:
@@ -181,11 +181,11 @@ class Drill:
         self.progress(f"  {result.status.value:<8} {result.name}{': ' + result.reason if result.reason else ''}")
 
     def broke(self, error: BcpError) -> None:
-        """Record that an error ended it: the one rule of what an error makes of the verdict, for every drill.
+        """Record that an error ended it. Here is the one rule, for every drill, of how an error changes the verdict.
 
-        A FAIL shuts the gate (``evidence/gate.py``), so only what was seen to be wrong with the backup is one. Whatever
-        went wrong on the way to it (a service, the network, a limit of the account, a full disk, a wrong setting)
-        leaves the backup unknown: docs/decisions/0016-verdicts.md has each error with its verdict.
+        A FAIL closes the gate (``evidence/gate.py``), so only what was seen to be wrong with the backup is one. When
+        anything else fails (a service, the network, a limit of the account, a full disk, a wrong setting), the backup
+        is unknown. docs/decisions/0016-verdicts.md has each error with its verdict.
         """
         self.findings.append(f"{error.what} {error.remedy}")
         self.cut_off = True
@@ -195,7 +195,7 @@ class Drill:
             self.unknown = True
 
     def stopped(self, why: str) -> None:
-        """Record that it was ended from outside, or by a mistake in the program: nobody knows the result."""
+        """Record that it was ended from outside or by a programming error: its result is unknown."""
         self.findings.append(why)
         self.unknown = self.cut_off = True
 
@@ -212,7 +212,7 @@ class Drill:
     def verdict(self) -> Verdict:
         """FAIL when anything was seen to be wrong, PASS only when everything promised was seen to be right.
 
-        What is left standing is no pass either: it costs money and fills the quota of the next drill.
+        A resource that is left is no pass either: it costs money and uses up the quota of the next drill.
         """
         statuses = {result.status for result in self.results}
         if CheckStatus.FAIL in statuses:
@@ -224,10 +224,10 @@ class Drill:
 
     @property
     def rto_seconds(self) -> float | None:
-        """From the start until what was restored had been verified.
+        """From the start until what was restored was verified.
 
-        None where that moment never came: the drill was cut off, or ended before its last phase, ``verify``. How long
-        it had taken by then is no time to restore.
+        None where that did not happen: the drill was cut off, or ended before its last phase, ``verify``. The time
+        until then is not a restore time.
         """
         ends = [phase.ended_utc for phase in self.phases if phase.name != TEARDOWN]
         known = [end for end in ends if end is not None]
@@ -238,7 +238,7 @@ class Drill:
 
     @property
     def rpo_seconds(self) -> float | None:
-        """How old the restored backup was when the drill began; 0 for one that the drill itself made."""
+        """How old the restored backup was when the drill started; 0 for one that the drill itself made."""
         backup = self.source_backup
         return None if backup is None else max(0.0, (self.started_utc - backup.created_utc).total_seconds())
 

@@ -1,4 +1,4 @@
-"""Why a drill was no pass, in the fewest words: each first cause once, with what follows from it folded under it."""
+"""Why a drill did not pass, as short as possible: each first cause once, with its consequences folded under it."""
 
 from __future__ import annotations
 

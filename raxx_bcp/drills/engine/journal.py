@@ -1,7 +1,7 @@
-"""That a drill began, on S3, before it makes anything: so that one whose process was killed does not vanish.
+"""The start of a drill, written to S3 before it makes anything, so that a killed drill does not vanish.
 
-One small object a drill, written once and never changed or deleted. A drill that has begun, has no evidence row and
-whose leases are over has crashed: the sweeper writes its row.
+One small object for each drill, written once and never changed or deleted. A drill with a start, no evidence row and an
+expired lease has crashed: the sweeper writes its row.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Started(msgspec.Struct, frozen=True):
     schema_version: int = 1
 
     def order(self) -> Order:
-        """The order that it was begun with."""
+        """The order that it was started with."""
         return Order(
             kind=self.kind,
             system=self.system,
@@ -63,7 +63,7 @@ class Journal:
         self._prefix = prefix
 
     def begin(self, drill: Drill) -> None:
-        """Put it on record. Raises what ``Bucket.put`` raises; then nothing may be begun."""
+        """Write it to S3. Raises what ``Bucket.put`` raises; the drill must not start then."""
         order = drill.order
         started = Started(
             drill_id=drill.id,
@@ -90,7 +90,7 @@ class Journal:
         )
 
     def without_row(self, recorded: Collection[str], now: datetime, *, back: timedelta) -> Iterator[Started]:
-        """Drills begun within ``back`` whose leases are over and that have no row among ``recorded``.
+        """Drills started within ``back`` whose leases are over and that have no row among ``recorded``.
 
         Raises ``CouldNotVerifyError`` for an object that is not readable as a start.
         """
@@ -114,6 +114,6 @@ class Journal:
 
 
 def _begun(drill_id: str) -> datetime | None:
-    """The time in a drill's id, so that old ones need not be read; None where there is none."""
+    """The time in a drill's id, so that old ones need not be read; None where it has none."""
     found = re.search(r"-(\d{8}T\d{6})Z-", drill_id)
     return datetime.strptime(found.group(1), "%Y%m%dT%H%M%S").replace(tzinfo=UTC) if found else None

@@ -1,7 +1,8 @@
-"""What a drill has made and must give back: released last-in first-out, and believed gone only when no longer listed.
+"""What a drill has made and must delete: last in, first out. It counts as gone only when it is no longer listed.
 
-A lease is written down *before* its resource is made: a creation whose answer never came still is released. The
-resource's own name or tags say whose it is and until when, so that what a killed process leaves can be swept.
+A lease is written down *before* its resource is made, so that a creation whose answer was lost is still released. The
+resource's own name or tags say which drill it belongs to and until when, so that the sweeper can delete what a killed
+process leaves.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ _CONFIRM_SECONDS: Final = 60.0
 class Lease:
     """One throwaway resource.
 
-    ``release`` deletes it (absent is fine), ``gone`` looks whether it is still listed; both may raise ``BcpError``.
-    ``usd_per_hour`` is what it costs while it stands.
+    ``release`` deletes it (a missing one is fine). ``gone`` looks whether it is still listed. Both may raise
+    ``BcpError``. ``usd_per_hour`` is its price while it exists.
     """
 
     kind: str
@@ -33,12 +34,12 @@ class Lease:
     gone: Callable[[], bool]
     usd_per_hour: float = 0.0
     remains: Callable[[], str] = str
-    """Asked after it is gone from every list: what of it is still there for a while; empty: nothing."""
+    """Asked after it is gone from every list: what of it still exists for a while; empty: nothing."""
 
 
 @dataclass
 class Returned:
-    """What became of one lease. ``gone_utc`` is when it was seen to be gone; None: not confirmed."""
+    """The result of one lease. ``gone_utc`` is when it was seen to be gone; None: not confirmed."""
 
     kind: str
     name: str
@@ -48,13 +49,13 @@ class Returned:
     kept_until_utc: datetime | None = None
     usd: float = 0.0
     drill_id: str = ""
-    """The drill that made it, where another one has to know (the sweeper)."""
+    """The drill that made it, where the sweeper must know."""
     remains: str = ""
-    """What of it is still there for a while although it is gone from every list (``Lease.remains``)."""
+    """What of it still exists for a while although it is gone from every list (``Lease.remains``)."""
 
     @property
     def fate(self) -> str:
-        """What became of it, in a word or two."""
+        """The result, in a word or two."""
         return self.problem or self.remains or "gone"
 
     @property
@@ -80,11 +81,11 @@ class Leases:
     returned: list[Returned] = field(default_factory=list)
 
     def take(self, lease: Lease) -> None:
-        """Write it down, before its resource is made."""
+        """Write the lease down, before its resource is made."""
         self.open.append((lease, self.clock()))
 
     def keep_all(self, until: datetime) -> None:
-        """Leave everything standing for a person to look at, until its time is over and the sweeper takes it."""
+        """Keep everything for a person to look at, until its lease ends and the sweeper deletes it."""
         while self.open:
             lease, created = self.open.pop()
             usd = _cost(lease, created, until)
@@ -92,7 +93,7 @@ class Leases:
             self.progress(f"{lease.kind} {lease.name} is kept until {until:%Y-%m-%d %H:%M} UTC")
 
     def release_all(self) -> None:
-        """Give everything back, newest first. One that cannot be given back does not stop the others."""
+        """Delete everything, newest first. One failure does not stop the others."""
         while self.open:
             lease, created = self.open.pop()
             self.returned.append(self._release(lease, created))
@@ -104,7 +105,7 @@ class Leases:
 
     @property
     def findings(self) -> list[str]:
-        """What a reader of the row must know of what was made: what is left, and what remains of what is gone."""
+        """What a reader of the row must know of the resources: what is left, and what remains of deleted ones."""
         remaining = Counter((one.kind, one.remains) for one in self.returned if one.gone_utc and one.remains)
         told = [f"{kind} ({count}): {remains}." for (kind, remains), count in remaining.items()]
         return [one.finding for one in self.returned if one.finding] + told
@@ -119,7 +120,7 @@ class Leases:
 
 
 def give_back(lease: Lease, clock: Clock, sleep: Callable[[float], None]) -> tuple[datetime | None, str]:
-    """Release, then look until it is gone: when that was seen, else what is in the way."""
+    """Release, then look until it is gone. Returns when that was seen, or what prevented it."""
     problem = _try(lease.release)
     waited, pause = 0.0, 0.5
     while True:

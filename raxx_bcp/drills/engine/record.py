@@ -32,7 +32,7 @@ REGION: Final = "region"
 
 
 class LedgerRecorder:
-    """Begins in the journal, ends in the ledger; the row is on this machine's disk until S3 has accepted it."""
+    """Starts in the journal, ends in the ledger; the row is on this machine's disk until S3 has accepted it."""
 
     def __init__(self, journal: Journal, ledger: Ledger, spool: Spool) -> None:
         self._journal = journal
@@ -40,16 +40,16 @@ class LedgerRecorder:
         self._spool = spool
 
     def begin(self, drill: Drill) -> None:
-        """Raises what ``Bucket.put`` raises: then nothing may be begun."""
+        """Raises what ``Bucket.put`` raises: the drill must not start then."""
         self._journal.begin(drill)
 
     def write(self, drill: Drill) -> int:
-        """The row's sequence number. Raises what ``Ledger.append`` raises: the row is kept and written later."""
+        """The row's sequence number. Raises what ``Ledger.append`` raises: the row is stored here and written later."""
         return record(entry_of(drill, drill.clock()), self._spool, self._ledger).sequence
 
 
 def entry_of(drill: Drill, ended: datetime) -> DrillEntry:
-    """The row's content, with everything withheld that looks like a secret."""
+    """The row's content. Everything that looks like a secret is withheld."""
     order, backup = drill.order, drill.source_backup
     source = None
     if backup is not None:

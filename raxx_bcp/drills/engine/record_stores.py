@@ -22,7 +22,7 @@ STATE_VARIABLE: Final = "RAXX_BCP_STATE_DIR"
 
 @dataclass(frozen=True)
 class Record:
-    """The three places of a drill's record: that it began, its row on the way, and its row for good."""
+    """The places of a drill's record: the journal (its start), the spool (its row waits), the ledger (its row)."""
 
     journal: Journal
     spool: Spool
@@ -34,7 +34,7 @@ class Record:
 
 
 def record_of(policy: Policy, clock: Clock = utc_now, sleep: Callable[[float], None] = time.sleep) -> Record:
-    """The record in the state bucket; what is on the way lies on this machine's disk."""
+    """The record in the state bucket. Rows that wait are on this machine's disk."""
     bucket, evidence = environment.state_bucket(policy), policy.evidence
     return Record(
         journal=Journal(bucket, f"{evidence.prefix.rstrip('/')}-started/"),
@@ -44,8 +44,11 @@ def record_of(policy: Policy, clock: Clock = utc_now, sleep: Callable[[float], N
 
 
 def state_directory(environ: Mapping[str, str] | None = None) -> Path:
-    """Where this machine keeps what has not reached S3 yet: ``$RAXX_BCP_STATE_DIR``, else beside Dagster's storage,
-    else the user's own state directory (XDG Base Directory Specification)."""
+    """Where this machine stores what has not reached S3 yet.
+
+    ``$RAXX_BCP_STATE_DIR``, else beside Dagster's storage, else the user's own state directory (XDG Base Directory
+    Specification).
+    """
     environ = os.environ if environ is None else environ
     if environ.get(STATE_VARIABLE):
         return Path(environ[STATE_VARIABLE])

@@ -1,7 +1,7 @@
-"""Runs a drill so that nothing is left behind and nothing vanishes: every way out releases and records.
+"""Runs a drill so that it leaves nothing behind and always has a record: every way out releases and records.
 
-Success, failure, a cancelled run, SIGTERM, a mistake in the program: the leases are given back last-in
-first-out, and a row is written. Only kill -9 gets past this; what that leaves, the sweeper finds.
+On success, failure, a cancelled run, SIGTERM or a programming error, it releases the leases last in, first out, and
+writes a row. Only kill -9 gets past this; the sweeper finds what that leaves.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Recorder(Protocol):
     """Where drills are put on record."""
 
     def begin(self, drill: Drill) -> None:
-        """Put on record that it begins. Where that cannot be done, nothing is begun."""
+        """Put on record that it starts. Raises where that fails; the drill then does not start."""
 
     def write(self, drill: Drill) -> int:
         """Write its evidence row and return the row's sequence number."""
@@ -31,7 +31,7 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True)
 class FinishedDrill:
-    """A drill that is over, and the number of its row."""
+    """A finished drill, and the number of its row."""
 
     drill: Drill
     row_sequence: int
@@ -52,8 +52,8 @@ def run_drill(
 ) -> FinishedDrill:
     """Run ``body`` and return the recorded result, whatever the verdict.
 
-    Raises what ``recorder`` raises (``begin``: nothing was begun; ``write``: the row is kept and written
-    later), and passes on a cancellation or a mistake in the program after it was recorded.
+    Raises what ``recorder`` raises (``begin``: the drill did not start; ``write``: the row is stored here and written
+    later). Passes on a cancellation or a programming error after it was recorded.
     """
     drill = Drill(order, clock, sleep, progress)
     progress(f"drill {drill.id} by {order.operator}")
@@ -79,7 +79,7 @@ def run_drill(
 
 
 def _finish(drill: Drill, recorder: Recorder, *, cancelled: bool) -> int:
-    """Give back, look, write. Signals are held: a second Ctrl-C waits."""
+    """Release, look, write. Signals are held back: a second Ctrl-C waits."""
     with drill.phase(TEARDOWN):
         if drill.order.keep and not cancelled:
             drill.leases.keep_all(drill.expires_utc)

@@ -1,4 +1,4 @@
-"""Letting what must be finished finish: SIGINT and SIGTERM wait until a teardown is over."""
+"""Lets a teardown finish: SIGINT and SIGTERM wait until it is over."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class CancelledError(BaseException):
-    """The drill was told to stop. Not an ``Exception``: no ordinary handler may swallow it."""
+    """The drill was asked to stop. Not an ``Exception``: no ordinary handler may swallow it."""
 
 
 @contextlib.contextmanager
 def signals_held() -> Iterator[None]:
     """Hold signals back while the block runs, and deliver the first one afterwards.
 
-    Only the main thread can do this; elsewhere signals do not arrive in the block anyway.
+    Only the main thread can do this. Other threads do not receive signals anyway.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -44,7 +44,7 @@ def signals_held() -> Iterator[None]:
 def cancelled_by_signals() -> Iterator[None]:
     """On the command line: Ctrl-C and SIGTERM raise ``CancelledError``, so that every lease is released.
 
-    Also where SIGINT came in ignored (``nohup … &``). Dagster has handlers of its own: do not use this in a run.
+    Also where SIGINT was ignored at the start (``nohup … &``). Dagster has its own handlers: do not use this in a run.
     """
 
     def cancel(_number: int, _frame: FrameType | None) -> None:

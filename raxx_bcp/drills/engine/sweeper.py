@@ -1,6 +1,6 @@
-"""What a killed drill left: resources past their lease are given back, rows that were never written are written.
+"""Cleans up after killed drills: deletes resources past their lease, and writes the rows that are missing.
 
-Touches only what carries our mark **and** says that its time is over. A drill that still runs is inside its lease.
+It touches only what carries our mark **and** says that its time is over. A drill that still runs is inside its lease.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from raxx_bcp.evidence.spool import Spool, flush, record
 from raxx_bcp.waiting import Progress, silent
 
 LOOK_BACK: Final = timedelta(days=90)
-"""How far back a drill without a row is looked for."""
+"""How far back it looks for a drill without a row."""
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """One resource that carries our mark. ``drill_id`` is whose it is, where the resource itself says so."""
+    """One resource that carries our mark. ``drill_id`` is its drill, where the resource itself says so."""
 
     lease: Lease
     created_utc: datetime
@@ -63,7 +63,7 @@ class Swept:
 
     @property
     def clean(self) -> bool:
-        """Is nothing left that should be gone, and everything seen that had to be?"""
+        """Was everything seen that had to be, and is nothing left that should be gone?"""
         return not self.still_there and not self.problems
 
     def as_dict(self) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def sweep(
     sleep: Callable[[float], None] = time.sleep,
     progress: Progress = silent,
 ) -> Swept:
-    """Look everywhere, also where one place cannot be seen; what could not be done is in the result."""
+    """Look everywhere, also when one place cannot be seen. The result says what could not be done."""
     swept = Swept()
     for place in places:
         for leftover in _seen(place, swept):
@@ -116,7 +116,7 @@ def sweep(
 
 
 def _seen(place: Place, swept: Swept) -> list[Leftover]:
-    """What was seen before, where something cannot be seen, the looking ended."""
+    """What was seen before the look stopped, where something cannot be seen."""
     found: list[Leftover] = []
     try:
         found.extend(place.leftovers())
@@ -161,7 +161,7 @@ def _write_crashed(
 
 
 def _crash_row(started: Started, swept: Swept, clock: Clock) -> DrillEntry:
-    """What is known of a drill whose process was killed: that it began, and what of it was found since."""
+    """What is known of a drill whose process was killed: that it started, and what the sweeper found of it since."""
     drill = Drill(started.order(), clock, lambda _seconds: None, silent, id=started.drill_id)
     drill.started_utc = started.started_utc
     drill.leases.returned = [one for one in (*swept.gone, *swept.still_there) if _of_drill(one, started)]
@@ -172,7 +172,7 @@ def _crash_row(started: Started, swept: Swept, clock: Clock) -> DrillEntry:
 
 
 def _of_drill(one: Returned, started: Started) -> bool:
-    """A drill's resources say whose they are, or carry the end of its id in their names."""
+    """A drill's resources name their drill, or carry the end of its id in their names."""
     if one.drill_id:
         return one.drill_id == started.drill_id
     return one.name.endswith(f"-{token_of(started.drill_id)}")

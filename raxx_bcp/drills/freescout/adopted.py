@@ -1,7 +1,7 @@
 """Sets out of another program's backups, as ``[freescout.adopted]`` of the policy finds them.
 
-Such a set has no manifest, and often no ``.env`` or attachments. What the layout has no place for is unproved: no check
-of it passes, and none fails.
+Such a set has no manifest, and often no ``.env`` or attachments. A part that the layout does not contain is unproved:
+no check of it passes, and none fails.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from raxx_bcp.policy_adopted import Adopted
 
 _NEAR: Final = timedelta(days=1)
 _WHOLE_DAY_ANYWHERE: Final = timedelta(hours=50)
-"""From where a day begins first (UTC+14) to where it ends last (UTC-12)."""
+"""From where a day starts first (UTC+14) to where it ends last (UTC-12)."""
 _AHEAD: Final = timedelta(hours=14)
 
 
 @dataclass(frozen=True)
 class Match:
-    """One object that a pattern fits, and the day that it is of."""
+    """One object that a pattern fits, and its day."""
 
     stored: StoredObject
     day: str
@@ -36,9 +36,9 @@ class Match:
 
 
 def stored_sets(bucket: Bucket, policy: FreeScout) -> Listed:
-    """Every set that a drill may restore: those of freescout-backup, or those of the layout that was adopted.
+    """Every set that a drill may restore: those of freescout-backup, or those of the adopted layout.
 
-    Raises what ``Bucket.objects`` raises, and ``UsageError`` where a pattern leaves open which object is meant.
+    Raises what ``Bucket.objects`` raises, and ``UsageError`` where a pattern does not say which object is meant.
     """
     if not policy.adopted.configured:
         return find_sets(bucket, policy.dump_prefix)
@@ -132,8 +132,8 @@ def _member(pattern: Pattern, one: Match) -> Member:
 def _taken(pattern: Pattern, dump: Match) -> tuple[datetime, timedelta]:
     """When it was taken, and how much later than that it may have been.
 
-    A name tells a day, in a time zone that nobody wrote down. S3's time is the moment where it is of about that day;
-    where the object was copied later, only the day is known.
+    A name gives a day, in an unknown time zone. S3's time is the moment where it is of about that day. Where the object
+    was copied later, only the day is known.
     """
     stored = dump.stored.modified_utc.astimezone(UTC)
     if not pattern.dated or abs(stored.date() - date.fromisoformat(dump.day)) <= _NEAR:

@@ -36,9 +36,9 @@ class Pieces(io.RawIOBase):
 
 
 def problem(pieces: Iterator[bytes]) -> str:
-    """What is wrong with the gzipped tar archive that ``pieces`` are, in a few words; empty where it is whole.
+    """What is wrong with the gzipped tar archive that ``pieces`` are, in a few words; empty where it is complete.
 
-    Nothing is unpacked and no name is told. Raises what iterating ``pieces`` raises.
+    Unpacks nothing and returns no name of a file. Raises what iterating ``pieces`` raises.
     """
     whole = gzip.GzipFile(fileobj=io.BufferedReader(Pieces(pieces), _BLOCK_BYTES))
     try:

@@ -1,6 +1,6 @@
-"""What can be said of a dump set before any SQL is believed: checksums, compression, last line, dialect.
+"""What can be said of a dump set before any SQL is trusted: checksums, compression, last line, dialect.
 
-Members flow from S3 through gpg, where they are encrypted, to the host: never whole in memory, never in clear on the
+Members flow from S3 to the host, through gpg where they are encrypted: never whole in memory, never in clear on the
 worker's disk. Their checksums are taken on the way.
 """
 
@@ -41,13 +41,15 @@ _ERRORS: Final = {
 }
 _NO_SUCH_COLLATION: Final = 1273
 _NEWER_MARIADB: Final = "uca1400"
-"""In the names of the collations that MariaDB 10.10 brought, and that are its default since 11.5."""
+"""In the names of the collations that came with MariaDB 10.10, and that are its default since 11.5."""
 _GTID: Final = "GTID_PURGED"
 _THE_INSTANCES_OWN: Final = frozenset(
     {3, 28, 1021, 1026, 1028, 1037, 1040, 1041, 1053, 1114, 1135, 1205, 1213, 2000, 2002, 2003, 2006, 2013}
 )
-"""Errors of MariaDB's server and client (its list of error codes) that say something of the server, and nothing of the
-dump: no space, no memory, too many connections, a lock, shutting down, away."""
+"""Errors of MariaDB's server and client (its list of error codes) about the server, and not about the dump.
+
+No space, no memory, too many connections, a lock, shutting down, away.
+"""
 
 
 class Stored:
@@ -143,8 +145,9 @@ def judge(
 
 
 def _trailer(report: Mapping[str, Any], told_rows: Mapping[str, int] | None) -> CheckResult:
-    """The last line vouches for the dump. One without any comment (``--skip-comments``) has none: its rows must then
-    be the manifest's, table by table.
+    """The last line shows that the dump is complete.
+
+    One without any comment (``--skip-comments``) has none: its rows must then be the manifest's, table by table.
     """
     expected = "'-- Dump completed' as the last line"
     if report["trailer"]:
@@ -164,9 +167,7 @@ def _trailer(report: Mapping[str, Any], told_rows: Mapping[str, int] | None) -> 
 
 
 def _dialect(foreign: list[str], databases: list[str], server: str, *, failed: bool) -> CheckResult:
-    """A newer MariaDB knows MySQL's collations, and MySQL its own GTID_PURGED: where they were taken, they are no
-    fault.
-    """
+    """A newer MariaDB knows MySQL's collations, and MySQL its own GTID_PURGED: what was accepted is no fault."""
     known = ("collation ", _GTID) if server == "mysql" else ("collation ",)
     faults = [one for one in foreign if failed or not one.startswith(known)]
     reasons = [
@@ -178,7 +179,7 @@ def _dialect(foreign: list[str], databases: list[str], server: str, *, failed: b
 
 
 def unjudged(report: Mapping[str, Any]) -> str:
-    """Why the loader got less far than the dump lets it: the throwaway host's own fault. Empty where it did not."""
+    """Why the loader got less far than the dump allows: the throwaway host's own fault. Empty where it did not."""
     error = report["error"]
     if report["refused"]:
         return f"the database held {report['refused']} tables already: nothing was restored into it"
@@ -206,7 +207,7 @@ def _restored(error: Mapping[str, Any] | None, unjudged: str) -> CheckResult:
 
 
 def dump_rows(counted: Mapping[str, int], restored: Mapping[str, int]) -> CheckResult:
-    """The rows that stand in the dump against those in the database: no restore is believed that says it went well."""
+    """The rows in the dump against those in the database: that a restore reports success proves nothing."""
     wrong = [
         f"{table} has {restored.get(table, 0)} of {count} rows"
         for table, count in sorted(counted.items())

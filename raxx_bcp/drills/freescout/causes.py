@@ -1,7 +1,7 @@
 """Which failed check of a dump explains the others: a cut dump is one cause, not fifteen.
 
 Only what a broken dump itself makes fail is folded under its cause, and every check stays on record as it was found. A
-fault of its own, such as a wrong APP_KEY or a lost attachment, is never folded under another one.
+separate fault, such as a wrong APP_KEY or a lost attachment, is never folded under another one.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _EXPLAINS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
 """What a failed check explains, the earliest cause first."""
 _WITHOUT_TABLES: Final = (compare.APP_KEY, compare.ATTACHMENTS, site.LINK)
 _NO_DATABASE: Final = ("the database did not answer", "the table attachments could not be read")
-"""Reasons of checks of the disk that speak of the database alone."""
+"""Reasons of disk checks that are only about the database."""
 
 
 def folded(results: Iterable[CheckResult]) -> list[CheckResult]:
-    """The same results in the same order; what another one explains says so in ``follows``. A pass explains nothing."""
+    """The same results in the same order; ``follows`` names the check that explains one. A pass explains nothing."""
     found = list(results)
     failed = {one.name for one in found if one.status is CheckStatus.FAIL}
     explained: dict[str, str] = {}

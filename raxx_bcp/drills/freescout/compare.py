@@ -1,6 +1,6 @@
-"""Says whether a restored FreeScout is the help desk that it should be: its facts as checks for the evidence row.
+"""Says whether a restored FreeScout is the expected help desk: its facts as checks for the evidence row.
 
-Reasons name tables, migrations and numbers, never a text of a customer's. What is expected says where it is known from.
+Reasons name tables, migrations and numbers, never a customer's text. Each expectation says where it is known from.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ SQL_CHECKS: Final = (SCHEMA, ROWS, DATA_AGE, ORPHANS, ADMIN, HASHES, EMOJI, CONT
 DISK_CHECKS: Final = (APP_KEY, MIGRATIONS, ATTACHMENTS)
 NOT_IN_CODE: Final = "not in the code"
 CLOCK_SLACK: Final = timedelta(minutes=5)
-"""How far the clocks of the host and of whoever took the backup may differ."""
+"""How far the clock of the host and that of the backup's maker may differ."""
 _BY_ITSELF: Final = frozenset(
     {"activity_logs", "failed_jobs", "notifications", "password_resets", "polycast_events", "send_logs", "options"}
 )
-"""Tables that a FreeScout also writes to, or clears, without anybody's doing."""
+"""Tables that FreeScout also writes to, or clears, by itself."""
 _NO_ANSWER: Final = "tables or columns that it asks about are missing"
 
 
@@ -78,7 +78,7 @@ def compare_disk(survey: Mapping[str, Any]) -> list[CheckResult]:
 
 
 def jobs(found: int, facts: Facts, expected: Expectation, taken_utc: datetime) -> CheckResult:
-    """``found`` were queued when the copy was looked at: none of them may have been begun since the backup."""
+    """``found`` were queued when the copy was looked at: none of them may have started since the backup."""
     reserved = facts.moment(asked.RESERVED)
     reasons = []
     if reserved is not None and reserved > taken_utc + CLOCK_SLACK:
@@ -132,14 +132,14 @@ def _differing(found: Facts, expected: Expectation, tolerance_ratio: float) -> I
     for table, count in sorted(_comparable(expected).items()):
         here = found.rows.get(table)
         if here is None:
-            continue  # told by its own check
+            continue  # its own check reports it
         least = count if same else count - math.ceil(count * tolerance_ratio)
         if here < least or (same and here != count):
             yield f"{table} has {here} rows instead of {count}"
 
 
 def _data_age(found: Facts, taken_utc: datetime, fetch_age: timedelta, known_to: timedelta) -> CheckResult:
-    """By the moment when FreeScout last fetched mail: the rows' own times are skewed by APP_TIMEZONE."""
+    """By the moment when FreeScout last fetched mail: APP_TIMEZONE skews the rows' own times."""
     fetched, newest = found.moment(asked.FETCHED), found.moment(asked.NEWEST)
     hours = fetch_age.total_seconds() / 3600
     wanted = f"mail fetched at most {hours:.0f} hours before {taken_utc:%Y-%m-%dT%H:%M:%SZ}"
@@ -175,7 +175,7 @@ def _admin(number: int | None) -> CheckResult:
 def _hashes(odd: int | None) -> CheckResult:
     if odd is None:
         return _checked(HASHES, "0 that are not bcrypt's", "", [_NO_ANSWER])
-    return _checked(HASHES, "0 that are not bcrypt's", str(odd), [f"{odd} could log in no more" if odd else ""])
+    return _checked(HASHES, "0 that are not bcrypt's", str(odd), [f"{odd} could no longer log in" if odd else ""])
 
 
 def _emoji(found: Facts, expected: Expectation) -> CheckResult:
@@ -188,7 +188,7 @@ def _emoji(found: Facts, expected: Expectation) -> CheckResult:
         reason = "" if here else "no mail of the whole help desk holds one: was it dumped as utf8mb3?"
         return _checked(EMOJI, f"{SOME} ({expected.origin})", actual, [reason])
     wanted = SOME if expected.emoji else NONE
-    reason = "" if wanted == actual else "mail that had emoji has them no more: it was dumped as utf8mb3"
+    reason = "" if wanted == actual else "mail that had emoji no longer has them: it was dumped as utf8mb3"
     return _checked(EMOJI, f"{wanted} ({expected.origin})", actual, [reason])
 
 

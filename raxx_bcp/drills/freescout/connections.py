@@ -1,4 +1,4 @@
-"""What the FreeScout drills are given, made from the environment."""
+"""The clients of the FreeScout drills, made from the environment."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Connections:
 
 
 def freescout_connections(policy: Policy, ledger: Ledger, private_key: bytes | None = None) -> Connections:
-    """Lightsail, the last drill that passed, and where it was given a private key for encrypted sets."""
+    """Lightsail, the last drill that passed, and a private key for encrypted sets where one was given."""
     require_worker_address(policy)
     return Connections(instances_client(policy), Snapshots(), sightings_of(policy), last_pass(ledger), private_key)
 

@@ -1,7 +1,7 @@
 """The command that asks a restored help desk's database, as the policy says: which client, and how it logs in.
 
-No password is in it: it is root by who is asking, or the client is given an option file, or becomes the site's own user
-on the host (``host_side.login``).
+It holds no password. It runs as root, whom the server knows by the socket, or the client gets an option file, or it
+becomes the site's own user on the host (``host_side.login``).
 """
 
 from __future__ import annotations
@@ -25,5 +25,5 @@ def of_copy(policy: HelpDeskHost) -> tuple[str, ...]:
 
 
 def of_new_host(policy: HelpDeskHost) -> tuple[str, ...]:
-    """On a host that the drill has installed, where root is known by the socket."""
+    """On a host that the drill has installed, where the server knows root by the socket."""
     return (policy.database_server, *SQL_OPTIONS)

@@ -1,7 +1,7 @@
-"""Opens an encrypted member of a dump set on its way, piece by piece: never whole in memory, never in clear on a disk.
+"""Decrypts a member of a dump set on its way, piece by piece: never whole in memory, never in clear on a disk.
 
-Of a message with one flipped bit gpg emits all the plaintext first, and of one cut short much of it (measured, GnuPG
-2.2.40). So what has gone through is only believed when gpg has ended well and said so.
+gpg outputs all the plaintext of a message with one flipped bit before it reports the error, and much of the plaintext
+of one that is cut short (measured, GnuPG 2.2.40). So the output counts only after gpg has ended well and said so.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from raxx_bcp.errors import CouldNotVerifyError
 
 _CHUNK_BYTES: Final = 1024 * 1024
 _DAMAGED: Final = frozenset({"BADMDC", "DECRYPTION_INFO", "DECRYPTION_KEY", "NODATA", "UNEXPECTED"})
-"""GnuPG's status words (doc/DETAILS) of a message that a fitting key could not open to its end, or of none at all."""
+"""GnuPG's status words (doc/DETAILS) for no message, or one that a fitting key could not open to its end."""
 
 
 def decrypting(chunks: Iterable[bytes], name: str, private_key: bytes | None) -> Generator[bytes]:
     """The plaintext of ``chunks``, a message called ``name``. Reads ``chunks`` in a thread of its own.
 
     ``private_key`` is armoured; without one the caller's own keyring and agent are asked. Raises
-    ``CouldNotVerifyError`` naming the keys that it was encrypted to where none of them is at hand,
+    ``CouldNotVerifyError`` naming the keys that it was encrypted to where none of them is available,
     ``MessageDamagedError`` at the end of a message that is not whole, ``DecryptionFailedError`` where gpg itself failed
     or could not unlock the key, ``NoSpaceError`` where gpg had no room, and what iterating ``chunks`` raises.
     """
@@ -64,7 +64,7 @@ class _Opening:
             os.close(self._status_out)
 
     def plaintext(self) -> Iterator[bytes]:
-        """Everything that gpg gives out; raises at the end when it must not be believed."""
+        """Everything that gpg outputs; raises at the end when the output must not be used."""
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None and stdout is not None  # noqa: PT018, S101 - both were asked for
         threads = [threading.Thread(target=self._feed, args=(stdin,)), threading.Thread(target=self._listen)]

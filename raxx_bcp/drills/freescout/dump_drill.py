@@ -1,7 +1,7 @@
 """D4, Tier 2: a dump set of FreeScout, restored onto an empty instance and examined like Tier 1 (ADR-0103).
 
 For the day when Lightsail's snapshots are lost too. The instance is made from a blueprint and gets FreeScout's code
-from its publisher, then the network is closed and everything else comes from the set: database, ``.env``, attachments,
+from its publisher. Then the network is closed and everything else comes from the set: database, ``.env``, attachments,
 modules.
 """
 
@@ -93,7 +93,7 @@ def _restore_and_examine(
 
 
 def backup_id(chosen: DumpSet, policy: FreeScout) -> str:
-    """What the set is called in evidence."""
+    """The set's name in evidence."""
     return chosen.label or f"{policy.dump_prefix}{chosen.day}"
 
 

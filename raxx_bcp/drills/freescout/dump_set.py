@@ -1,8 +1,8 @@
 """The dump sets of FreeScout in a bucket: ``<prefix>YYYY-MM-DD/`` with a database, its files, and a manifest.
 
 A database alone is not a FreeScout: it also needs ``.env`` (which holds APP_KEY), the attachments and the modules. Any
-member may be encrypted for an operator, ``.gpg`` after its name. A set without a manifest can be restored too, and what
-it must hold is then known from elsewhere.
+member may be encrypted for an operator; its name then ends in ``.gpg``. A set without a manifest can be restored too,
+and what it must hold is then known from elsewhere.
 """
 
 from __future__ import annotations
@@ -73,13 +73,13 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     schema_version: Literal[1]
     taken_utc: Utc
     consistency: str = ""
-    """How the dump and the counts came to be of one moment, in the words of what made the set."""
+    """How the dump and the counts came to be of one moment, in the words of the program that made the set."""
     freescout_version: str = ""
     mariadb_version: str = ""
     app_timezone: str = ""
     files: dict[str, FileFact]
     bases: dict[str, BaseFact] = {}
-    """By part: what is unpacked before this set's own file, which holds only what changed since."""
+    """By part: what is unpacked before this set's own file, which holds only later changes."""
     rows: dict[str, Count]
     threads_fingerprint: ThreadsFingerprint
     max_thread_id: Count
@@ -105,7 +105,7 @@ class Packing(enum.Enum):
 
     AS_IS = "as it is"
     ARCHIVE = "archive"
-    """Another program's archive, in which the part lies somewhere below the root."""
+    """Another program's archive, in which the part is somewhere below the root."""
     EVERYTHING = "everything"
     """Another program's archive of everything, of which the file ``inside`` is meant."""
 
@@ -121,7 +121,7 @@ class Member:
     stored_utc: datetime
     packing: Packing = Packing.AS_IS
     sealed: bool = False
-    """Encrypted, whatever its name ends with."""
+    """Encrypted, whatever the end of its name."""
     inside: str = ""
 
     @property
@@ -139,12 +139,12 @@ class DumpSet:
     bases: Mapping[str, Member] = field(default_factory=dict)
     """By part: those of the manifest's bases that are there."""
     label: str = ""
-    """What it is called in evidence, where another program stored it; empty: one of ours."""
+    """Its name in evidence, where another program stored it; empty: one of ours."""
     taken: datetime | None = None
     known_to: timedelta = timedelta()
     """How much later than ``taken_utc`` it may have been taken."""
     unproved: frozenset[str] = frozenset()
-    """Parts that the layout has no place for: nothing is known of them."""
+    """Parts that the layout does not contain: nothing is known of them."""
 
     @property
     def taken_utc(self) -> datetime:

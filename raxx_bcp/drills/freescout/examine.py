@@ -1,6 +1,6 @@
 """Examines a restored FreeScout on its host, the same for both tiers: SQL first, then the disk, then its pages.
 
-Pages write to the database, and with an empty APP_KEY the first one even writes a new key and then looks well: so they
+Pages write to the database. With an empty APP_KEY the first page even writes a new key and then looks healthy. So pages
 are asked last, and only when there is a key.
 """
 
@@ -60,14 +60,14 @@ class Restored:
     known_to: timedelta = timedelta()
     """How much later than ``taken_utc`` the backup may have been taken."""
     unproved: frozenset[str] = frozenset()
-    """Parts of the site that the backup's layout has no place for."""
+    """Parts of the site that the backup's layout does not contain."""
 
 
 def examine(drill: Drill, restored: Restored) -> Facts | None:
     """Record every check of ``CHECKS`` that can be made; the facts, or None where the database does not answer.
 
     Raises what the host raises where it cannot be asked at all, what ``quieten`` raises, and ``CouldNotVerifyError``
-    where it is another help desk than the policy's.
+    where it is not the policy's help desk.
     """
     settings = _settings(restored)
     problem = no_database(drill, restored.host, restored.policy)
@@ -99,7 +99,7 @@ def _settings(restored: Restored) -> Settings | None:
 def no_database(drill: Drill, host: Host, policy: HelpDeskHost) -> str:
     """Wait until the database answers, at most ``DATABASE_MINUTES``: empty, or why it does not.
 
-    Raises ``CouldNotVerifyError`` where it is one that the drills do not know, or does not let them in.
+    Raises ``CouldNotVerifyError`` where the drills do not support it, or where it refuses the login.
     """
     patience = Deadline.of(DATABASE_MINUTES, _POLL_SECONDS, drill.clock, drill.sleep)
     while True:

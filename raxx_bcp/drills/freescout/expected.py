@@ -26,7 +26,7 @@ _FINGERPRINT: Final = re.compile(r"(\d+) threads up to id (\d+), crc32 sum (\d+)
 
 
 class Moment(enum.Enum):
-    """How the expectation's moment lies to the backup's."""
+    """How the moment of the expectation relates to that of the backup."""
 
     SAME = "same"
     EARLIER = "earlier"
@@ -45,7 +45,7 @@ class Expectation:
     emoji: bool | None = None
     """Did some threads hold emoji? None: not known."""
     settled: bool = True
-    """Are also the tables equal that change by themselves, when the moment is the same?"""
+    """At the same moment, are the tables equal too that change by themselves?"""
 
 
 NOTHING_KNOWN: Final = Expectation("nothing to compare with", Moment.UNKNOWN)

@@ -1,4 +1,4 @@
-"""What a restored FreeScout's database holds, asked in two round trips: which tables, and then everything of them.
+"""What a restored FreeScout's database holds, asked in two round trips: which tables, and then all facts about them.
 
 Only counts, ids and moments are selected, never a text. SQL is asked before any page: pages write to the database.
 Source of the schema: FreeScout 1.8.145 and 1.8.235, as installed.
@@ -19,7 +19,7 @@ NEVER_EMPTY: Final = (
     *("users", "customers", "emails", "mailboxes", "mailbox_user", "folders", "conversations", "threads"),
     *("options", "migrations"),
 )
-"""Tables without a row of which there is no help desk."""
+"""Without rows in these tables there is no help desk."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the database answered. A question that could not be asked, for want of a table or column, has no answer."""
+    """What the database answered. A question without its table or column was not asked, and has no answer."""
 
     server_version: str
     rows: Mapping[str, int]
@@ -158,7 +158,7 @@ def ask(host: Database, database: str, timeout_seconds: float | None = None) -> 
 
 
 def _require_all(found: Facts, tables: Sequence[str], names: Sequence[str]) -> None:
-    """Raise what ``understood`` translates unless each question has its answer: a list that was cut off is none."""
+    """Raise what ``understood`` translates unless each question has its answer: a list that was cut off is not one."""
     if found.rows.keys() != set(tables) or found.answers.keys() != set(names):
         raise ValueError
     for name in names:

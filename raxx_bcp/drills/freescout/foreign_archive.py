@@ -1,7 +1,7 @@
 """One part out of another program's archive, as a dump set of ours would hold it: piece by piece, in flat memory.
 
 Such an archive may hold the whole site below any root (``var/www/html/storage/app/attachment/…``), in gzip, xz, bzip2
-or plain tar. It is always read to its end, so that its checksum is checked; nothing of it is written to a disk here.
+or plain tar. It is always read to its end, so that its checksum is checked. None of it is written to a disk here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ROOTS: Final = {
     ),
     "modules": ("Modules/", (re.compile(r"(?:^|/)Modules/(.+)"),)),
 }
-"""Where a part's files belong on the site, and how their place is found in an archive, the surest way first."""
+"""The place of a part's files on the site, and how to find it in an archive, the surest way first."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +113,13 @@ def _header(name: str, member: tarfile.TarInfo) -> bytes:
 
 
 def _place(member: tarfile.TarInfo) -> str:
-    """Its path without what an archive may begin it with; empty for what belongs to a library."""
+    """Its path without what an archive may put before it; empty for what belongs to a library."""
     place = re.sub(r"^(?:\./)+|^/+", "", member.name)
     return "" if _ELSEWHERE.search(place) else place
 
 
 def _members(content: Iterator[bytes], name: str) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
-    """Every regular file, and the stream to its end. Raises ``BackupWrongError``."""
+    """Every regular file; reads the stream to its end. Raises ``BackupWrongError``."""
     try:
         whole = _unpacked(content)
         with tarfile.open(fileobj=whole, mode="r|") as archive:

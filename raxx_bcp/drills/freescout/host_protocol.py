@@ -38,9 +38,9 @@ class Host(Database, Protocol):
 
 
 def reported(printed: bytes, what: str) -> dict[str, Any]:
-    """What a program of ours printed on a host: one object of JSON. ``what`` names the program in an error.
+    """The output of one of our programs on a host: one object of JSON. ``what`` names the program in an error.
 
-    Raises ``UnreadableAnswerError`` for anything else: cut off, or by another program that stands in its way.
+    Raises ``UnreadableAnswerError`` for anything else: cut off, or printed by another program in its place.
     """
     found = decoded(printed, dict[str, Any])
     if found is None:

@@ -22,8 +22,8 @@ sys.modules[{main}].report(*{arguments})
 def program(*modules: ModuleType, arguments: tuple[object, ...]) -> str:
     """A program that calls ``report(*arguments)`` of the last of ``modules``; the others come first, in order of use.
 
-    ``arguments`` are texts and numbers. They are in the program, which goes to the host by standard input: nothing
-    is on a command line.
+    ``arguments`` are texts and numbers. They are in the program, which goes to the host on standard input: nothing is
+    on a command line.
     """
     names = [module.__name__ for module in modules]
     parents = {".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 1)}

@@ -23,13 +23,13 @@ ARCHIVES: Final = ("attachments", "modules")
 _UNPACK: Final = ("tar", "-xz", "--no-same-owner", "--no-same-permissions", "-C")
 """GNU tar itself refuses members that lead out of the directory."""
 _INCREMENTAL: Final = "--listed-incremental=/dev/null"
-"""A base, and what changed since: files that are gone by then are removed again (GNU tar's manual)."""
+"""A base, and what changed since: files that were deleted in between are removed again (GNU tar's manual)."""
 _OWNED: Final[Mapping[str, frozenset[str]]] = {
     ".env": frozenset({ENV}),
     "storage": frozenset(),
     "Modules": frozenset({ENV, "modules"}),
 }
-"""What the site must own, and the parts that bring it; what needs none is in the code."""
+"""What the site must own, and the parts that bring it. What needs no part is in the code."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _place_files(
 
 
 def _unpacking(part: str, content: Iterator[bytes], failed: CommandFailedError) -> BcpError:
-    """Whose fault it is that a host could not unpack an archive: read here as well, where nothing can be full."""
+    """Whose fault it is that a host could not unpack an archive: reads it here as well, where no disk can be full."""
     problem = archive.problem(content)
     if problem:
         return BackupWrongError(

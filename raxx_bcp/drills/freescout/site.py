@@ -34,7 +34,7 @@ def judge(told: Mapping[str, Any], policy: HelpDeskHost, own_url: str = "") -> l
 
 
 def not_reached(login: Mapping[str, Any], policy: HelpDeskHost, own_url: str) -> str:
-    """Why what answered is not the site that was meant: how it was asked, and not the backup. Empty where it is."""
+    """Why the answer is not from the site that was meant. That is not the backup's fault. Empty where it is from it."""
     asked, page, origin = policy.site_url, login["page"], str(login["origin"])
     if page in _REDIRECTS and origin and origin != asked:
         leads_to = origin if _ORIGIN.fullmatch(origin) else "another site"
@@ -61,7 +61,7 @@ def _link(links: list[Mapping[str, Any]] | None) -> CheckResult:
 
 
 def _login(told: Mapping[str, Any], policy: HelpDeskHost) -> CheckResult:
-    """The page alone is 200 with its database down; a login must look the address up, and leads back when it fails."""
+    """The page alone is 200 with its database down. A failed login must look the address up, and redirects back."""
     wanted = "200, and 302 back to it for an unknown address"
     actual = f"{told['page']}, and {told['status']}{' to ' + told['path'] if told['path'] else ''}"
     actual += UNVERIFIED if policy.site_scheme == "https" else ""

@@ -1,7 +1,8 @@
 """D4, Tier 1: a snapshot of FreeScout's instance, restored into a throwaway instance and examined (ADR-0103).
 
-Production is never touched: its snapshots are listed, and one becomes an instance of its own. The copy boots with
-production's cron and queue, so the launch script stops them, and nothing is asked of it before that is asserted.
+Production is never touched: its snapshots are listed, and one becomes a separate instance. The copy boots with
+production's cron and queue, so the launch script stops them, and the drill asks nothing of it before it has asserted
+that.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ def _select(drill: Drill, found: Sequence[Candidate], wanted: str, policy: FreeS
 
 
 def _refuse_unusable(found: Sequence[Candidate]) -> None:
-    """A snapshot that failed is a failed backup; one that is not there yet has not been judged."""
+    """A snapshot that failed is a failed backup. One that is not finished yet has not been judged."""
     if not found or any(one.state == AVAILABLE for one in found):
         return
     if any(one.state == ERROR for one in found):
@@ -137,7 +138,7 @@ def _refuse_unusable(found: Sequence[Candidate]) -> None:
         )
     raise CouldNotVerifyError(
         f"The snapshot {found[0].name} is {found[0].state}, not available: it was not judged.",
-        "Wait until it is available, then start the drill again; one that stays so is Lightsail's to mend.",
+        "Wait until it is available, then start the drill again; only Lightsail can fix one that stays so.",
     )
 
 

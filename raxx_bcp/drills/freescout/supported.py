@@ -1,4 +1,4 @@
-"""What of a help desk's host the drills know. Everything else is refused by name: nothing was judged then.
+"""What the drills support on a help desk's host. Everything else is refused by name, and nothing was judged then.
 
 A host that is not as ``bcp.toml`` says is no fault of its backup, so none of this is ever a FAIL.
 """
@@ -99,7 +99,7 @@ def require_server(version: str, policy: HelpDeskHost) -> None:
 
 
 def require_login(error: DatabaseError, policy: HelpDeskHost) -> None:
-    """Raise ``CouldNotVerifyError`` where the database is there and does not let this login in."""
+    """Raise ``CouldNotVerifyError`` where the database is there and refuses this login."""
     if error.exit_code == _NOT_FOUND and not error.code:
         raise CouldNotVerifyError(
             f"There is no program {policy.database_server} on the restored help desk.",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 MOST_RATIO: Final = 0.25
-"""However old the backup is: that more than a quarter of a table has changed is never taken for granted."""
+"""However old the backup is: a change of more than a quarter of a table is never accepted without a reason."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Allowance:
     per_day_ratio: float = 0.0
     """The share of a table that an ordinary day changes."""
     days: float = 1.0
-    """How long production went on after the backup."""
+    """How long production continued after the backup."""
     by_table: Mapping[str, float] = field(default_factory=dict)
     """The policy for single tables, whatever time has passed."""
 
@@ -28,10 +28,10 @@ class Allowance:
         return min(MOST_RATIO, self.per_day_ratio * self.days)
 
     def rows(self, table: str, number: int) -> int:
-        """Of ``number`` rows so many may differ: never rounded up to a whole row."""
+        """How many of ``number`` rows may differ: never rounded up to a whole row."""
         return whole(number * self.by_table.get(table, self.ratio))
 
 
 def whole(number: float) -> int:
-    """Rounded down, but not for the binary fraction's sake."""
+    """Rounded down, but not because of a binary fraction."""
     return math.floor(number + 1e-9)

@@ -1,4 +1,4 @@
-"""What PostgreSQL's catalogue says is in a database: a handful of queries, none of which touches a row.
+"""What PostgreSQL's catalogue says is in a database: a handful of queries, none of which reads a row.
 
 Objects of extensions are left out (the extension itself is compared), and so is what belongs to the server or to
 Heroku. Definitions are PostgreSQL's own words with every name qualified, reduced to their essence (see ``essence``).
@@ -50,7 +50,7 @@ class Relation:
 
     @property
     def holds_rows(self) -> bool:
-        """A table or partition. Not a partitioned table, which only leads, nor a view, whatever it has stored."""
+        """A table or partition. Not a partitioned table, which has no rows of its own, and not a view."""
         return self.kind == "r"
 
 
@@ -87,7 +87,7 @@ class Counter:
     columns: tuple[tuple[int, str], ...]
 
     def behind(self, highest: int | None) -> bool:
-        """Is the next value at or below the highest in use? A descending sequence is never held to be."""
+        """Is the next value at or below the highest in use? Never for a descending sequence."""
         if highest is None or self.increment < 0:
             return False
         return self.start <= highest if self.last is None else self.last < highest
@@ -133,7 +133,7 @@ class Catalogue:
 
 
 def read_catalogue(reader: Reader) -> Catalogue:
-    """Read it all. Raises what ``Reader.rows`` raises."""
+    """Read everything. Raises what ``Reader.rows`` raises."""
     relations = tuple(Relation(*row) for row in reader.rows(queries.RELATIONS, "list the tables"))
     types, columns = _columns(reader, {relation.oid: relation.label for relation in relations})
     surroundings = reader.rows(queries.SURROUNDINGS, "list schemas and event triggers")
@@ -175,7 +175,7 @@ def read_catalogue(reader: Reader) -> Catalogue:
 
 
 def label(schema: str, name: str) -> str:
-    """How an object is called in checks and messages."""
+    """The name of an object in checks and messages."""
     return name if schema == "public" else f"{schema}.{name}"
 
 

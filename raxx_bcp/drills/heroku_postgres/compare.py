@@ -1,4 +1,4 @@
-"""Says what agrees between production and what was restored, as checks for the evidence row.
+"""Says what agrees between production and the restored database, as checks for the evidence row.
 
 Reasons name objects and numbers, never a value. A check that has nothing to compare is NOT_RUN and says why.
 """
@@ -48,7 +48,7 @@ CHECKS: Final = (
 """Every check that ``compare`` makes, in its order."""
 _NOTHING_SHARED: Final = "no table is on both sides"
 _GAP_SECONDS: Final = 300.0
-"""How much older than production's the newest restored row may be: what a transaction was still writing."""
+"""How much older than production's the newest restored row may be: a transaction was still writing."""
 
 
 def compare(
@@ -123,7 +123,7 @@ def _heads(revisions: tuple[str, ...] | None) -> str:
 
 
 def _columns(expected: Facts, actual: Facts) -> CheckResult:
-    """Of what both have: a missing table is told once, by its own check."""
+    """Only of what both have: its own check reports a missing table."""
     shared = (expected.tables.keys() | expected.views.keys()) & (actual.tables.keys() | actual.views.keys())
     if not shared:
         return CheckResult("columns", "", "", CheckStatus.NOT_RUN, _NOTHING_SHARED)
@@ -161,7 +161,7 @@ def _extensions(expected: Facts, actual: Facts) -> CheckResult:
 
 
 def extension_difference(name: str, expected: Facts, actual: Facts) -> str:
-    """What is different about an extension that both have: its version, or its schema; empty: nothing.
+    """How an extension that both have differs: its version, or its schema; empty: it does not.
 
     Heroku moves extensions between ``public`` and its own schema (changelogs 2446 and 2646): that is no difference.
     """
@@ -205,7 +205,7 @@ def _differing(expected: Facts, actual: Facts, ratios: Mapping[str, float]) -> I
 
 
 def _then(table: Table) -> int:
-    """The rows at the time of the backup, as far as production can tell; else the rows of now."""
+    """The rows at the time of the backup, where production can tell them; otherwise the rows of now."""
     return (table.rows if table.rows_then is None else table.rows_then) or 0
 
 
@@ -219,7 +219,7 @@ def _most(rows: int, ratio: float) -> int:
 
 
 def _newest_row(expected: Facts, actual: Facts) -> CheckResult:
-    """As new as what production had at the backup, and nothing that is younger than the backup."""
+    """As new as what production had at the backup. No row is younger than the backup."""
     name, there, here = "newest row", expected.newest_utc, actual.newest_utc
     younger = [f"{table} has {count:,}" for table, count in actual.younger.items()]
     if there is None and here is None and not younger:
@@ -241,7 +241,7 @@ def _newest(facts: Facts) -> str:
 
 
 def _foreign_keys(expected: Facts, actual: Facts) -> CheckResult:
-    """Each is there, was validated, and no row points nowhere; one that production has NOT VALID is let be."""
+    """Each is there, was validated, and no row is an orphan. A key that production has NOT VALID is accepted."""
     loose = {name for name, one in expected.foreign_keys.items() if not one.validated}
     missing = expected.foreign_keys.keys() - actual.foreign_keys.keys()
     judged = {name: one for name, one in actual.foreign_keys.items() if name not in loose}

@@ -1,8 +1,8 @@
 """What of a table's rows is compared, and how: shares of NULL and of empty, and each row's hash by its key.
 
-Production says what is looked at (``Shape``); the restored database is asked the same. All rows of a small table are
-hashed, of a large one a sample that its keys choose, so that both sides choose the same rows, and always the rows at
-both ends of its key and of its time. Hashes stay in memory: nothing shows them.
+Production decides what is looked at (``Shape``); the restored database is asked the same. All rows of a small table are
+hashed. Of a large one a sample is, which its keys choose, so that both sides choose the same rows. The rows at both
+ends of its key and of its time are always hashed. Hashes stay in memory: nothing shows them.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ CHANGED: Final = frozenset(
 WHOLE_BYTES: Final = 512 * 1024
 """All rows of a table up to this size, with what it stores out of line, are hashed."""
 SAMPLE_BYTES: Final = 256 * 1024
-"""At most so much of a larger one is: hashing rows is what costs most (benchmarks/verify_database.py)."""
+"""At most this much of a larger one is: hashing rows is what costs most (benchmarks/verify_database.py)."""
 END_ROWS: Final = 25
 """How many rows at each end of a large table's key and time are hashed whatever the sample chose."""
 BEGUN: Final = timedelta(minutes=5)
-"""What a transaction wrote whose time is up to this much before the backup's may not be in the backup."""
+"""A row whose time is up to this long before the backup's may be missing from the backup: its transaction was open."""
 _PAGE_BYTES: Final = 8192
 _MOMENTS: Final = frozenset({"timestamp with time zone", "timestamp without time zone"})
 KEY_BYTES, HASH_BYTES = 8, 16
@@ -77,7 +77,7 @@ class Shape:
     key: tuple[KeyColumn, ...]
     """What its key is made of, and what chooses the sample."""
     unique: bool
-    """Does the key tell rows apart? Where not, a row's own hash does, and ``key`` only chooses the sample."""
+    """Does the key tell rows apart? If not, a row's own hash does, and ``key`` only chooses the sample."""
     one_in: int
     """A power of two: how many rows one of the sample stands for."""
     nullable: tuple[str, ...]
@@ -93,7 +93,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Content:
-    """What was found of one table: numbers, and hashes that nothing shows."""
+    """The result for one table: numbers, and hashes that nothing shows."""
 
     shape: Shape
     nulls: tuple[int, ...] = ()
@@ -101,7 +101,7 @@ class Content:
     empties: tuple[int, ...] = ()
     """The same of each of ``shape.texts`` and then ``shape.binaries``."""
     changed: int = 0
-    """Rows whose own times say that they were made or changed after the backup began."""
+    """Rows whose own times say that they were made or changed after the backup started."""
     rows: Mapping[bytes, bytes] = field(repr=False, default_factory=dict)
     """Key to hash of the rows of the sample."""
     ends: Mapping[bytes, bytes] = field(repr=False, default_factory=dict)
@@ -217,7 +217,7 @@ def _records(shape: Shape, packed: object) -> tuple[dict[bytes, bytes], frozense
 
 
 def _numbered(found: bytes, rows: Mapping[bytes, bytes]) -> bytes:
-    """Rows that nothing tells apart may be there several times."""
+    """Rows that nothing tells apart may exist several times."""
     number = 0
     while (key := found + number.to_bytes(4)) in rows:
         number += 1

@@ -1,7 +1,7 @@
 """Says whether the rows of a restored database are production's: counts are not content.
 
-A difference is excused only by the row's own time after the backup began, by the policy for its table, or by the
-share that an ordinary day changes; what was excused by which is told. No hash and no value is.
+Only three things excuse a difference: the row's own time after the backup started, the policy for its table, or the
+share that an ordinary day changes. The check reports what was excused by which. It shows no hash and no value.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CHECKS: Final = (VALUES, ROWS)
 
 
 def compare_content(expected: Facts, actual: Facts, allowance: Allowance) -> list[CheckResult]:
-    """The checks of ``CHECKS``. What is missing as a whole table or column is told by the checks on those."""
+    """The checks of ``CHECKS``. The checks of tables and columns report what is missing as a whole."""
     pairs = {
         table: (there, here)
         for table, there in expected.contents.items()
@@ -122,7 +122,7 @@ def _compared(there: Content, here: Content) -> _Found:
     gone = there.rows.keys() - here.rows.keys()
     extra = len(here.rows.keys() - there.rows.keys())
     newer = gone & there.since
-    if not there.shape.unique:  # what changed is there under its old hash and gone under its new one
+    if not there.shape.unique:  # a changed row is there under its old hash and gone under its new one
         extra -= min(extra, len(newer))
     return _Found(
         compared=len(both) + len(gone) + extra,

@@ -1,7 +1,7 @@
 """What is added to the one statement that reads a table (``table_statements.py``) so that its content is compared.
 
 A row becomes its key's hash (8 bytes), the first 16 bytes of the SHA-256 of its text, and whether its own times say
-that it is from after the backup began. Only those leave the server.
+that it is from after the backup started. Only those leave the server.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def ask_content(table: sql.Identifier, shape: Shape, since: datetime) -> list[sq
 
 
 def _numbers(counts: Iterable[sql.Composable]) -> sql.Composable:
-    """In one array: a table may have more columns than a statement may tell values."""
+    """In one array: a table may have more columns than a statement may return values."""
     return sql.SQL("ARRAY[{}]::bigint[]").format(sql.SQL(", ").join(counts))
 
 
@@ -73,7 +73,7 @@ def _later(shape: Shape, since: datetime) -> sql.Composable:
 
 
 def _ends(table: sql.Identifier, shape: Shape, record: sql.Composable, since: datetime) -> sql.Composable:
-    """Of each order that an index keeps the first and the last rows; of those with times, the ones of the backup."""
+    """The first and the last rows of each order that an index keeps; for those with times, the ones of the backup."""
     if not shape.ends:
         return sql.SQL("NULL::bytea")
     until: sql.Composable = sql.SQL("")

@@ -20,9 +20,9 @@ def capture_with_facts(
 ) -> tuple[Transfer, Measure]:
     """Back production up, wait for the end, and look at production then: what it says is from later is excused.
 
-    Heroku keeps only so many backups made by hand and may drop the oldest for this one. Raises
-    ``CouldNotVerifyError`` when it fails or does not end in time, and what ``take_facts`` raises. Facts that cannot
-    be stored are used all the same, and that is told.
+    Heroku stores a limited number of manual backups and may drop the oldest for this one. Raises
+    ``CouldNotVerifyError`` when it fails or does not end in time, and what ``take_facts`` raises. Facts that cannot be
+    stored are still used, and the progress reports that.
     """
     made = _ended(heroku, policy, heroku.capture(production.id), patience, progress)
     taken, key = take_facts(heroku, policy, made, patience.clock)

@@ -1,7 +1,8 @@
 """Facts of a database as they may be stored: hashes and definitions under a key that only its own users have.
 
-A plain hash of a row of a small table is soon guessed: of a list of e-mail addresses, each is. So what is stored is an
-HMAC, whose key is made from the database's own address with its password: whoever has that can read the rows anyway.
+Anybody can soon guess a plain hash of a row of a small table: for a list of e-mail addresses, every one. So the stored
+value is an HMAC. Its key is made from the database's own address with its password: whoever has that can read the rows
+anyway.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _INVALID: Final = " INVALID"
 
 @dataclass(frozen=True)
 class FactsKey:
-    """The key, and a name by which another one is told from it."""
+    """The key, and a name that tells it from another key."""
 
     secret: bytes = field(repr=False)
 
@@ -45,7 +46,7 @@ class FactsKey:
 
 
 def keyed(facts: Facts, key: FactsKey) -> Facts:
-    """The same facts with nothing in them that could be guessed. Two that are veiled alike compare as they did."""
+    """The same facts with nothing in them that could be guessed. Two that are veiled alike compare as before."""
     objects = facts.large_objects
     sample = {oid: (size, _short(key, b"object", found)) for oid, (size, found) in objects.sample.items()}
     policies = {table: _definitions(key, each) for table, each in facts.protection.policies.items()}
@@ -81,7 +82,7 @@ def _short(key: FactsKey, purpose: bytes, value: bytes) -> bytes:
 
 
 def _definitions(key: FactsKey, definitions: Mapping[str, str]) -> dict[str, str]:
-    """Literals stand in them. That an index is not valid stays to be seen: such a one is in no backup."""
+    """They hold literals. It stays visible that an index is not valid: such an index is in no backup."""
     return {
         name: _short(key, b"definition", said.removesuffix(_INVALID).encode()).hex()
         + (_INVALID if said.endswith(_INVALID) else "")

@@ -1,6 +1,7 @@
-"""PostgreSQL's large objects: how many, how large, and what they begin with.
+"""PostgreSQL's large objects: how many, how large, and how they start.
 
-They are in no table of the application's, so no count of rows misses them. A dump keeps their numbers (oids).
+They are in no table of the application, so no count of rows shows that they are missing. A dump keeps their numbers
+(oids).
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from raxx_bcp.drills.heroku_postgres.messages import checked
 
 LARGE_OBJECTS: Final = "large objects"
 SAMPLED: Final = 1000
-"""About so many of them are looked into."""
+"""About this many of them are looked into."""
 HASHED_BYTES: Final = 65_536
-"""Of each of those so many bytes at its beginning are hashed."""
+"""Of each of those this many bytes at its start are hashed."""
 _FOR_READING: Final = 0x40000
 """``INV_READ`` (PostgreSQL, libpq/libpq-fs.h)."""
 _FROM_THE_END: Final = 2
@@ -28,7 +29,7 @@ _COUNT: Final = "SELECT count(*), coalesce(max(oid), 0)::bigint FROM pg_largeobj
 
 @dataclass(frozen=True)
 class LargeObjects:
-    """What was found of them. ``sample``: oid to size in bytes and hash, which nothing shows."""
+    """The result. ``sample``: oid to size in bytes and hash, which nothing shows."""
 
     number: int = 0
     highest: int = 0
@@ -40,7 +41,7 @@ class LargeObjects:
 
 
 def read_large_objects(reader: Reader, like: LargeObjects | None = None) -> LargeObjects:
-    """``like`` are production's: the same are looked into. Those of other roles are counted only.
+    """``like`` are production's: the same ones are looked into. Those of other roles are only counted.
 
     Damage is a fact, after which ``reader``'s transaction is over. Raises what else ``Reader.rows`` raises.
     """
@@ -68,7 +69,7 @@ def _one_in(number: int) -> int:
 
 
 def compare_large_objects(expected: LargeObjects, actual: LargeObjects, allowance: Allowance) -> CheckResult:
-    """Those with numbers above all restored ones are taken for made since, up to a quarter of what was restored."""
+    """Those with numbers above all restored ones count as made since, up to a quarter of what was restored."""
     if actual.damage:
         return checked(LARGE_OBJECTS, f"{expected.number:,}", "unknown", [actual.damage])
     there, here = expected.sample, actual.sample

@@ -14,7 +14,7 @@ from raxx_bcp.errors import BcpError
 
 @dataclass
 class HerokuLeftovers:
-    """Every throwaway app of the account. A name without an expiry is none of ours and left alone."""
+    """Every throwaway app of the account. A name without an expiry is not ours and is left alone."""
 
     heroku: Heroku
     name: str = "heroku"
@@ -28,7 +28,7 @@ class HerokuLeftovers:
                 yield Leftover(lease, app.created_utc, expires)
 
     def _usd_per_hour(self, app: str) -> float:
-        """What its database costs; 0 where that cannot be seen: a price must not stop the sweeping."""
+        """The price of its database; 0 where that cannot be seen: a missing price must not stop the sweeper."""
         with contextlib.suppress(BcpError):
             plan = self.heroku.database_of(app).plan.rpartition(":")[2]
             return next((one.usd_per_hour for one in PLANS if one.name == plan), 0.0)

@@ -1,4 +1,4 @@
-"""How what agrees and what does not is said: names and numbers, a few of them, never a value."""
+"""The words for what agrees and what does not: names and numbers, a few of them, never a value."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def objects(
 
 
 def checked(name: str, expected: str, actual: str, reasons: Iterable[str]) -> CheckResult:
-    """A pass where no reason is told."""
+    """A pass where there is no reason."""
     reason = "; ".join(one for one in reasons if one)
     return CheckResult(name, expected, actual, CheckStatus.FAIL if reason else CheckStatus.PASS, reason)
 

@@ -1,8 +1,8 @@
 """The partitions of a database's tables: each is there, below its table and with its bounds.
 
-Rows are counted by table, so a partition that was empty could be lost unseen, and the next row for it would be refused.
-PostgreSQL does not say when a table was made. A partition that only production has is taken for made since the backup
-when its lower bound is a later time, or when its own rows all say that they are from later.
+Rows are counted by table, so the loss of an empty partition would not be seen, and the next row for it would be
+refused. PostgreSQL does not say when a table was made. A partition that only production has counts as made since the
+backup in two cases: its lower bound is a later time, or its own rows all say that they are from later.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def read_partitions(reader: Reader) -> dict[int, tuple[str, Partition]]:
 def compare_partitions(
     expected: Mapping[str, Partition], actual: Mapping[str, Partition], tables: set[str], as_of: datetime
 ) -> CheckResult:
-    """``tables`` are on both sides; of a partitioned table that is missing nothing is told here."""
+    """``tables`` are on both sides. A missing partitioned table is not reported here."""
     there = {name: one for name, one in expected.items() if one.parent in tables | actual.keys()}
     if expected and not there:
         return CheckResult(PARTITIONS, f"{len(expected):,}", "", CheckStatus.NOT_RUN, "their tables are missing")

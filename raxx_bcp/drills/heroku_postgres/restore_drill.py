@@ -1,7 +1,7 @@
 """D4: a backup of the customer database on Heroku, restored into a throwaway app and compared with production.
 
-Production is only read. What is made is one app with one database; its name says whose it is and until when, so
-that a sweeper finds what a killed drill left.
+Production is only read. The drill makes one app with one database. Its name says which drill it belongs to and until
+when, so that a sweeper finds what a killed drill left.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def heroku_postgres(
 ) -> None:
     """Restore one backup and examine it. Raises what the clients raise; the drill records it.
 
-    ``facts`` is where those of production at the backup's moment are kept; None: nowhere.
+    ``facts`` is where those of production at the backup's moment are stored; None: nowhere.
     """
     deadline = Deadline.of(policy.rto_minutes, policy.poll_seconds, drill.clock, drill.sleep)
     with drill.phase("select"):
@@ -92,9 +92,10 @@ def heroku_postgres(
 def _select(
     drill: Drill, transfers: list[Transfer], wanted: str, policy: HerokuPostgres, made: Transfer | None
 ) -> Transfer:
-    """Choose, and judge the age of what the policy promises: that of the newest good backup.
+    """Choose one, and judge the age of the newest good backup, whichever is restored.
 
-    One that the drill has ``made`` hides nothing: where Heroku's own have stopped, the age says so all the same.
+    A backup that the drill has ``made`` hides nothing: if Heroku's own backups have stopped, their age still shows
+    that.
     """
     good = sorted((one for one in transfers if one.restorable), key=_finished, reverse=True)
     if not good and made is None:
@@ -153,12 +154,12 @@ def throwaway_name(prefix: str, expires: datetime, token: str) -> str:
 
 
 def expiry_of(name: str, prefix: str) -> datetime | None:
-    """When the lease in a throwaway app's name ends; None for any other name, which is then none of ours."""
+    """When the lease in a throwaway app's name ends; None for any other name, which is then not ours."""
     return expiry_in(name, prefix, "[0-9a-f]{6}")
 
 
 def app_lease(heroku: Heroku, name: str, usd_per_hour: float) -> Lease:
-    """The lease of a throwaway app: gone is what is no longer listed."""
+    """The lease of a throwaway app. It is gone when it is no longer listed."""
     return Lease(
         kind="heroku app",
         name=name,
@@ -193,7 +194,7 @@ def _lease_app(drill: Drill, heroku: Heroku, policy: HerokuPostgres, plan: Plan)
 
 
 def _await_database(drill: Drill, heroku: Heroku, policy: HerokuPostgres, made: Database) -> None:
-    """Ask until it is ready; it is of production's major version, since others' clients and servers do not fit."""
+    """Ask until it is ready. It must have production's major version, since other clients and servers do not fit."""
 
     def look() -> str | Waiting:
         status = heroku.wait_status(made.id)
@@ -228,7 +229,7 @@ def _restore(
     expected: database.Facts,
     deadline: Deadline,
 ) -> Transfer:
-    """Begin, ask until it is over or the RTO is, then cancel. Returns the transfer with its log."""
+    """Start it, ask until it has ended or the RTO is over, then cancel. Returns the transfer with its log."""
     url = heroku.signed_url(policy.app, backup.num).url
     begun = heroku.restore(restored, url, extensions_to_make(expected))
 
@@ -290,7 +291,7 @@ def _verify(
     measured: Measure,
     told: Transfer,
 ) -> None:
-    """What was restored against production. Its address is read now: Heroku may have changed it."""
+    """Compare the restored database with production. Reads its address only now: Heroku may have changed it."""
     found = database.actual_from(
         heroku.database_url(app.name),
         backup_finished=_finished(backup),

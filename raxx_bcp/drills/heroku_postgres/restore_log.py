@@ -1,7 +1,7 @@
-"""What pg_restore complains of in its verbose log: each error, with the entry of the backup that it belongs to.
+"""The errors in pg_restore's verbose log, each with the entry of the backup that it belongs to.
 
-A log may hold restored rows (``CONTEXT``, ``DETAIL``, the text of an error). What is told of a complaint is the entry's
-kind and name, which pg_dump took from the catalogue, and a phrase from a fixed list: never a line of the log.
+A log may hold restored rows (``CONTEXT``, ``DETAIL``, the text of an error). Only the entry's kind and name, which
+pg_dump took from the catalogue, and a phrase from a fixed list leave this module: never a line of the log.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _OTHER: Final = "an error that its log tells"
 
 @dataclass(frozen=True)
 class Thing:
-    """What a known complaint speaks of: an extension, a schema or an event trigger."""
+    """What a known complaint is about: an extension, a schema or an event trigger."""
 
     kind: str
     name: str
@@ -75,7 +75,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Complaint:
-    """One error that pg_restore went on after. ``about`` is None for one that is not known to be harmless."""
+    """One error after which pg_restore continued. ``about`` is None for one that is not known to be harmless."""
 
     kind: str
     """The entry's, such as ``TABLE`` or ``COMMENT``."""
@@ -89,7 +89,7 @@ class Complaint:
 
 
 def complaints(log: Iterable[str]) -> tuple[Complaint, ...]:
-    """Every error in the log of one restore, in its order. ``log`` is of pg_restore 12 or later, ``--verbose``."""
+    """Every error in the log of one restore, in order. ``log`` is of pg_restore 12 or later, ``--verbose``."""
     return tuple(_read([line.strip() for message in log for line in message.splitlines()]))
 
 
@@ -105,7 +105,7 @@ def _read(lines: list[str]) -> Iterator[Complaint]:
         elif data := _DATA.fullmatch(line):
             kind, name, begun_now = "TABLE DATA", data["name"], True
         elif entry := _ENTRY.fullmatch(line):
-            if not begun_now:  # else the line before says the same, with the schema and without the owner
+            if not begun_now:  # otherwise the line before says the same, with the schema and without the owner
                 kind, name = entry["kind"], entry["name"]
             begun_now = False
 

@@ -1,8 +1,8 @@
-"""What the warnings of a restore mean: the known harmless ones are shown to be harmless, all others fail the drill.
+"""What the warnings of a restore mean: known ones must be shown to be harmless, all others fail the drill.
 
 On Heroku a healthy restore has warnings: extensions, their schema and event triggers belong to Heroku's administrator,
 so that pg_restore's role cannot comment on them or make them again. Such a warning is harmless where the restored
-database is seen to have the thing itself, as production has it. Nothing is concluded from a count alone.
+database has the thing itself, as production has it. A count alone proves nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def judged(counted: int, found: Sequence[Complaint], expected: Facts, actual: Fa
 
 
 def _unproved(thing: Thing, expected: Facts, actual: Facts) -> str:
-    """Why the thing that a known warning speaks of is not in place; empty: it is."""
+    """Why the object that a known warning is about is not in place; empty: it is."""
     if thing.kind == EXTENSION:
         if thing.name not in actual.extensions:
             return f"the extension {thing.name} is not there"

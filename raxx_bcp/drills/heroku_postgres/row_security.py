@@ -1,7 +1,7 @@
-"""Who may see which rows of a database: row-level security and its policies. And what is only recorded: comments and
-privileges on columns, which no restore of a drill brings back (``--no-acl``) and no row depends on.
+"""Who may see which rows of a database: row-level security and its policies.
 
-A restore that lost its policies has every row, and opens each tenant's to all others.
+A restore that lost its policies has every row, and opens each tenant's to all others. Comments and privileges on
+columns are only recorded: no restore of a drill brings them back (``--no-acl``) and no row depends on them.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def read_protection(reader: Reader) -> Protection:
 
 
 def compare_protection(expected: Protection, actual: Protection, shared: Iterable[str]) -> list[CheckResult]:
-    """The checks of ``CHECKS``. ``shared`` are the tables of both sides: a missing one is told by its own check."""
+    """The checks of ``CHECKS``. ``shared`` are the tables of both sides: another check reports a missing one."""
     return [_security(expected, actual, set(shared)), _remarks(expected, actual)]
 
 

@@ -1,8 +1,8 @@
-"""Facts of production, taken when a backup was made and kept for the drill that restores it.
+"""Facts of production, taken when a backup was made and stored for the drill that restores it.
 
-Production goes on after a backup, and a drill that compares with production of today must excuse what a day changes.
-Facts of the backup's own moment excuse next to nothing, and are still there when production is what was damaged.
-They hold numbers, names and keyed hashes (``keyed_facts.py``), no value of a row; they are written once.
+Production continues after a backup, and a drill that compares with production of today must excuse a day's changes.
+Facts of the backup's own moment excuse next to nothing. They are still there when production itself is damaged. They
+hold numbers, names and keyed hashes (``keyed_facts.py``), no value of a row; they are written once.
 """
 
 from __future__ import annotations
@@ -44,13 +44,16 @@ class TakenFacts(msgspec.Struct, frozen=True):
 
     @property
     def delay(self) -> timedelta:
-        """How long after the backup began production was looked at."""
+        """How long after the backup started production was looked at."""
         return self.taken_utc - self.backup_begun_utc
 
 
 class _Envelope(msgspec.Struct, frozen=True):
-    """``compared`` names what this program compares: facts of another list would lack something unseen. ``seal`` is
-    an HMAC over the body as it is written: whoever may write to the bucket cannot write facts."""
+    """The object as stored.
+
+    ``compared`` names what this program compares: facts of another list would silently lack something. ``seal`` is an
+    HMAC over the body as it is written: the right to write to the bucket is not enough to write facts.
+    """
 
     format: Literal["raxx-bcp heroku_postgres facts"]
     compared: str
@@ -60,18 +63,18 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 
 class UnusableFactsError(CouldNotVerifyError):
-    """There are facts of this backup, and nothing can be compared with them."""
+    """There are facts of this backup, but nothing can be compared with them."""
 
 
 @dataclass(frozen=True)
 class FactsStore:
-    """Where facts are kept: one object a backup, by the backup's uuid."""
+    """Where facts are stored: one object for each backup, by the backup's uuid."""
 
     bucket: Bucket
     prefix: str
 
     def put(self, taken: TakenFacts, key: FactsKey) -> int:
-        """Store them, and return their size in bytes. Those that are there already stay. Raises as ``Bucket.put``."""
+        """Store them, and return their size in bytes. Facts that are there already stay. Raises as ``Bucket.put``."""
         body = msgspec.json.encode(taken)
         seal = key.digest(_SEAL, body).hex()
         document = msgspec.json.encode(_Envelope(_FORMAT, compared(), key.name, seal, msgspec.Raw(body)))
@@ -94,8 +97,8 @@ class FactsStore:
     def find(self, app: str, backup: Transfer, key: FactsKey) -> TakenFacts | None:
         """The facts of this backup, or None where there are none.
 
-        Raises ``UnusableFactsError``: made with another password of the database, by another version of this
-        program, or not as they were written. Raises else as ``Bucket.get``.
+        Raises ``UnusableFactsError`` for facts that were made with another password of the database or by another
+        version of this program, or are not as they were written. Otherwise raises as ``Bucket.get``.
         """
         if not self.has(backup):
             return None
@@ -133,7 +136,7 @@ def compared() -> str:
 
 
 def begun(transfer: Transfer) -> datetime:
-    """What was written after pg_dump began is not in the backup."""
+    """What was written after pg_dump started is not in the backup."""
     known = (transfer.started_utc, transfer.created_utc, transfer.finished_utc)
     return next((one for one in known if one is not None), datetime.min.replace(tzinfo=UTC))
 
@@ -189,7 +192,7 @@ def measure(
     try:
         taken = store.find(policy.app, backup, key) if store else None
         why = "there are no facts of this backup" if store else "facts are kept nowhere"
-    except BcpError as error:  # with S3 away the drill does what it did before there were facts
+    except BcpError as error:  # without S3 the drill works as it did before there were facts
         taken, why = None, error.what
     if taken is not None:
         return from_facts(taken, policy, key)
@@ -201,7 +204,7 @@ def measure(
 
 
 def from_facts(taken: TakenFacts, policy: HerokuPostgres, key: FactsKey) -> Measure:
-    """An hour at least is taken for what went on between the backup and the look."""
+    """Takes at least an hour for what changed between the backup and the look."""
     days = max(timedelta(hours=1), taken.delay) / timedelta(days=1)
     allowance = database.Allowance(policy.changes_per_day_ratio, days, policy.table_tolerance_ratios)
     minutes = taken.delay / timedelta(minutes=1)

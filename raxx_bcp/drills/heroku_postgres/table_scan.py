@@ -37,9 +37,11 @@ WRITTEN: Final = CREATED | {
 }
 """Columns that say when a row was made or changed."""
 WHOLE_KEYS_BYTES: Final = 16 * 1024 * 1024
-"""PostgreSQL itself proves every key when pg_restore adds it, and only a superuser gets around that. To do it all
-again takes half of the whole look's processor time at 95 MB and four fifths at 1 GB (benchmarks/verify_database.py),
-which the rows' content, that nothing else proves, needs more."""
+"""PostgreSQL itself proves every key when pg_restore adds it, and only a superuser can bypass that.
+
+To repeat it in full takes half of the whole look's processor time at 95 MB and four fifths at 1 GB
+(benchmarks/verify_database.py). The rows' content, which nothing else proves, needs that time more.
+"""
 CONNECTION_PAGES: Final = 128 * 1024 * 1024 // 8192
 CONNECTION_STATEMENTS: Final = 16
 """A connection more for so much to read, or so many statements: to open one takes a few round trips and about 10 ms of
@@ -72,7 +74,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Scanned:
-    """One table or partition. ``highest`` is of the columns that take from sequences."""
+    """One table or partition. ``highest`` is of the columns that use sequences."""
 
     rows: int | None = None
     rows_then: int | None = None
@@ -125,9 +127,9 @@ def jobs_of(catalogue: Catalogue, plan: Plan, shapes: Mapping[int, Shape]) -> li
 
 
 def helpers_for(jobs: Sequence[Job], connections: int) -> int:
-    """How many connections besides the leader's are worth opening, of at most ``connections`` together.
+    """How many more connections than the leader's are worth opening, of at most ``connections`` together.
 
-    With helpers the leader only keeps the moment: a single one would do no more than the leader alone.
+    With helpers the leader only keeps the snapshot open: a single helper would do no more than the leader alone.
     """
     worth = max(sum(job.pages for job in jobs) // CONNECTION_PAGES, len(jobs) // CONNECTION_STATEMENTS)
     helpers = min(connections - 1, worth)
@@ -137,8 +139,8 @@ def helpers_for(jobs: Sequence[Job], connections: int) -> int:
 def scan(readers: Sequence[Reader], jobs: Sequence[Job]) -> tuple[dict[int, Scanned], dict[str, Checked]]:
     """Every table by its oid, and every foreign key by its name.
 
-    ``readers`` are the leader, whose moment the others share, and the others; a leader that is alone does the
-    work itself. Raises what ``Reader.rows`` raises, but for damage, which is a result.
+    ``readers`` are the leader, whose moment the others share, and the others; a leader that is alone does the work
+    itself. Raises what ``Reader.rows`` raises, except for damage, which is a result.
     """
     answers = _run(readers, deque(jobs))
     scanned = {key: one for key, one in answers.items() if isinstance(key, int) and isinstance(one, Scanned)}
@@ -179,7 +181,7 @@ def _run(readers: Sequence[Reader], jobs: deque[Job]) -> dict[int | str, Scanned
 
 
 def _wait(leader: Reader, futures: Sequence[Future[Any]]) -> None:
-    """Until all have ended; raises the first failure. The leader's transaction must not be ended for being idle."""
+    """Wait until all have ended; raises the first failure. Keeps the leader from the idle-in-transaction time-out."""
     while True:
         done, pending = wait(futures, timeout=leader.limits.idle_seconds / 3, return_when=FIRST_EXCEPTION)
         for future in done:

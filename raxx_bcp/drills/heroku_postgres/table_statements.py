@@ -15,7 +15,7 @@ from raxx_bcp.drills.heroku_postgres.catalogue import Reference, Relation
 from raxx_bcp.drills.heroku_postgres.table_columns import Asked
 
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""Also keeps out what Python has no time for: -infinity and years before Christ."""
+"""Also leaves out what Python cannot represent: -infinity and years before Christ."""
 _HEAD_ROWS, _SPREAD_ROWS, _SPREAD_PAGES = 50, 150, 20
 _KEY_PAGES: Final = 128
 

@@ -1,1 +1,1 @@
-"""Throwaway instances: made, silent, isolated, and asked over SSH. Knows no system."""
+"""Throwaway instances: make them, silence them, isolate them, and ask them over SSH. Knows no system."""

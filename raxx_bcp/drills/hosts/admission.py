@@ -1,7 +1,8 @@
-"""Which snapshots may become a host at all: those that hold the copy guard, asked before anything is made.
+"""Which snapshots may become a host at all: those that hold the copy guard. This is checked before anything is made.
 
-A copy of a host without the guard acts on the world before anybody can stop it (docs/decisions/0020). Whoever makes an
-instance from a snapshot must show an ``Admission`` (``hosts.make_host``), so that no way to start a drill gets past it.
+A copy of a host without the guard acts on the world before anybody can stop it (docs/decisions/0020). Code that makes
+an instance from a snapshot must show an ``Admission`` (``hosts.make_host``), so that no way to start a drill bypasses
+it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from raxx_bcp.errors import CouldNotVerifyError
 from raxx_bcp.guard.sightings import Period, Sightings
 
 COPY_GUARD: Final = "copy guard"
-"""Where the row's ``target.versions`` says since when the restored host was guarded, or why that was not asked."""
+"""The key in the row's ``target.versions``: since when the restored host was guarded, or why that was not checked."""
 
 
 class UnguardedError(CouldNotVerifyError):
-    """The snapshot does not hold the copy guard, or nobody knows: nothing was made of it."""
+    """The snapshot does not hold the copy guard, or that is unknown. Nothing was made from it."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Admission:
     accept_unguarded: str = ""
 
     def admit(self, drill: Drill, label: str, created_utc: datetime) -> bool:
-        """Does it hold the guard? False: it does not, and the drill's operator takes that on record.
+        """Does it hold the guard? False: it does not, and the drill's operator accepts that on record.
 
         Raises ``UnguardedError`` otherwise, and what S3 raises.
         """

@@ -1,4 +1,4 @@
-"""What a drill that makes an instance is given, made from the environment and the policy."""
+"""The clients of a drill that makes an instance, made from the environment and the policy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from raxx_bcp.policy import Policy
 
 
 def instances_client(policy: Policy) -> Instances:
-    """The client of this policy: its two restored instances may be made and deleted, and nothing else."""
+    """The client of this policy: it may make and delete its two restored instances, and nothing else."""
     return Instances(
         names=(policy.freescout.restored_instance, policy.vault_drill.restored_instance),
         protected=(policy.freescout.instance, policy.vault_snapshot.instance),

@@ -1,7 +1,7 @@
-"""Makes the throwaway instance of a drill, and hands over a host that can be asked.
+"""Makes the throwaway instance of a drill, and returns a host to ask.
 
-Leased before it is made, tagged with its drill and the end of its lease, closed to everybody but this machine, and
-logged in to only under the host key that Lightsail knows.
+The instance is leased before it is made. It is tagged with its drill and the end of its lease, and closed to everybody
+but this machine. A login accepts only the host key that Lightsail knows.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ __all__ = [
 
 KIND: Final = "lightsail instance"
 LOGIN_GRACE: Final = timedelta(minutes=2)
-"""A host takes Lightsail's certificates only when its first boot has come to that; later refusals are meant."""
+"""A host accepts Lightsail's certificates only from some point of its first boot on. Later refusals are real."""
 
 Login = Callable[[Access, int], Shell]
 
@@ -125,13 +125,13 @@ def make_host(
 
 
 def instance_lease(instances: Instances, name: str, drill_id: str, usd_per_hour: float) -> Lease:
-    """The lease of a throwaway instance that stands already: gone is what Lightsail does not know any more."""
+    """The lease of a throwaway instance that exists already. It is gone when Lightsail no longer knows it."""
     return _Throwaway(instances, name, drill_id).lease(usd_per_hour)
 
 
 @dataclass
 class _Throwaway:
-    """One instance on its way. ``somebodys``: the name turned out to be another's, so there is nothing to give back."""
+    """One instance on its way. ``somebodys``: the name turned out to be another's, so there is nothing to delete."""
 
     instances: Instances
     name: str
@@ -190,7 +190,7 @@ def _source(instances: Instances, origin: Origin) -> SnapshotSource | None:
 
 
 def _admitted(drill: Drill, source: SnapshotSource, admission: Admission | None) -> bool:
-    """Judged by Lightsail's own word of when it was taken."""
+    """Judged by the time that Lightsail says it was taken."""
     if admission is None:
         raise PermanentError(
             f"{source.label} was not restored: nobody asked whether it holds the copy guard.",
@@ -200,7 +200,7 @@ def _admitted(drill: Drill, source: SnapshotSource, admission: Admission | None)
 
 
 def _size(bundles: Sequence[Bundle], origin: Origin, source: SnapshotSource | None, named: str) -> Bundle:
-    """The cheapest that can be bought and holds what the snapshot's instance had. Its own may be sold no more."""
+    """The cheapest bundle on sale that holds what the snapshot's instance had. Its own may no longer be on sale."""
     known = {one.id: one for one in bundles}
     if named:
         if named not in known or not known[named].active:
@@ -237,7 +237,7 @@ def _sold(bundles: Sequence[Bundle]) -> str:
 
 
 def _require_free(drill: Drill, found: ThrowawayInstance | None, name: str) -> None:
-    """A name that is taken is explained; nothing is deleted to make room."""
+    """A name that is taken is explained. Nothing is deleted to make room."""
     if found is None:
         return
     if not found.drill_id:
@@ -292,7 +292,7 @@ def _await_running(
 
 
 def _state(instances: Instances, name: str) -> str:
-    """One look that fails is not the end, and the firewall is closed in any case: the deadline is."""
+    """One failed look does not end the wait, and the firewall is closed in any case. Only the deadline ends it."""
     try:
         found = instances.get(name)
     except NOT_THE_END as error:
@@ -339,8 +339,8 @@ def _await_login(
 ) -> Shell:
     """Log in as soon as it lets us.
 
-    A copy makes itself new host keys when it first boots, so a wrong one counts when Lightsail, asked again, still
-    knows the same ones. A login that is refused counts when it is refused for some time.
+    A copy makes new host keys when it first boots, so a wrong key counts only when Lightsail, asked again, still knows
+    the same ones. A refused login counts only when it has been refused for some time.
     """
     mistaken: tuple[tuple[str, str], ...] = ()
     refused_until: datetime | None = None

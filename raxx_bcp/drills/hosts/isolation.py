@@ -1,4 +1,4 @@
-"""Isolation, asserted: nothing is done with a restored host before it is shown that it cannot act on the world.
+"""Isolation, asserted: before a drill uses a restored host, it shows that the host cannot act on the world.
 
 Each assertion becomes a line of the drill's record. One that does not hold, or cannot be made, ends the drill.
 """
@@ -24,7 +24,7 @@ ISOLATION: Final = "isolation"
 
 PROBE_SECONDS: Final = 3
 _LOGS: Final = ("cloud-init-output.log", "/var/log/cloud-init-output.log")
-"""Where cloud-init keeps what a launch script prints; in the login's home, where a host is all in one directory."""
+"""Where cloud-init stores the launch script's output; in the login's home where a host is a single directory."""
 _STOPPED: Final = ("inactive", "failed")
 _CANNOT_START: Final = ("masked", "masked-runtime", "disabled", "not-found", "")
 """``systemctl is-enabled``; of a unit that does not exist systemd before 253 prints nothing."""
@@ -36,7 +36,7 @@ _HARMLESS: Final = re.compile(
 )
 """Loopback, answers, and towards this host's own containers."""
 _NO_FURTHER: Final = re.compile(r"-A FORWARD -j (?:DROP|REJECT(?: --reject-with \S+)?)")
-"""What stands behind it in the chain is never reached, such as Docker's own rules, which let containers out."""
+"""A rule behind it in the chain is never reached, such as Docker's own rules, which let containers out."""
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
 _LOOK: Final = """\
@@ -78,11 +78,11 @@ SELECT COUNT(*) FROM jobs;
 
 
 class NotIsolatedError(BackupWrongError):
-    """A restored copy was seen to be able to act on the world: its disk brings that along. The drill ends at once."""
+    """A restored copy was seen to be able to act on the world: its disk causes that. The drill ends at once."""
 
 
 class IsolationUnknownError(CouldNotVerifyError):
-    """It cannot be shown that a restored host does not act on the world. The drill ends at once."""
+    """The drill cannot show that a restored host does not act on the world. It ends at once."""
 
 
 @dataclass
@@ -104,11 +104,11 @@ class _Assertions:
 def isolate_and_assert(
     drill: Drill, host: Host, policy: ThrowawayInstances, quiet_units: Sequence[str], *, name: str = ISOLATION
 ) -> None:
-    """Wait until the launch script has ended, then assert what it was for. One check, a line for each assertion.
+    """Wait until the launch script has ended, then assert its effects. One check, a line for each assertion.
 
-    Units stopped and unable to start, no worker, egress closed for IPv4 and IPv6, and each of ``egress_probes`` out of
-    reach while the host's own SSH server is not. Raises ``NotIsolatedError``, ``IsolationUnknownError``, and
-    ``CouldNotVerifyError`` when the host could not be prepared.
+    Units are stopped and unable to start, no worker runs, and egress is closed for IPv4 and IPv6. Each of
+    ``egress_probes`` is out of reach while the host's own SSH server is not. Raises ``NotIsolatedError``,
+    ``IsolationUnknownError``, and ``CouldNotVerifyError`` when the host could not be prepared.
     """
     _await_launch_script(drill, host, policy)
     made = _asserted(_look(host, policy, quiet_units), policy, quiet_units)
@@ -165,7 +165,7 @@ def not_isolated(host: Host, why: str) -> NotIsolatedError:
 
 
 def unknown(host: Host, why: str) -> IsolationUnknownError:
-    """The error of a host of which nobody knows."""
+    """The error of a host whose state is unknown."""
     return IsolationUnknownError(
         f"Whether {host.name} is isolated is not known: {why.removesuffix('.')}.",
         "The drill was ended at once and the instance is given back: nothing is asked of a copy that may act on the "
@@ -183,10 +183,10 @@ def _await_launch_script(drill: Drill, host: Host, policy: ThrowawayInstances) -
     patience = Deadline.of(policy.provision_deadline_minutes, policy.poll_seconds, drill.clock, drill.sleep)
 
     def look() -> str | Waiting:
-        # grep ends with 2 when one of the files is not there, also where it found the line in the other.
+        # grep ends with 2 when one of the files is not there, even if it found the line in the other.
         try:
             found = host.script("see whether its launch script has ended", search, ok=(0, 1, 2)).strip()
-        except TransientError as lost:  # a login that is lost does not come back: no other look would see more
+        except TransientError as lost:  # a lost login does not come back: another look would see no more
             raise CouldNotVerifyError(lost.what, lost.remedy) from None
         return found or Waiting("it still runs")
 
@@ -231,7 +231,7 @@ def _split(probe: str) -> tuple[str, str]:
 
 
 def _asserted(seen: Mapping[str, list[str]], policy: ThrowawayInstances, quiet_units: Sequence[str]) -> _Assertions:
-    """What is not said is not known. Of a look that broke off nothing is: its end may be what does not hold."""
+    """What the host does not report is unknown. An incomplete report proves nothing: its end may hold a failure."""
     made = _Assertions()
     if seen.get("looked") != ["0"]:
         made.add(None, "", "the look broke off")

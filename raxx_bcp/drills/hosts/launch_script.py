@@ -1,7 +1,7 @@
-"""The launch script of a throwaway instance: what keeps a copy of production from acting on the world.
+"""The launch script of a throwaway instance: it keeps a copy of production from acting on the world.
 
-Pure text, run by cloud-init as root under ``sh`` at the first boot. It holds no secret: whoever is on the instance can
-read it. That it worked is never believed, but asserted over SSH (``isolation.py``).
+Pure text, run by cloud-init as root under ``sh`` at the first boot. It holds no secret: anybody on the instance can
+read it. The drill does not trust that it worked: it asserts that over SSH (``isolation.py``).
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Final
 from raxx_bcp.policy_help_desk import HelpDeskHost
 
 WORKERS: Final = "artisan (queue:work|schedule:run|freescout:fetch-emails)"
-"""An extended regular expression for the command lines of what fetches or sends mail for FreeScout."""
+"""An extended regular expression for the command lines of processes that fetch or send mail for FreeScout."""
 
 _RELEASE: Final = "https://github.com/freescout-help-desk/freescout/archive/refs/tags/{version}.tar.gz"
 _PACKAGES: Final = (
     *("nginx", "php-fpm", "php-mysql", "php-mbstring", "php-xml", "php-imap"),
     *("php-zip", "php-gd", "php-curl", "php-intl", "zstd", "openssl", "iptables", "netcat-openbsd", "procps"),
 )
-"""Of Debian 12 and Ubuntu 22.04 and 24.04, beside the database; the last ones are what isolation is asserted with."""
+"""The units of Debian 12 and Ubuntu 22.04 and 24.04. The last ones are used to assert the isolation."""
 _CLOSE_EGRESS: Final = """\
 for tables in iptables ip6tables; do
     $tables -w -P OUTPUT DROP
@@ -37,9 +37,10 @@ for tables in iptables ip6tables; do
     $tables -w -I FORWARD 4 -j REJECT
 done
 """
-"""What containers send passes FORWARD, not OUTPUT: they may be reached (Docker's bridges), and may reach each other.
+"""Traffic from containers passes FORWARD, not OUTPUT.
 
-The last rule refuses at once: with the policy alone every look-up waits for its time-out, and sudo makes one a command.
+Containers may be reached (Docker's bridges), and may reach each other. The last rule refuses at once: with the policy
+alone every look-up waits for its time-out, and sudo does one for every command.
 """
 _INSTALL: Final = """\
 install() (
@@ -78,7 +79,7 @@ _CERTIFICATE: Final = """\
 openssl req -x509 -newkey rsa:2048 -nodes -days 7 -subj {subject} \\
         -keyout /etc/nginx/freescout.key -out /etc/nginx/freescout.crt
     """
-"""Made on the host and by itself: FreeScout behind HTTPS sends everybody who comes without it to production."""
+"""A certificate made on the host itself: FreeScout behind HTTPS redirects every plain request to production."""
 _TLS: Final = " ssl"
 _TLS_FILES: Final = "\n    ssl_certificate /etc/nginx/freescout.crt;\n    ssl_certificate_key /etc/nginx/freescout.key;"
 
@@ -102,10 +103,10 @@ class Install:
 
 
 def launch_script(drill_id: str, quiet_units: Sequence[str], *, install: Install | None = None) -> str:
-    """Tell ``quiet_units`` to stop, close egress, stop and mask them, end FreeScout's workers; say that it has ended.
+    """Stop and mask ``quiet_units``, close egress, end FreeScout's workers, and report the end.
 
-    The second belt, behind the copy guard on the disk: cloud-init runs it when all else is up. With ``install`` the
-    packages come first, while egress is open: nothing of production is on such a host yet.
+    This is the second protection, behind the copy guard on the disk: cloud-init runs it when all else is up. With
+    ``install`` the packages come first, while egress is open: no data of production is on such a host yet.
     """
     parts = [f"#!/bin/sh\n# raxx-bcp, drill {drill_id}: this copy must not act on the world.\ninstalled=0\n"]
     parts += [_install(install)] if install else []
@@ -117,7 +118,7 @@ def launch_script(drill_id: str, quiet_units: Sequence[str], *, install: Install
 
 
 def ended_mark(drill_id: str) -> str:
-    """What the script's last line in the log begins with; the exit code of the installation follows."""
+    """The start of the script's last line in the log; the exit code of the installation follows."""
     return f"raxx-bcp launch script of {drill_id} has ended, installation:"
 
 

@@ -1,4 +1,4 @@
-"""Throwaway instances that still stand, found by their tags."""
+"""Throwaway instances that still exist, found by their tags."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class InstanceLeftovers:
     name: str = "lightsail"
 
     def leftovers(self) -> Iterator[Leftover]:
-        """Raises what the client raises: a list that breaks off is no list."""
+        """Raises what the client raises: an incomplete list is not a list."""
         found = list(self.instances.marked())
         prices = self._prices() if found else {}
         for one in found:
@@ -32,14 +32,14 @@ class InstanceLeftovers:
             yield Leftover(lease, one.created_utc, one.expires_utc or one.created_utc, one.drill_id)
 
     def _prices(self) -> Mapping[str, float]:
-        """By the hour; none where that cannot be seen: a price must not stop the sweeping."""
+        """By the hour; none where that cannot be seen: a missing price must not stop the sweeper."""
         with contextlib.suppress(BcpError):
             return {one.id: one.usd_per_hour for one in self.instances.bundles()}
         return {}
 
 
 def _untouchable(lease: Lease, instance: ThrowawayInstance) -> Lease:
-    """Its own tags were changed by somebody, so nobody knows whether it is still needed."""
+    """Somebody changed its tags, so nobody knows whether it is still needed."""
 
     def refuse() -> None:
         raise PermanentError(

@@ -1,7 +1,7 @@
 """What a drill asks of a throwaway host: commands, SQL, Python and files, all over one SSH login.
 
-What goes out is a script on standard input, never on a command line, where other processes could read it. What comes
-back is returned; an error holds of it a number or a name at most.
+Everything goes out as a script on standard input, never on a command line, where other processes could read it. The
+answer is returned. An error holds at most a number or a name of it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SQL_OPTIONS: Final = (
     "--default-character-set=utf8mb4",
     "--loose-skip-print-query-on-error",
 )
-"""Of the client programs of MariaDB and MySQL alike."""
+"""For the client programs of MariaDB and MySQL alike."""
 SQL_CLIENT: Final = ("mariadb", *SQL_OPTIONS)
 NOT_RUNNING: Final = frozenset({2002, 2003, 2006, 2013})
 """The client's errors for a server that is not there, or went away."""
@@ -51,7 +51,7 @@ class DatabaseError(CommandFailedError):
 
 
 class Host:
-    """One throwaway instance that is logged in to. Everything runs as root, in the login's home directory.
+    """A throwaway host with an open login. Everything runs as root, in the login's home directory.
 
     ``timeout_seconds`` of a method: how long the command may take; None: ``command_seconds``. Raises what ``Shell``
     raises.
@@ -60,7 +60,7 @@ class Host:
     def __init__(self, name: str, shell: Shell, command_seconds: float, *, guarded: bool = False) -> None:
         self.name = name
         self.guarded = guarded
-        """Was the snapshot that it was made from taken of a host with the copy guard?"""
+        """Did the host have the copy guard when the snapshot was taken?"""
         self.sql_client: Sequence[str] = SQL_CLIENT
         """What ``sql`` runs; it must hold no secret."""
         self.shell = shell

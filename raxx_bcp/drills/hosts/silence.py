@@ -1,7 +1,7 @@
 """Was a restored copy silent before it could act? From the copy guard's own marks, and systemd's own times.
 
-The guard says in ``/run/copy-guard/marks`` when it had masked the units and when egress was closed; systemd says when
-the guard's unit was done and when the network and ordinary units could begin. All of them count seconds since the
+The guard writes to ``/run/copy-guard/marks`` when it had masked the units and when egress was closed. systemd says when
+the guard's unit was done and when the network and ordinary units could start. All of them count seconds since the
 kernel's start (``/proc/uptime``, CLOCK_MONOTONIC).
 """
 
@@ -21,7 +21,7 @@ SILENT: Final = "silent before the network"
 """The name of the check."""
 
 _ALWAYS: Final = ("sysinit.target", "basic.target", "network-pre.target", "network.target")
-"""Reached when ordinary units, or the network, may begin."""
+"""Reached when ordinary units, or the network, may start."""
 _NETWORKS: Final = ("systemd-networkd.service", "networking.service", "NetworkManager.service")
 MARKS: Final = "/run/copy-guard/marks"
 _LOOK: Final = f"""\
@@ -38,7 +38,7 @@ _MICROSECONDS: Final = re.compile(r"[1-9]\d{0,15}")
 
 @dataclass(frozen=True)
 class Silence:
-    """Seconds since the kernel's start. ``missing`` says what the host does not say; empty when it says all."""
+    """Seconds since the kernel's start. ``missing`` names what the host does not report; empty when it reports all."""
 
     masked_at: float = 0.0
     closed_at: float = 0.0
@@ -53,10 +53,11 @@ class Silence:
 
 
 def assert_silent(drill: Drill, host: Host, *, guarded: bool) -> None:
-    """Record whether the copy was silent before it could act. Raises ``NotIsolatedError`` where it was not, and
-    ``IsolationUnknownError`` where its marks could not be read.
+    """Record whether the copy was silent before it could act.
 
-    ``guarded`` False: the operator took an unguarded snapshot on record; then nobody knows, and the drill cannot pass.
+    Raises ``NotIsolatedError`` where it was not, and ``IsolationUnknownError`` where its marks could not be read.
+    ``guarded`` False: the operator accepted an unguarded snapshot on record. Its silence is then unknown, and the drill
+    cannot pass.
     """
     if not guarded:
         drill.not_run(
@@ -113,7 +114,7 @@ def _fields(printed: str) -> list[tuple[str, str]]:
 
 
 def _seconds(microseconds: str) -> float | None:
-    """systemd writes 0, or nothing, for what never was."""
+    """systemd writes 0, or nothing, for an event that never happened."""
     return int(microseconds) / 1e6 if _MICROSECONDS.fullmatch(microseconds) else None
 
 

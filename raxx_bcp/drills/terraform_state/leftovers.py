@@ -14,7 +14,7 @@ from raxx_bcp.policy import Policy
 
 @dataclass
 class ScratchLeftovers:
-    """Everything below the scratch prefix that the id of such a drill is on. All else is left alone."""
+    """Everything below the scratch prefix whose key holds the id of such a drill. Leaves all else alone."""
 
     connections: Connections
     policy: Policy
@@ -30,6 +30,6 @@ class ScratchLeftovers:
             try:
                 begun = begun_utc(drill_id)
             except ValueError:
-                continue  # digits that are no time: no drill of ours
+                continue  # digits that are not a time: not a drill of ours
             lease = scratch_lease(self.connections.scratch(drill_id), for_good=for_good)
             yield Leftover(lease, begun, begun + lease_time, drill_id=drill_id)

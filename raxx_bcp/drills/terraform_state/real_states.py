@@ -1,4 +1,4 @@
-"""What lies around the scratch: the real states, which the drill only looks at, before and afterwards."""
+"""The real states beside the scratch. The drill only looks at them, before and afterwards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOCK_SUFFIX: Final = ".tflock"
 
 
 def check_real_state(drill: Drill, bucket: Bucket, current: Mapping[str, CurrentObject], policy: Policy) -> None:
-    """The newest real state file: is it there, readable, and a version of its own? Its content is not read."""
+    """The newest real state file: is it there, readable, and a version of its own? Does not read its content."""
     states = {key: one for key, one in current.items() if _is_real_state(key, policy) and not one.is_delete_marker}
     expected = "a state file with versions"
     if not states:
@@ -49,7 +49,7 @@ def check_real_state(drill: Drill, bucket: Bucket, current: Mapping[str, Current
 
 
 def _is_real_state(key: str, policy: Policy) -> bool:
-    """Not what this software itself keeps in the bucket."""
+    """Leaves out what this software itself stores in the bucket."""
     started = f"{policy.evidence.prefix.rstrip('/')}-started/"
     own = (policy.vault_export.prefix, policy.evidence.prefix, started, policy.freescout.dump_prefix)
     return key.endswith(STATE_SUFFIX) and not key.startswith(own)
@@ -58,7 +58,7 @@ def _is_real_state(key: str, policy: Policy) -> bool:
 def check_untouched(
     drill: Drill, bucket: Bucket, surroundings: Surroundings, before: Mapping[str, CurrentObject]
 ) -> None:
-    """Was everything that was current before kept? What others wrote on top of it meanwhile is theirs to write."""
+    """Was everything kept that was current before? Others may write newer versions on top meanwhile."""
     after = surroundings.current()
     changed = [key for key, one in before.items() if not key.endswith(LOCK_SUFFIX) and after.get(key) != one]
     lost, ours, hidden = [], [], []

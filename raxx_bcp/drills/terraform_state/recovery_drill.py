@@ -1,8 +1,8 @@
 """D2: a state file overwritten and deleted in a scratch of the state bucket, and recovered from its versions.
 
-That versions are kept is a setting; that a lost state comes back from them is what this shows. The real states are
-only looked at: what is written, deleted and purged is below a prefix of the drill's own, in the same bucket, so that
-it is that bucket's versioning, encryption and rights which are tried.
+The posture check shows that versioning is switched on. This drill shows that a lost state comes back from its versions.
+It only looks at the real states. It writes, deletes and purges only below its own prefix. The prefix is in the same
+bucket, so the drill tests that bucket's versioning, encryption and rights.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ CONTENT: Final = "content"
 MARK_CHECK: Final = "serial and lineage"
 SUPERSEDED: Final = "delete marker superseded"
 NAME: Final = "state.json"
-"""Of the scratch object. It does not end in ``.tfstate``: the bucket's posture would take it for a real one."""
+"""The suffix of the scratch object. It is not ``.tfstate``, which the bucket's posture would take for a real state."""
 
 _GOOD_SERIAL: Final = 7
 
 
 @dataclass(frozen=True)
 class Connections:
-    """What the drill is given: three clients that only look, and for a drill's id the client for its scratch."""
+    """The drill's clients: three that only look, and for a drill's id the client for its scratch."""
 
     bucket: Bucket
     settings: BucketSettings
@@ -59,7 +59,7 @@ class _Lost:
 
 
 def connections_of(policy: Policy) -> Connections:
-    """With the machine's own AWS settings. No call is made yet."""
+    """Uses the machine's own AWS settings. Makes no call yet."""
     name, prefix = policy.state_bucket.name, policy.state_recovery.scratch_prefix
     return Connections(
         bucket=Bucket(name),
@@ -98,10 +98,10 @@ def state_recovery(drill: Drill, connections: Connections, policy: Policy, wante
 
 
 def scratch_lease(scratch: Scratch, *, for_good: bool) -> Lease:
-    """The lease of a drill's scratch: gone is what has no version and no delete marker left.
+    """The lease of a drill's scratch. It is gone when it has no version and no delete marker.
 
-    ``for_good``: under MFA delete no role can remove a version, which is what it is for. Gone is then what has a
-    delete marker on top, as for whoever lists the bucket.
+    ``for_good``: under MFA delete no role can remove a version, by design. The scratch then counts as gone when a
+    delete marker is on top, so that a list of the bucket does not show it.
     """
     return Lease(
         kind="s3 scratch",
@@ -119,7 +119,7 @@ def _purge(scratch: Scratch) -> None:
 
 
 def _versions_are_kept(drill: Drill, settings: BucketSettings) -> bool:
-    """Nothing is made where it could not be recovered. True: versions are kept for good (MFA delete)."""
+    """Makes nothing where it could not be recovered. True: versions are kept for good (MFA delete)."""
     state = settings.versioning()
     if not drill.check(
         VERSIONING,
@@ -153,7 +153,7 @@ def _write(scratch: Scratch, size_kb: int) -> _Lost:
 
 
 def _damage(drill: Drill, scratch: Scratch) -> None:
-    """What has happened to real states: cut off while written, replaced by another configuration's, deleted."""
+    """What has happened to real states: cut off during a write, replaced by another configuration's, deleted."""
     whole = scratch.get(NAME)
     scratch.put(NAME, whole[: len(whole) // 2])
     scratch.put(NAME, synthetic_state(Mark(new_lineage(), 1), 1))
@@ -172,7 +172,7 @@ def _damage(drill: Drill, scratch: Scratch) -> None:
 
 
 def _find(drill: Drill, scratch: Scratch, lost: _Lost) -> ScratchVersion:
-    """By walking back to the newest version that is a state of that lineage; it must be the one that was recorded."""
+    """Walk back to the newest version that is a state of that lineage; it must be the recorded one."""
     kept = scratch.versions(NAME)
     found = _newest_readable(scratch, kept, lost.mark.lineage)
     chosen = found.version_id if found else "none"
@@ -249,5 +249,5 @@ def _verify(drill: Drill, scratch: Scratch, lost: _Lost, restored: str | None) -
 
 
 def begun_utc(drill_id: str) -> datetime:
-    """When the drill began, from its id. Raises ``ValueError`` for any other text."""
+    """When the drill started, from its id. Raises ``ValueError`` for any other text."""
     return datetime.strptime(drill_id.split("-")[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)

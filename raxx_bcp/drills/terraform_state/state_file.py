@@ -1,4 +1,4 @@
-"""A Terraform state file of no value, for a drill to lose: format version 4, as ``terraform state pull`` prints it."""
+"""A worthless Terraform state file for a drill to lose: format version 4, as ``terraform state pull`` prints it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _State(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Mark:
-    """What tells one write of a state from another."""
+    """Tells one write of a state from another."""
 
     lineage: str
     serial: int
@@ -43,7 +43,7 @@ def new_lineage() -> str:
 
 
 def synthetic_state(mark: Mark, size_kb: int) -> bytes:
-    """A state of about ``size_kb`` kilobytes, with random outputs: nobody's infrastructure."""
+    """A state of about ``size_kb`` kilobytes, with random outputs. It describes no real infrastructure."""
     count = max(1, size_kb * 1000 // _OUTPUT_BYTES)
     outputs = {
         f"output_{number}": {"value": secrets.token_hex((_OUTPUT_BYTES - 80) // 2), "type": "string"}
@@ -62,6 +62,6 @@ def synthetic_state(mark: Mark, size_kb: int) -> bytes:
 
 
 def read_mark(body: bytes) -> Mark | None:
-    """The mark of a state file; None where ``body`` is not one, or not all of one."""
+    """The mark of a state file; None where ``body`` is not a state file or is incomplete."""
     state = decoded(body, _State)
     return Mark(state.lineage, state.serial) if state and state.version == _FORMAT else None

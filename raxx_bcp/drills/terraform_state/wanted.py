@@ -1,4 +1,4 @@
-"""What may be chosen of the drill of the Terraform state."""
+"""What an operator may choose of the Terraform state drill."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Wanted:
     """What an operator may choose; the default is an ordinary drill."""
 
     size_kb: int = 200
-    """How large the state file is that is lost and recovered."""
+    """The size of the state file that is lost and recovered."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.size_kb <= LARGEST_KB:

@@ -1,4 +1,4 @@
-"""What the vault's two drills are given, made from the environment."""
+"""The clients of the vault's two drills, made from the environment."""
 
 from __future__ import annotations
 

@@ -14,11 +14,11 @@ APPROVALS: Final = "nothing waits for approval"
 EQUAL: Final = {kind: f"{kind}s equal" for kind in KINDS}
 """The check of each kind of item that is compared."""
 _MOST_TOLD: Final = 20
-"""Differences that are named while it runs; the record only counts them."""
+"""How many differences the progress names; the record only counts them."""
 
 
 def judge(drill: Drill, document: OpenedExport, restored: Restored) -> None:
-    """Record a check for each kind of item. What the API cannot bring back was not seen to be restored: no pass."""
+    """Record a check for each kind of item. An item that the API cannot restore was not verified, so it is no pass."""
     if restored.approvals:
         held = f"{restored.approvals} secrets wait for approval: the throwaway vault answered 200 and wrote nothing"
         for name in (APPROVALS, *EQUAL.values()):
@@ -41,7 +41,7 @@ def judge(drill: Drill, document: OpenedExport, restored: Restored) -> None:
 
 
 def _equal(drill: Drill, kind: str, name: str, total: int, compared: Compared) -> None:
-    """Every item was compared, and is equal or known to be impossible. Names are not put on record."""
+    """Record whether every item of one kind is equal. Puts no name on record."""
     equal, different = compared.equal[kind], compared.differing(kind)
     left_out = sum(one.kind == kind for one in compared.left_out)
     if left_out and not different and equal + left_out == total:

@@ -1,8 +1,8 @@
 """D3: the export of a day, decrypted where the key is, restored into a throwaway vault and compared item by item.
 
-The worker that runs the daily export never has the private key, and no drill brings it there: without a key at hand
-everything is checked that can be, and the drill says COULD_NOT_VERIFY. Production's vault is not touched at all; the
-state bucket is only read. The plaintext is in memory only.
+The worker that runs the daily export never has the private key, and no drill brings it there. Without a key, the drill
+checks everything that it can and says COULD_NOT_VERIFY. It does not touch production's vault, and it only reads the
+state bucket. The plaintext is in memory only.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ class DecryptionKey:
 
 @dataclass(frozen=True)
 class Connections:
-    """What the drill is given. ``fingerprint`` is the pinned one.
+    """The drill's clients. ``fingerprint`` is the pinned one.
 
-    ``open_vault`` makes a session with the throwaway vault; None: no such vault is configured. ``key`` is None where
-    no private key is at hand.
+    ``open_vault`` makes a session with the throwaway vault; None: no such vault is configured. ``key`` is None where no
+    private key is available.
     """
 
     bucket: Bucket
@@ -109,7 +109,7 @@ def _not_run(drill: Drill, names: tuple[str, ...], why: str) -> None:
 
 
 def _select(drill: Drill, bucket: Bucket, policy: Policy, wanted: ExportWanted) -> StoredExport:
-    """Choose, and judge the age of what the policy promises: that of the newest export."""
+    """Choose one, and judge the age of the newest export, whichever is restored: that is what the policy promises."""
     prefix, promised = policy.vault_export.prefix, policy.vault_drill
     newest = choose(bucket, prefix, NEWEST)
     age = drill.started_utc - newest.read_utc
@@ -137,7 +137,7 @@ def _select(drill: Drill, bucket: Bucket, policy: Policy, wanted: ExportWanted) 
 
 
 def _stored(drill: Drill, connections: Connections, export: StoredExport) -> bytes | None:
-    """Everything that is known without the private key. None: it is not what its manifest says, so it is not opened."""
+    """Everything that is known without the private key. None: it differs from its manifest, so it is not opened."""
     manifest = export.manifest
     drill.check(
         MANIFEST,
@@ -187,7 +187,7 @@ def _packets(drill: Drill, body: bytes, recipients: tuple[str, ...]) -> bool:
 
 
 def _open(drill: Drill, body: bytes, export: StoredExport, key: DecryptionKey) -> OpenedExport | None:
-    """Decrypt in memory and read. None: it could not be, and the drill has it on record why."""
+    """Decrypt in memory and read. None: that failed, and the drill has recorded why."""
     try:
         plaintext = gpg.decrypt(body, key.armoured, home=key.home)
     except gpg.MessageDamagedError as error:
@@ -255,9 +255,10 @@ def _restore(drill: Drill, open_vault: OpenVault, policy: Policy, document: Open
 
 
 def _refuse_the_vault_itself(drill: Drill, url: str, identity: Identity, document: OpenedExport) -> None:
-    """Production's secrets are not written into production's vault a second time, by whatever mistake.
+    """Never write production's secrets into production's vault a second time.
 
-    Its own server is refused too, whatever organisation the login is of; and what is not known to be another vault.
+    Refuses production's own server, whatever organisation the login belongs to, and any vault that is not known to be
+    another one.
     """
     found = match_vault(document.source, url, identity)
     if found.kin is VaultMatch.OTHER and not found.same_server:

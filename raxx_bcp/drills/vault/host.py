@@ -1,4 +1,4 @@
-"""The throwaway instance of the vault's snapshot: made, isolated, and entered."""
+"""The throwaway instance of the vault's snapshot: make it, isolate it, log in."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from raxx_bcp.errors import CouldNotVerifyError
 from raxx_bcp.policy import Policy
 
 STILL_ISOLATED: Final = "isolation, with Infisical started"
-"""Docker puts firewall rules of its own before all others."""
+"""Docker puts its own firewall rules before all others."""
 
 
 class VaultHost(Protocol):
@@ -76,7 +76,7 @@ def entered(
 
 
 def _start_behind_closed_egress(drill: Drill, host: Host, units: Sequence[str]) -> None:
-    """The guard has kept it from starting: its secret rotations and syncs would run against real systems."""
+    """The guard has kept Infisical from starting: its secret rotations and syncs would run against real systems."""
     try:
         host.run("start Infisical behind closed egress", ("copy-guard", "start", *units))
     except CommandFailedError as error:

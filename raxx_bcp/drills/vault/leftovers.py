@@ -14,7 +14,7 @@ from raxx_bcp.vault.target import projects_of
 
 @dataclass
 class VaultLeftovers:
-    """Every throwaway project of the vault. A slug without an expiry is none of ours and left alone."""
+    """Every throwaway project of the vault. A slug without an expiry is not ours and is left alone."""
 
     open_vault: OpenVault
     policy: VaultDrill

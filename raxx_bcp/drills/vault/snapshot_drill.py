@@ -1,8 +1,8 @@
-"""D1: the vault's snapshot made into a throwaway instance, whose Infisical must answer and hold what the export held.
+"""D1: the vault's snapshot as a throwaway instance, whose Infisical must answer and hold what the export held.
 
-The instance is isolated before anything is asked of it; its API is reached through SSH, so that nothing of it is open
-to anybody. Values are read, since a vault with the wrong key answers everything else, but only counted. Production is
-not touched.
+The instance is isolated before the drill asks anything of it. Its API is reached through SSH, so that no port is open
+to anybody else. The drill reads values, since a vault with the wrong key answers everything else, but it only counts
+them. It does not touch production.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _POLL_SECONDS: Final = 5.0
 
 @dataclass(frozen=True)
 class Connections:
-    """What the drill is given. ``client_id`` and ``client_secret`` are the export's own: the snapshot knows them."""
+    """The drill's clients. ``client_id`` and ``client_secret`` are the export's own: the snapshot knows them."""
 
     instances: Instances
     snapshots: Snapshots
@@ -74,7 +74,7 @@ def vault_snapshot(drill: Drill, connections: Connections, policy: Policy, wante
 def _examine(
     drill: Drill, connections: Connections, host: VaultHost, url: str, policy: Policy, expected: StoredExport | None
 ) -> bool:
-    """False: it does not answer, or lets nobody in; which is on record then."""
+    """False: it does not answer, or refuses the login. Both are then on record."""
     with drill.phase("boot"):
         if not _await_infisical(drill, host, url, policy):
             return False
@@ -183,7 +183,7 @@ def _await_infisical(drill: Drill, host: VaultHost, url: str, policy: Policy) ->
 
 
 def _survey(drill: Drill, connections: Connections, url: str, policy: Policy) -> Survey | None:
-    """The whole restored vault, read by the calls of an export. None: it lets nobody in, which is on record."""
+    """Read the whole restored vault with the calls of an export. None: it refuses the login, which is on record."""
     vault = Infisical(
         url,
         connections.client_id,

@@ -52,8 +52,8 @@ def days_of(bucket: Bucket, prefix: str) -> Days:
 def choose(bucket: Bucket, prefix: str, wanted: str) -> StoredExport:
     """The export that ``wanted`` names: newest, random-older, or a day (``YYYY-MM-DD``, UTC).
 
-    Raises ``BackupWrongError`` where there is none at all, or its manifest is none; ``UsageError`` for another word and
-    for a day that has none.
+    Raises ``BackupWrongError`` where there is no export at all, or its manifest is not readable; ``UsageError`` for
+    another word and for a day without an export.
     """
     days = days_of(bucket, prefix)
     if not days.complete:
@@ -98,7 +98,7 @@ def _read(bucket: Bucket, keys: store.ExportKeys, because: str) -> StoredExport:
 
 
 def body_of(bucket: Bucket, export: StoredExport) -> bytes | None:
-    """The very version that the manifest names; None where it is no longer there."""
+    """The exact version that the manifest names; None where it is no longer there."""
     try:
         return bucket.get(export.keys.export, version_id=export.manifest.version_id)
     except ObjectAbsentError:
@@ -122,7 +122,7 @@ def nearest(bucket: Bucket, prefix: str, to: datetime) -> StoredExport | None:
 
 
 def _readable(bucket: Bucket, keys: store.ExportKeys) -> Iterable[StoredExport]:
-    """A manifest that is none, or another's, is passed over: a count is wanted, not a judgement."""
+    """Skips a manifest that is unreadable or belongs to another object: this needs only a count, not a judgement."""
     try:
         export = _read(bucket, keys, "nearest to the snapshot")
     except BackupWrongError:
@@ -131,7 +131,7 @@ def _readable(bucket: Bucket, keys: store.ExportKeys) -> Iterable[StoredExport]:
 
 
 def moment(text: str) -> datetime | None:
-    """An ISO 8601 time in UTC; None where it is none, or does not say of which zone it is."""
+    """An ISO 8601 time in UTC; None where it is not one, or has no time zone."""
     try:
         read = datetime.fromisoformat(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Throwaway projects in a vault: their slugs say whose they are and until when; nothing else is ever deleted."""
+"""Throwaway projects in a vault: the slug names the drill and the expiry. Nothing else is ever deleted."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from raxx_bcp.drills.engine.leases import Lease
 from raxx_bcp.vault.target import projects_of
 
 OpenVault = Callable[[], InfisicalWriter]
-"""Makes a session that is not logged in yet: the drill's own, and one more for each look and each deletion."""
+"""Makes a session that is not logged in yet: one for the drill, and one for each look and each deletion."""
 
 REMAINS: Final = "deleted; purged by the server within minutes, its rows stay in the vault's database until then"
-"""A deletion is a mark: the slug becomes ``del-…``, no call finds it, and a job of the server's purges it (every five
-minutes, seen on a real server). The API does not show when."""
+"""A deletion only marks the project; the API does not show when its rows are purged.
+
+The slug becomes ``del-…`` and no call finds it. A job of the server purges it (every five minutes, seen on a real
+server).
+"""
 
 
 def project_slug(prefix: str, expires: datetime, number: int, token: str) -> str:
@@ -28,16 +31,16 @@ def project_slug(prefix: str, expires: datetime, number: int, token: str) -> str
 
 
 def expiry_of(slug: str, prefix: str) -> datetime | None:
-    """When the lease in a throwaway project's slug ends; None for any other slug, which is then none of ours."""
+    """When the lease in a throwaway project's slug ends; None for any other slug, which is then not ours."""
     return expiry_in(slug, prefix, r"\d{1,7}-[0-9a-f]{6}")
 
 
 def project_lease(open_vault: OpenVault, slug: str) -> Lease:
-    """The lease of a throwaway project: gone is what is no longer listed, though its rows stay for minutes."""
+    """The lease of a throwaway project. It is gone when it is no longer listed, though its rows exist for minutes."""
     deleted: list[str] = []
 
     def release() -> None:
-        """Looked up by its slug, since the answer to its creation may have been lost."""
+        """Found by its slug, since the answer to its creation may have been lost."""
         with open_vault() as vault:
             project = projects_of(vault).get(slug)
             if project is not None:

@@ -1,1 +1,1 @@
-"""What is sent to a restored host and run there: Python 3.10 and its standard library, and nothing of the project's."""
+"""Modules that are sent to a restored host and run there: Python 3.10 and its standard library only."""

@@ -1,7 +1,7 @@
 """Puts a dump set's ``.env`` into place on the host it is restored to, and lets the site into the local database.
 
-The file comes on standard input and nothing of it leaves the host: not a name, not a password. Only where the database
-is (DB_HOST, DB_PORT, DB_DATABASE) is changed in it. APP_KEY and everything else stays as it was backed up.
+The file comes on standard input and none of it leaves the host: not a name, not a password. It only changes where the
+database is (DB_HOST, DB_PORT, DB_DATABASE). APP_KEY and everything else stays as it was backed up.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NEEDED = ("storage/app/attachment", "storage/framework/sessions", "storage/fram
 
 
 def arrange(env: bytes, directory: str, database: str, client: Sequence[str]) -> bool:
-    """Write ``.env`` and make its database user; was the user made?"""
+    """Write ``.env`` and create its database user. Returns whether the user was created."""
     site = Path(directory)
     path = site / ".env"
     _write_private(path, env)
@@ -58,7 +58,7 @@ def changed(env: bytes, changes: Mapping[str, str]) -> bytes:
 
 
 def _write_private(path: Path, content: bytes) -> None:
-    """In one step, for its owner only: who owns the site is given it afterwards."""
+    """In one step, readable by its owner only; the site's owner gets it afterwards."""
     part = path.with_name(".env.part")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -71,5 +71,5 @@ def _literal(text: str) -> str:
 
 
 def report(directory: str, database: str, client: Sequence[str]) -> None:
-    """Arrange what comes on standard input, and print as JSON whether the database's user was made."""
+    """Arrange what comes on standard input, and print as JSON whether the database's user was created."""
     sys.stdout.write(json.dumps({"user": arrange(sys.stdin.buffer.read(), directory, database, client)}) + "\n")

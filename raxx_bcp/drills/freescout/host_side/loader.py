@@ -1,10 +1,10 @@
 """Restores one packed SQL dump over several connections at once. Only the compressed stream crosses SSH.
 
 An ordinary dump restores at the pace of one connection's CPU. Its INSERT statements do not depend on each other, so
-they go to whichever connection is free, all but the first of each table. Everything else waits until all of them are
-done: what changes a session (SET, COMMIT) goes to every connection, and the rest to the first. LOCK TABLES and UNLOCK
-TABLES are left out, since the lock of one connection would stop the others, and so is ALTER TABLE … DISABLE KEYS, which
-InnoDB ignores. CREATE DATABASE and USE are left out too: the drill says where it restores to. Memory is flat: about
+they go to any free connection, except for the first of each table. Everything else waits until all of them are done:
+what changes a session (SET, COMMIT) goes to every connection, and the rest to the first. The loader leaves out LOCK
+TABLES and UNLOCK TABLES, since the lock of one connection would stop the others, and ALTER TABLE … DISABLE KEYS, which
+InnoDB ignores. It also leaves out CREATE DATABASE and USE: the drill says where it restores to. Memory is flat: about
 40 MB beside the largest statement of each connection.
 """
 
@@ -33,7 +33,7 @@ _COMMENT = re.compile(rb"^-- \S", re.MULTILINE)
 
 _NAME = rb"(?:`([^`]+)`|([\w$]+))"
 _CODE = rb"(?:/\*M?!\d*\s*)?"
-"""The beginning of a comment that is code."""
+"""The start of a comment that is code."""
 _WORD = re.compile(_CODE + rb"([A-Za-z]*)")
 _INSERT = re.compile(rb"INSERT\s+INTO\s+" + _NAME + rb"\s*(?:\([^)]*\)\s*)?VALUES\b", re.IGNORECASE)
 _INSERTED = re.compile(rb"(?:INSERT|REPLACE)\s+(?:\w+\s+)*?INTO\s+" + _NAME, re.IGNORECASE)
@@ -46,11 +46,11 @@ _FOREIGN = (
     (re.compile(rb"GTID_PURGED"), "{}"),
     (re.compile(rb"DEFINER\s*=\s*(?!CURRENT_USER|`root`@`localhost`)`[^`]*`"), "a DEFINER of another server"),
 )
-"""What a dump by MySQL 8, or of another server, holds and MariaDB does not take."""
+"""Statements that a dump by MySQL 8 or another server holds and MariaDB does not accept."""
 
 
 class Pool:
-    """Several connections: INSERT statements go to whichever is free, everything else waits for all of them."""
+    """Several connections: INSERT statements go to any free one, everything else waits for all of them."""
 
     def __init__(self, make: Callable[[], Connection], connections: int) -> None:
         self._connections = [make() for _number in range(connections)]
@@ -65,7 +65,7 @@ class Pool:
             thread.start()
 
     def insert(self, statement: bytes, table: str) -> None:
-        """Queue it; waits while enough is queued. Raises ``SqlError`` of whichever connection failed."""
+        """Queue it; waits while enough is queued. Raises ``SqlError`` of any connection that failed."""
         with self._changed:
             self._changed.wait_for(lambda: self._queued_bytes < QUEUE_BYTES or self._failure)
             self._raise_failure()
@@ -74,24 +74,24 @@ class Pool:
             self._changed.notify_all()
 
     def everywhere(self, statement: bytes) -> None:
-        """For every session, when all that was queued is done."""
+        """For every session, after everything that was queued."""
         self.settle()
         for connection in self._connections:
             connection.query(statement)
 
     def ordered(self, statement: bytes, table: str = "") -> None:
-        """Once, when all that was queued is done."""
+        """Once, after everything that was queued."""
         self.settle()
         self._connections[0].query(statement, table)
 
     def settle(self) -> None:
-        """Wait until all that was queued is done. Raises ``SqlError`` of whichever connection failed."""
+        """Wait until everything that was queued is done. Raises ``SqlError`` of any connection that failed."""
         with self._changed:
             self._changed.wait_for(lambda: not (self._queue or self._working) or self._failure)
             self._raise_failure()
 
     def close(self) -> None:
-        """Nothing more is sent."""
+        """No more statements will come."""
         with self._changed:
             self._over = True
             self._changed.notify_all()
@@ -126,12 +126,12 @@ class Pool:
 
 
 class Dump:
-    """What was seen of a dump on its way: kept also where a statement failed."""
+    """What was seen of a dump on its way; available also where a statement failed."""
 
     def __init__(self) -> None:
         self.packed = Packed()
         self.commented = False
-        """Does it begin with comments, as every dump does that ends with one?"""
+        """Does it start with comments, as every dump does that ends with one?"""
         self.bytes = 0
         self.tail = b""
         self.rows: dict[str, int] = {}
@@ -139,7 +139,7 @@ class Dump:
         self.databases: set[str] = set()
 
     def blocks(self, stream: BinaryIO) -> Iterator[bytes]:
-        """The text, block by block; ``packed`` says afterwards what became of the file."""
+        """The text, block by block. Afterwards ``packed`` says what became of the file."""
         for block in self.packed.blocks(stream):
             if not self.bytes:
                 self.commented = bool(_COMMENT.search(block[:_TAIL_BYTES]))
@@ -155,7 +155,7 @@ class Dump:
 
 
 class Loader:
-    """Takes a dump's statements in their order; after an error it only goes on counting."""
+    """Takes a dump's statements in order; after an error it only continues to count."""
 
     def __init__(self, pool: Pool, dump: Dump) -> None:
         self._pool: Pool | None = pool
@@ -290,7 +290,7 @@ def restore(stream: BinaryIO, database: str, connections: int, client: Sequence[
         _through(stream, dump, loader)
         error = loader.error
     while stream.read(BLOCK_BYTES):
-        pass  # whoever sends it takes its checksum on the way
+        pass  # the sender takes its checksum on the way
     return {
         "form": dump.packed.form,
         "packed": dump.packed.state,

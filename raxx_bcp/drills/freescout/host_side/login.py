@@ -1,8 +1,9 @@
-"""The settings of a restored FreeScout (its ``.env``), and a database's client that is logged in with them.
+"""The settings of a restored FreeScout (its ``.env``), and a database client that is logged in with them.
 
-Two programs in one. Sent like every module here, ``report`` says where the site and its database are meant to be. Run
-as ``python3 -I -c SOURCE .env CLIENT OPTION…``, it becomes that client, as the site's own user: the password goes from
-the file through a pipe into the client's option file. It is on no command line, in no environment and in no file.
+Two programs in one. ``report``, sent to the host like every module here, says where the site and its database should
+be. Run as ``python3 -I -c SOURCE .env CLIENT OPTION…``, the module becomes that client, as the site's own user: the
+password goes from the file through a pipe into the client's option file. It is on no command line, in no environment
+and in no file.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def _unquoted(value: str) -> str:
 
 
 def options(settings: dict[str, str]) -> str:
-    """An option file for the site's own user. A name that says this machine means its socket, as PHP reads it too."""
+    """An option file for the site's own user. A host name that means this machine stands for its socket, as in PHP."""
     given = {"user": settings.get("DB_USERNAME", ""), "password": settings.get("DB_PASSWORD", "")}
     host = settings.get("DB_HOST", "")
     if host in LOCAL[2:]:

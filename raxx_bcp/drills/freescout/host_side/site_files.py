@@ -70,7 +70,7 @@ class Site:
 
 
 def survey(site: Site) -> dict[str, Any]:
-    """Everything that the disk tells, as counts and names of the code's own files."""
+    """Everything that the disk shows, as counts and names of the code's own files."""
     return {
         "app_key": site.key_state(),
         "version": version(site.root),
@@ -150,7 +150,7 @@ def size_on_disk(root: Path, name: bytes) -> int | None:
 
 
 def _migrations(site: Site) -> dict[str, Any] | None:
-    """The code's migrations against those that the database went through. None: not known."""
+    """The code's migrations against those that ran in the database. None: not known."""
     try:
         applied = {name for (name,) in site.rows("SELECT migration FROM migrations")}
     except NoAnswerError:
@@ -165,10 +165,10 @@ def _migrations(site: Site) -> dict[str, Any] | None:
 
 
 def _few(names: Iterable[str]) -> list[str]:
-    """Names that look like a migration's: nothing else of a table is told."""
+    """Names that look like a migration's: nothing else of a table leaves the host."""
     return [name if re.fullmatch(r"[\w.-]{1,150}", name) else "one with an odd name" for name in sorted(names)][:20]
 
 
 def report(directory: str, database: str, client: Sequence[str]) -> None:
-    """Print what the disk tells as one line of JSON. ``client`` is the command that asks the database."""
+    """Print what the disk shows as one line of JSON. ``client`` is the command that asks the database."""
     sys.stdout.write(json.dumps(survey(Site(directory, database, client))) + "\n")

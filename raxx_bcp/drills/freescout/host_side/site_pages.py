@@ -1,11 +1,10 @@
 """Asks a restored FreeScout's pages on its own host: for attachments by their links, and for a login that must fail.
 
-Every request goes to the host's own loopback, whatever the name in the address: by TLS's server name and the Host
-header it reaches the right site, and no redirect is followed. A copy has no name of its own, and its certificate is
-production's or run out: it is not verified.
-
-The login page answers 200 with its database down, so it proves nothing; a login attempt must look the address up.
-Tokens are made here and reach curl by its standard input: they are never on a command line, and never leave the host.
+Every request goes to the host's own loopback, whatever the name in the address: TLS's server name and the Host header
+select the right site, and no redirect is followed. A copy has no name of its own, and its certificate is production's
+or has expired, so it is not verified. The login page answers 200 with its database down, so it proves nothing; a login
+attempt must look the address up. Tokens are made here and reach curl on its standard input: they are never on a command
+line, and never leave the host.
 """
 
 from __future__ import annotations
@@ -33,22 +32,22 @@ _LINKED = (
 )
 _ANSWER_SECONDS = 30
 _PLAIN = re.compile("plain HTTP|HTTP request to an HTTPS")
-"""In what nginx and Apache, and servers in Go, answer to who asks without TLS where they expect it."""
+"""Part of the answer of nginx, Apache and servers in Go to a plain request where they expect TLS."""
 _CSRF = re.compile(r'name="_token"[^>]*value="([^"]+)"|value="([^"]+)"[^>]*name="_token"|csrf-token" content="([^"]+)"')
 _COOKIE = re.compile(r"^set-cookie:\s*([^=;\s]+=[^;\s]*)", re.IGNORECASE | re.MULTILINE)
 
 
 class Answer:
-    """What curl was told. ``status`` is 0 when nothing answered; ``ended`` is curl's own exit code."""
+    """What curl reported. ``status`` is 0 when nothing answered; ``ended`` is curl's own exit code."""
 
     def __init__(self, status: int = 0, size: int = 0, address: str = "", text: str = "", ended: int = 0) -> None:
         self.status = status
         self.size = size
         leads_to = urlsplit(address)
         self.path = leads_to.path
-        """Where a redirect leads to, without the host."""
+        """The redirect's target, without the host."""
         self.origin = f"{leads_to.scheme}://{leads_to.netloc}" if address else ""
-        """Whose page that is: ``https://name``, with the port where it is not the usual one."""
+        """The site of that page: ``https://name``, with the port where it is not the usual one."""
         self.text = text
         self.ended = ended
 
@@ -88,7 +87,7 @@ def _escaped(text: str) -> str:
 
 
 def links(site: Site, browser: Browser) -> list[dict[str, Any]]:
-    """One attachment by its link for each kind of token that there is. Raises ``NoAnswerError``."""
+    """One attachment by its link for each kind of token. Raises ``NoAnswerError``."""
     kind = f"COALESCE(token_type, 0) = {HMAC_TOKENS}" if site.has("attachments", "token_type") else "FALSE"
     told = []
     for newer in (False, True):
@@ -122,10 +121,10 @@ class _Row:
 
 
 def login(browser: Browser) -> dict[str, Any]:
-    """The login page, and what becomes of an address that nobody has: back to the page, if the database was asked.
+    """The login page, and the answer to an unknown address: a redirect to the page, if the database was asked.
 
-    ``origin``, ``ended`` and ``plain`` are of the page: where it leads to, curl's exit code, and whether a server that
-    speaks TLS says that it was asked without.
+    ``origin``, ``ended`` and ``plain`` are of the page: where it redirects to, curl's exit code, and whether a server
+    that speaks TLS says that the request was plain.
     """
     page = browser.ask("/login", keep=True)
     told = {"page": page.status, "origin": page.origin, "ended": page.ended, "plain": bool(_PLAIN.search(page.text))}
@@ -147,7 +146,7 @@ def wait(browser: Browser, seconds: float) -> None:
 
 
 def report(directory: str, database: str, client: Sequence[str], url: str, port: int, patience_seconds: float) -> None:
-    """Print what the site answers as one line of JSON. The caller has made sure that there is a key."""
+    """Print the site's answers as one line of JSON. The caller has made sure that there is a key."""
     site, browser = Site(directory, database, client), Browser(url, port)
     wait(browser, patience_seconds)
     try:

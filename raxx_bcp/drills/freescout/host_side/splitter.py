@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 LEAD = re.compile(rb"(?:\s+|--(?=\s)[^\n]*\n|#[^\n]*\n|/\*(?!M?!).*?\*/|/\*M!\d*\\-.*?\*/)*", re.DOTALL)
-"""What may stand before a statement: comments, and the line by which a dump shuts out the client's own commands."""
+"""What may precede a statement: comments, and the line by which a dump disables the client's own commands."""
 _HEAD_BYTES = 4096
 _DUMPER = re.compile(rb"-- (?:MySQL|MariaDB) dump [^\r\n]*\n")
 _DELIMITER = re.compile(rb"DELIMITER[ \t]+(\S+)[^\n]*\n", re.IGNORECASE)
@@ -34,7 +34,7 @@ class Splitter:
         """Does the head say that the text is by a dumper whose values hold no line breaks?"""
         self._text = bytearray()
         self._at = 0
-        """Where the scan of the statement goes on, outside of quotes."""
+        """Where the scan of the statement continues, outside of quotes."""
         self._began = False
         self._set_delimiter(b";")
 
@@ -43,7 +43,7 @@ class Splitter:
         self._stops = re.compile(re.escape(delimiter) + rb"|['\"`#]|/\*(?!M?!)|--(?=\s)")
 
     def feed(self, block: bytes, *, last: bool = False) -> Iterator[bytes]:
-        """Every statement that is whole now; ``last`` also gives out what is left."""
+        """Every statement that is complete now; ``last`` also returns what is left."""
         self._text += block
         if not self._began and (last or len(self._text) > _HEAD_BYTES):
             self._began = True
@@ -64,7 +64,7 @@ class Splitter:
             self._text.clear()
 
     def _end(self, start: int, *, last: bool) -> int | None:
-        """Where the statement from ``start`` on ends; None: its end is not here yet."""
+        """Where the statement from ``start`` on ends; None: its end has not arrived yet."""
         text = self._text
         lead = LEAD.match(text, start)
         first = lead.end() if lead else start

@@ -1,7 +1,7 @@
-"""A dump's text out of the form that it was packed in, told by its first bytes: gzip, xz, bzip2, zstd, or none.
+"""Unpacks a dump's text. The first bytes show the form: gzip, xz, bzip2, zstd, or none.
 
-Block by block, in flat memory. Python 3.9 has no zstd of its own: the program of that name unpacks it.
-Sources: RFC 1952, RFC 8878, the xz file format, section 2.1.1.1.
+Block by block, in flat memory. Python 3.9 has no zstd of its own: the program of that name unpacks it. Sources: RFC
+1952, RFC 8878, the xz file format, section 2.1.1.1.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _SQL = re.compile(rb"\s*(?:--|/\*|#|[A-Za-z]{3,}\s)")
 
 
 class Packed:
-    """One packed dump. ``form`` and ``state`` say afterwards what it was and what became of it."""
+    """One packed dump. ``form`` and ``state`` say afterwards what form it had and how it ended."""
 
     def __init__(self) -> None:
         self.form = ""
         self.state = EMPTY
 
     def blocks(self, stream: BinaryIO) -> Iterator[bytes]:
-        """The text. What follows a member that ended must begin as it did, as several gzips in a row do."""
+        """The text. What follows a finished member must start as it did, as several gzips in a row do."""
         raw = stream.read(BLOCK_BYTES // 4)
         if not raw:
             return
@@ -48,7 +48,7 @@ class Packed:
             yield from self._members(raw, stream)
 
     def _plain(self, raw: bytes, stream: BinaryIO) -> Iterator[bytes]:
-        """Nothing vouches for plain text but its last line: the trailer's check."""
+        """Only the last line shows that plain text is complete: the trailer's check."""
         self.state = WHOLE
         while raw:
             yield raw
@@ -115,7 +115,7 @@ def _engine(form: str) -> Any:
 
 
 def _held(engine: Any) -> tuple[bytes, bool]:
-    """What must be given to the engine again, and whether it waits for more. bz2 and lzma keep what they were given."""
+    """What the engine must get again, and whether it waits for more. bz2 and lzma keep what they were given."""
     if isinstance(engine, (bz2.BZ2Decompressor, lzma.LZMADecompressor)):
         return b"", engine.needs_input
     tail: bytes = engine.unconsumed_tail

@@ -1,9 +1,8 @@
 """A connection to the MariaDB server of this machine by its Unix socket: statements out, "done" or an error in.
 
 The client program would cost a fifth of a restore, since it reads every statement letter by letter, and it would run
-commands that stand in a dump. Source: MariaDB's client/server protocol, "Connection" and "COM_QUERY".
-
-What the server says of an error can hold a customer's text: only its code and the names of objects are kept.
+commands inside a dump. Source: MariaDB's client/server protocol, "Connection" and "COM_QUERY". The text of a server's
+error can hold a customer's text: only its code and the names of objects are kept.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _OBJECTS = {
     1193: rb"variable '(\w{1,64})'",
     1273: rb"collation: '(\w{1,64})'",
 }
-"""Where an error's text names an object. Every other text is not looked at."""
+"""Where an error's text names an object. No other text is read."""
 
 
 class SqlError(Exception):
@@ -63,7 +62,7 @@ class Connection:
             # The empty answer to the challenge is a length of 0: the second of the zero bytes after the user's name.
             self._send(struct.pack("<IIB23x", _CAPABILITIES, PACKET_BYTES, _UTF8MB4) + names)
             while (answer := self._receive())[:1] == b"\xfe":
-                self._send(b"")  # another method: a Unix socket tells who is asking, and no password is known here
+                self._send(b"")  # another method: a Unix socket shows who is asking, and no password is known here
             if answer[:1] == b"\xff":
                 raise _error(answer)
         except OSError:
@@ -87,7 +86,7 @@ class Connection:
         self._socket.close()
 
     def _pass_over(self) -> None:
-        """What a statement answers that asks something: columns, an end, rows, an end."""
+        """The answer of a query: columns, an end, rows, an end."""
         ends = 0
         while ends < 2:
             packet = self._receive()
