@@ -1,4 +1,4 @@
-"""Jobs and schedules: one job for each thing that a person or the clock starts. All times are UTC."""
+"""Jobs and schedules: one job for each thing that a person or a schedule starts. All times are UTC."""
 
 from datetime import UTC
 
@@ -90,7 +90,7 @@ OP_JOBS = [apply_vault_snapshot_addon, enable_state_bucket_versioning, drill_swe
 
 
 def schedules(policy: Policy) -> list[dg.ScheduleDefinition]:
-    """Every schedule, running by default; of the drills those that the policy names."""
+    """Every schedule, running by default; of the drills only those that the policy names."""
     return [
         _of_the_day(daily_vault_snapshot.name, policy.vault_snapshot.schedule_utc, "D1"),
         _of_the_day(daily_vault_export.name, policy.vault_export.schedule_utc, "D3"),
@@ -104,7 +104,7 @@ def schedules(policy: Policy) -> list[dg.ScheduleDefinition]:
 
 
 def _of_the_day(job_name: str, at_utc: str, decision: str) -> dg.ScheduleDefinition:
-    """A daily schedule whose runs say for which tick they are, so that a late one keeps its day."""
+    """A daily schedule whose runs record their tick, so that a late one keeps its day."""
     hour, minute = at_utc.split(":")
 
     @dg.schedule(
@@ -123,10 +123,10 @@ def _of_the_day(job_name: str, at_utc: str, decision: str) -> dg.ScheduleDefinit
 
 
 def _monthly_drill(name: str, policy: Policy) -> dg.ScheduleDefinition:
-    """On where the policy names the drill: a drill makes things that cost money, so not before a person trusts it.
+    """On where the policy names the drill. A drill makes things that cost money, so a person must trust it first.
 
     Switching it on in the UI starts nothing, and the tick says why: the daemon forgets such a switch (dagster 26634),
-    and what runs must not hang on it.
+    and what runs must not depend on it.
     """
     listed = name in policy.drills.scheduled
 

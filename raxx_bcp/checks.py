@@ -1,4 +1,4 @@
-"""What a check says, everywhere: in a terminal, in Dagster, in a manifest."""
+"""What a check reports, the same in a terminal, in Dagster and in a manifest."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Check:
     detail: str
     remedy: str = ""
     warning_id: str = ""
-    """What makes this warning the same one as yesterday's, so that Slack is told of it once; empty: not told."""
+    """Identifies the same warning from day to day, so that Slack gets it only once; empty: Slack does not get it."""
 
     def as_dict(self) -> dict[str, str]:
         """For JSON output and metadata tables."""
@@ -35,13 +35,13 @@ class Check:
 
 
 def worst(checks: tuple[Check, ...]) -> Status:
-    """The gravest status of ``checks``; PASS when there are none."""
+    """The worst status of ``checks``; PASS when there are none."""
     order = (Status.FAIL, Status.COULD_NOT_VERIFY, Status.WARN)
     return next((status for status in order if any(check.status is status for check in checks)), Status.PASS)
 
 
 def guarded(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
-    """Every part is looked at, also when an earlier one is broken. What was not seen is COULD_NOT_VERIFY."""
+    """Check every part, even when an earlier one is broken. A part that was not seen is COULD_NOT_VERIFY."""
     try:
         return list(look())
     except (CouldNotVerifyError, TransientError, CredentialsRefusedError) as error:

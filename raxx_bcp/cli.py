@@ -1,8 +1,8 @@
-"""raxx-bcp: every capability without Dagster, for the day when Dagster is what burned.
+"""raxx-bcp: every capability without Dagster, for the day when Dagster itself is lost.
 
-This module only assembles; each group lives in ``raxx_bcp.commands``, and the two of the local Raxx in
-``raxx_bcp_sandbox``, which is asked for by name and is not part of production's installation. No command imports
-Dagster except ``demo``, whose business it is.
+This module only assembles. Each group is in ``raxx_bcp.commands``. The two commands of the local Raxx are in
+``raxx_bcp_sandbox``, which is imported by name and is not part of production's installation. No command imports
+Dagster except ``demo``, which needs it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import click
 from raxx_bcp import __version__
 
 _SANDBOX: Final = "raxx_bcp_sandbox"
-"""The local Raxx: beside the product in a clone, in no wheel of it."""
+"""The local Raxx: beside the product in a clone, and in no wheel of it."""
 _COMMANDS: Final = {
     "demo": (f"{_SANDBOX}.commands.demo", "Bring the local sandbox up, run the main job once, open the UI."),
     "drill": ("raxx_bcp.commands.drill", "D4: restore a backup into something throwaway, compare, record."),
@@ -34,13 +34,13 @@ _COMMANDS: Final = {
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
-    """Is ``--json`` among the options, wherever it stands?"""
+    """Is ``--json`` among the options, at any position?"""
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     return any(one == "--json" or one.startswith("--json=") for one in options)
 
 
 class _LazyGroup(click.Group):
-    """Imports a command's module only when it is called, so that --help and small commands stay quick."""
+    """Import a command's module only when it is called, so that --help and small commands stay quick."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return sorted(_COMMANDS)
@@ -73,11 +73,11 @@ class _LazyGroup(click.Group):
         standalone_mode: bool = True,  # noqa: FBT001 - click's signature
         **extra: Any,
     ) -> Any:
-        """With ``--json`` anywhere, every ending is one JSON object on stdout: wrong use and help too."""
+        """With ``--json`` anywhere, every ending is one JSON object on stdout, including wrong use and help."""
         given = list(sys.argv[1:] if args is None else args)
         start = functools.partial(super().main, given, prog_name, complete_var, **extra)
         if standalone_mode and wants_json(given):
-            from raxx_bcp.json_output import one_object  # here: a help text needs none of it
+            from raxx_bcp.json_output import one_object  # imported here: a help text does not need it
 
             return one_object(lambda: start(standalone_mode=False))
         return start(standalone_mode=standalone_mode)

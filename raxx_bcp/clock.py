@@ -12,15 +12,15 @@ Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
-    """The system clock: the only place of the product that reads it."""
+    """The system clock: the only place in the product that reads it."""
     return datetime.now(UTC)
 
 
 def run_day(scheduled: datetime | None, now: datetime) -> str:
-    """The UTC date under which a run stores, decided once per run: that of its scheduled time.
+    """The UTC date under which a run stores its results, decided once per run: that of its scheduled time.
 
-    A tick that is caught up long after its day would file today's backup under an old date, so past
-    midnight by more than two hours the day is the one on which the run really works.
+    A tick that runs long after its day would file today's backup under an old date. So more than two hours
+    past midnight, the day is the one on which the run really works.
     """
     if scheduled is None:
         return now.astimezone(UTC).date().isoformat()

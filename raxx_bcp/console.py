@@ -1,4 +1,4 @@
-"""How every command speaks: results to stdout, progress and errors to stderr, fixed exit codes."""
+"""How every command reports: results to stdout, progress and errors to stderr, fixed exit codes."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def emit(
 ) -> None:
     """Print ``text`` for people, or keep ``result`` for the one JSON object that ends the command.
 
-    ``checks`` are what an ending that is no pass is explained by. ``code``, the exit code, is for a command that goes
-    on after its result: the object is printed at once.
+    ``checks`` explain an ending that is not a pass. ``code``, the exit code, is for a command that continues
+    after its result: the object is printed at once.
     """
     if not as_json:
         click.echo(text)
@@ -46,15 +46,15 @@ def emit(
 
 
 def progress(message: str) -> None:
-    """Say on stderr what is going on, so that long work is seen to move."""
+    """Report progress on stderr, so that an operator sees that long work continues."""
     click.echo(message, err=True)
 
 
 def exit_codes(command: Callable[P, int | None]) -> Callable[P, None]:
     """Turn a command's return value into its exit code, and a ``BcpError`` into one sentence on stderr.
 
-    With ``--json`` every ending is one object with ``ok``, ``status``, ``error`` and ``remedy`` on stdout. A mistake in
-    the program is COULD_NOT_VERIFY: nothing was learnt. Its place is told, never its text, which may hold anything.
+    With ``--json`` every ending is one object with ``ok``, ``status``, ``error`` and ``remedy`` on stdout. A bug in
+    the program is COULD_NOT_VERIFY: nothing was learnt. Its place is reported, never its text, which may hold anything.
     """
 
     @functools.wraps(command)
@@ -92,10 +92,10 @@ def _ending(command: Callable[[], int | None]) -> tuple[int, Problem | None]:
 
 
 def looking(command: Callable[P, int | None]) -> Callable[P, int | None]:
-    """For commands that only look: away, busy, timed out or not let in is "not seen", which ends with exit code 3.
+    """For commands that only look: away, busy, timed out or denied is "not seen", which ends with exit code 3.
 
-    Seen and wrong stays 1, and a set-up of one's own that is wrong stays 2. A watcher outside reads 1 as "the backup is
-    late" and 3 as "nobody knows": it must never be told the first when the second is true.
+    A seen fault stays 1, and a wrong set-up of the caller stays 2. An external monitor reads 1 as "the backup is
+    late" and 3 as "unknown": it must never get the first when the second is true.
     """
 
     @functools.wraps(command)

@@ -22,7 +22,7 @@ OWNER = "team:sre"
 
 
 def check_result(check: Check, asset: str | None = None) -> dg.AssetCheckResult:
-    """COULD_NOT_VERIFY is a failed check that says so; only WARN is a warning."""
+    """COULD_NOT_VERIFY is a failed check whose text says so; only WARN is a warning."""
     passed = check.status is Status.PASS
     severity = dg.AssetCheckSeverity.WARN if check.status is Status.WARN else dg.AssetCheckSeverity.ERROR
     description = check.detail if passed else f"{check.status.value}: {check.detail} {check.remedy}".strip()
@@ -40,10 +40,10 @@ def check_result(check: Check, asset: str | None = None) -> dg.AssetCheckResult:
 def operator_errors(
     context: dg.AssetExecutionContext, *, max_retries: int = 0, wait_seconds: int = 60
 ) -> Iterator[None]:
-    """Turn a ``BcpError`` into Dagster's: a retry with doubling waits for what is transient, else a ``Failure``.
+    """Turn a ``BcpError`` into Dagster's: a retry with doubling waits for a transient error, else a ``Failure``.
 
     A refused login is permanent and so never retried: three attempts would lock the identity. What a client waits for
-    meanwhile is a warning in the run's log.
+    is a warning in the run's log.
     """
     try:
         with waits_told(context.log.warning):
@@ -58,12 +58,12 @@ def operator_errors(
 
 
 def failure(error: BcpError) -> dg.Failure:
-    """The run's last word: what failed and what to do."""
+    """The run's last message: what failed and what to do."""
     return dg.Failure(f"{error.what}\nWhat to do: {error.remedy}", allow_retries=False)
 
 
 def day_of_run(context: dg.AssetExecutionContext) -> str:
-    """The UTC day (``YYYY-MM-DD``) of this run, the same however often its step is retried."""
+    """The UTC day (``YYYY-MM-DD``) of this run, the same for every retry of its step."""
     record = context.instance.get_run_record_by_id(context.run.run_id)
     created = record.create_timestamp if record else None
     if created is None:
@@ -73,11 +73,11 @@ def day_of_run(context: dg.AssetExecutionContext) -> str:
 
 
 INVENTORY_FRESHNESS: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26))
-"""For what is looked at every day at 07:30: a day, and two hours for a late start."""
+"""For what is checked every day at 07:30: a day, and two hours for a late start."""
 
 
 def daily_freshness(daily: Daily) -> dg.FreshnessPolicy:
-    """Fresh when it was materialized since midnight by the time at which today's is late."""
+    """Fresh when it was materialized since midnight, before today's is late."""
     late = late_from("2026-01-01", daily)
     since_midnight = timedelta(hours=late.hour, minutes=late.minute)
     return dg.FreshnessPolicy.cron(
@@ -88,5 +88,5 @@ def daily_freshness(daily: Daily) -> dg.FreshnessPolicy:
 
 
 def late_clock(daily: Daily) -> str:
-    """``HH:MM`` (UTC) from which on today's is late."""
+    """``HH:MM`` (UTC) from which today's is late."""
     return f"{late_from('2026-01-01', daily):%H:%M}"

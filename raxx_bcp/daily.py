@@ -1,4 +1,4 @@
-"""What is due every day at a fixed UTC time: from when on is it late, and which day's must be there now?"""
+"""What is due every day at a fixed UTC time: when it is late, and which day's must be there now."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class Daily(Protocol):
 
 
 def due_at(day: str, daily: Daily) -> datetime:
-    """When (UTC) that of ``day`` (``YYYY-MM-DD``) is started."""
+    """When (UTC) the run of ``day`` (``YYYY-MM-DD``) starts."""
     return datetime.combine(date.fromisoformat(day), time.fromisoformat(daily.schedule_utc), tzinfo=UTC)
 
 
 def late_from(day: str, daily: Daily) -> datetime:
-    """From when on (UTC) that of ``day`` counts as late."""
+    """The time (UTC) from which the run of ``day`` counts as late."""
     return due_at(day, daily) + timedelta(minutes=daily.late_after_minutes)
 
 
 def expected_day(now: datetime, daily: Daily) -> str:
-    """The newest day whose must be there at ``now``: today's once it would be late, else yesterday's."""
+    """The newest day whose result must be there at ``now``: today once today's would be late, else yesterday."""
     today = now.astimezone(UTC).date()
     return (today if now >= late_from(today.isoformat(), daily) else today - timedelta(days=1)).isoformat()
 

@@ -1,6 +1,6 @@
 """All that Dagster loads, on one page.
 
-A new system of a kind is one module in its room and one line here. No logic lives here.
+A new system of a kind is one module in its room and one line here. There is no logic here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Endpoints and credentials, from the environment only: what makes the sandbox and production differ."""
+"""Endpoints and credentials, from the environment only: they make the difference between sandbox and production."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VaultLogin:
-    """Where the vault is and as which machine identity to read it."""
+    """Where the vault is, and the machine identity that reads it."""
 
     url: str
     client_id: str = field(repr=False)
@@ -33,7 +33,7 @@ class VaultLogin:
 
 
 def required(name: str, purpose: str, environ: Mapping[str, str] | None = None) -> str:
-    """The value of ``name``. Raises ``UsageError`` naming the variable and what it is for."""
+    """The value of ``name``. Raises ``UsageError`` naming the variable and its purpose."""
     value = (os.environ if environ is None else environ).get(name, "").strip()
     if not value:
         raise UsageError(
@@ -75,7 +75,7 @@ def dump_bucket(policy: Policy) -> Bucket:
 
 
 def dump_removal(policy: Policy) -> DumpRemoval:
-    """The client through which dump sets go that the policy no longer keeps."""
+    """The client that removes dump sets that the policy no longer keeps."""
     from raxx_bcp.clients.s3_dump_removal import DumpRemoval
 
     return DumpRemoval(policy.freescout.dump_bucket or policy.state_bucket.name, policy.freescout.dump_prefix)

@@ -30,13 +30,13 @@ class BcpError(Exception):
 
 
 class PermanentError(BcpError):
-    """Trying again without a change somewhere will fail again. Never retried."""
+    """A new attempt without a change somewhere will fail again. Never retried."""
 
 
 class BackupWrongError(PermanentError):
-    """Something was seen to be wrong with a backup itself: it is missing, corrupt, or not what it is said to be.
+    """A fault was seen in a backup itself: it is missing, corrupt, or not what it claims to be.
 
-    The only error that makes a drill FAIL. What goes wrong on the way to a backup is any other one.
+    The only error that makes a drill FAIL. A failure on the way to a backup is any other error.
     """
 
 
@@ -55,14 +55,14 @@ class CouldNotVerifyError(BcpError):
 
 
 class UnreadableAnswerError(CouldNotVerifyError):
-    """An answer that no such service gives: cut off, HTML, no UTF-8, another shape or status. Nothing was learnt of it.
+    """An answer that no such service gives: cut off, HTML, not UTF-8, another shape or status. It proves nothing.
 
-    It may be a proxy's or a moment's, so what asks again and again goes on until its deadline (``waiting.py``).
+    It may be a proxy's or a temporary one, so a poll continues until its deadline (``waiting.py``).
     """
 
 
 NOT_THE_END = (TransientError, UnreadableAnswerError)
-"""What a look may raise without that anything is known: the next one may see."""
+"""What a look may raise when nothing is known: the next look may see."""
 
 
 class UsageError(BcpError):

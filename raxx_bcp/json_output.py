@@ -1,8 +1,8 @@
 """``--json``: exactly one JSON object on stdout, whatever the ending; everything else goes to stderr.
 
-A machine reads ``ok``, ``status``, ``error`` and ``remedy`` of every ending, beside what the command itself tells. So
-the object is written here and nowhere else, once, when the exit code is known: also for a wrong option, a help text,
-an interruption and a mistake in the program.
+A machine reads ``ok``, ``status``, ``error`` and ``remedy`` of every ending, beside the command's own result. So
+the object is written only here, once, when the exit code is known: also for a wrong option, a help text,
+an interruption and a bug in the program.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _GRAVEST_FIRST: Final = {
 
 @dataclass(frozen=True)
 class Problem:
-    """Why an ending is no pass: one sentence, and what to do."""
+    """Why an ending is not a pass: one sentence, and what to do."""
 
     error: str
     remedy: str
@@ -61,7 +61,7 @@ class Speaker:
         self.result, self.checks = result, checks
 
     def say(self, code: int, problem: Problem | None = None) -> None:
-        """Write the object for exit code ``code``, unless it was written before."""
+        """Write the object for exit code ``code``, unless it was already written."""
         if self.said:
             return
         self.said = True
@@ -74,7 +74,7 @@ class Speaker:
         }
         told = dict(self.result)
         if "status" in told:
-            ending["worst"] = told["status"]  # the gravest check's word: it tells a warning from a pass
+            ending["worst"] = told["status"]  # the worst check's status: it separates a warning from a pass
         self.out.write(_dumped({**ending, **{key: told[key] for key in told if key not in ending}}, self.out))
         self.out.flush()
 
@@ -83,14 +83,14 @@ _SPEAKER: ContextVar[Speaker | None] = ContextVar("raxx_bcp_speaker", default=No
 
 
 def speaker(*, as_json: bool) -> Speaker:
-    """That of this call of the program; one of its own for a command that was not started through ``main``."""
+    """The object of this call of the program; a new one for a command that was not started through ``main``."""
     current = _SPEAKER.get()
     return current if current is not None and not current.said else Speaker(sys.stdout, asked=as_json)
 
 
 @contextlib.contextmanager
 def speaking(one: Speaker) -> Iterator[Speaker]:
-    """Within the block, what commands tell goes to ``one``."""
+    """Inside the block, commands report to ``one``."""
     token = _SPEAKER.set(one)
     try:
         yield one
@@ -99,7 +99,7 @@ def speaking(one: Speaker) -> Iterator[Speaker]:
 
 
 def problem_of(checks: Sequence[Check], code: int) -> Problem:
-    """The first of the gravest checks, and how many more there are of that kind."""
+    """The first of the worst checks, and how many more there are of that kind."""
     for status in _GRAVEST_FIRST.get(code, ()):
         found = [check for check in checks if check.status is status]
         if found:
@@ -113,9 +113,9 @@ _LOOK: Final = "Look at the rest of this object, or run the command without --js
 
 
 def one_object(run: Callable[[], Any]) -> NoReturn:
-    """Run the command line and end the process, with one object on stdout for whatever it ends with.
+    """Run the command line and end the process, with one object on stdout for every ending.
 
-    What else is written to stdout meanwhile (a help text, a library's words) is kept away from it: into ``text`` where
+    Other output to stdout (a help text, a library's messages) is kept away from it: it goes into ``text`` where
     the command has no object of its own, else to stderr.
     """
     stray = io.StringIO()
@@ -169,7 +169,7 @@ def _is_group(context: click.Context | None) -> bool:
 
 
 def mistake(error: Exception) -> Problem:
-    """A mistake in the program: its place is told, never its text, which may hold anything."""
+    """A bug in the program: its place is reported, never its text, which may hold anything."""
     frames = traceback.extract_tb(error.__traceback__)
     package = f"{os.sep}raxx_bcp{os.sep}"
     ours = next((frame for frame in reversed(frames) if package in frame.filename), frames[-1])
@@ -181,7 +181,7 @@ def mistake(error: Exception) -> Problem:
 
 
 def _dumped(told: Mapping[str, Any], out: TextIO) -> str:
-    """Readable where the stream can carry it, else in ASCII: a name that is no UTF-8 must not lose the object."""
+    """Readable where the stream can carry it, else in ASCII: a name that is not UTF-8 must not lose the object."""
     text = json.dumps(told, ensure_ascii=False, indent=2, default=str)
     try:
         text.encode(getattr(out, "encoding", None) or "utf-8")

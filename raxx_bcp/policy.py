@@ -65,7 +65,7 @@ class Section(BaseModel):
 class SecondCopy(Section):
     """Where the export is stored a second time; empty ``bucket`` means "not configured".
 
-    ADR-0103's claim that the export survives an account compromise holds only when this is another
+    ADR-0103's claim that the export survives an account compromise is true only when this is another
     account and region with no trust back.
     """
 
@@ -87,9 +87,9 @@ class VaultExport(Section):
     schedule_utc: UtcTime = "07:00"
     prefix: Annotated[str, AfterValidator(_prefix)] = "vault-exports/"
     gpg_fingerprint: Annotated[str, AfterValidator(_fingerprint)] = OFF
-    """The operator's full key fingerprint; ``RAXX_BCP_GPG_FINGERPRINT`` says the same by environment."""
+    """The operator's full key fingerprint; ``RAXX_BCP_GPG_FINGERPRINT`` sets the same from the environment."""
     expected_projects: tuple[str, ...] = ()
-    """Slugs of the projects that every export must hold. Empty: only "at least one project" is checked."""
+    """Slugs of the projects that every export must hold. Empty: the only check is "at least one project"."""
     shrink_threshold_ratio: Ratio = 0.1
     """Refuse an export with fewer secrets than the last good one by more than this share."""
     known_empty_folders: tuple[str, ...] = ()
@@ -97,11 +97,11 @@ class VaultExport(Section):
     concurrency: Annotated[int, Field(ge=1, le=16)] = 4
     """Requests to the vault in flight at once."""
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 120.0
-    """How long one request to the vault may take; an un-analysed vault database answers slowly."""
+    """How long one request to the vault may take; a vault database without statistics answers slowly."""
     late_after_minutes: Annotated[int, Field(ge=5, le=720)] = 60
     """How long after ``schedule_utc`` today's export counts as late."""
     key_warning_days: tuple[int, ...] = (60, 30, 7)
-    """Warn when the key or its encryption subkey expires within so many days."""
+    """Warn when the key or its encryption subkey expires within this many days."""
     inventory_days: Annotated[int, Field(ge=1, le=365)] = 30
     max_retries: Annotated[int, Field(ge=0, le=10)] = 3
     retry_wait_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
@@ -122,17 +122,17 @@ class VaultSnapshot(Section):
     keep: Annotated[int, Field(ge=7, le=365)] = 7
     """Never fewer than the seven of D1."""
     deadline_minutes: Annotated[int, Field(ge=1, le=55)] = 30
-    """How long a new snapshot may take until it is available; past it: COULD_NOT_VERIFY."""
+    """How long a new snapshot may take to become available; after that: COULD_NOT_VERIFY."""
     poll_seconds: Annotated[float, Field(gt=0, le=300)] = 15.0
     late_after_minutes: Annotated[int, Field(ge=5, le=720)] = 60
     """How long after ``schedule_utc`` today's snapshot counts as late."""
     addon: str = ADDON_OFF
-    """Lightsail's own automatic snapshots as a second belt: ``off``, or their UTC hour (``18:00``)."""
+    """Lightsail's own automatic snapshots as a second backup: ``off``, or their UTC hour (``18:00``)."""
     copy_region: Annotated[str, Field(pattern=r"^$|^[a-z]{2}(-[a-z]+)+-\d$")] = OFF
     """Another region to which each new snapshot is copied; empty: none."""
     inventory_days: Annotated[int, Field(ge=1, le=90)] = 14
     price_usd_per_gb_month: Annotated[float, Field(ge=0, le=10)] = 0.05
-    """Lightsail's price of snapshot storage, as the ADR reckons with it."""
+    """Lightsail's price of snapshot storage, as the ADR calculates with it."""
     max_retries: Annotated[int, Field(ge=0, le=10)] = 3
     retry_wait_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
 
@@ -144,7 +144,7 @@ class VaultSnapshot(Section):
 
 
 class FreeScout(HelpDeskHost, Section):
-    """The help desk on Lightsail, whose own backup the vault's must not meet, and its two restore drills (D1, D4)."""
+    """The help desk on Lightsail, whose backup must not overlap the vault's, and its two restore drills (D1, D4)."""
 
     instance: ResourceName = "raxx-tickets"
     backup_ends_utc: UtcTime = "06:00"
@@ -158,35 +158,35 @@ class FreeScout(HelpDeskHost, Section):
     dump_parts: tuple[Literal["env", "attachments", "modules"], ...] = ("env", "attachments", "modules")
     """What a set must hold beside the database; without them it is incomplete."""
     adopted: Adopted = Adopted()
-    """Another program's backups, by patterns of their keys: then the sets are those, and not the prefix's."""
+    """Another program's backups, by patterns of their keys: the sets are then those, and not the prefix's."""
     dumps_expected: bool = True
-    """Is there a set every night? Where nothing makes any, no check says that one is late."""
+    """Is there a set every night? Where nothing makes any, no check reports that one is late."""
     dump_late_after_minutes: Annotated[int, Field(ge=1, le=12 * 60)] = 60
     """How long after ``backup_ends_utc`` the night's set counts as late."""
     dump_keep_daily: Annotated[int, Field(ge=7, le=365)] = 7
-    """Good sets that stay, one a day; never fewer than seven."""
+    """How many good sets are kept, one a day; never fewer than seven."""
     dump_keep_weekly: Annotated[int, Field(ge=4, le=260)] = 4
-    """Weeks of which the newest good set stays, counted from the newest; never fewer than four."""
+    """For how many weeks the newest good set is kept, counted from the newest; never fewer than four."""
     inventory_days: Annotated[int, Field(ge=1, le=90)] = 14
     blueprint: str = "ubuntu_22_04"
-    """What Tier 2's instance is made from."""
+    """The image that Tier 2's instance is made from."""
     bundle: str = OFF
-    """Of the throwaway instance; empty: the cheapest that fits."""
+    """The bundle of the throwaway instance; empty: the cheapest that fits."""
     version: Annotated[str, Field(pattern=r"^$|^\d+(\.\d+)+$")] = OFF
-    """FreeScout's release that Tier 2 installs; empty: what the set's manifest says."""
+    """FreeScout's release that Tier 2 installs; empty: the one in the set's manifest."""
     rto_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 120
     rpo_hours: Annotated[int, Field(ge=1, le=24 * 31)] = 25
-    """How old the newest good backup may be: a day and its own run."""
+    """How old the newest good backup may be: a day plus the backup's own run."""
     fetch_age_hours: Annotated[int, Field(ge=1, le=24 * 31)] = 2
-    """How long before the backup FreeScout may last have fetched mail: older, and it was not working then."""
+    """Longest time between FreeScout's last mail fetch and the backup: beyond it, FreeScout was not working."""
     row_tolerance_ratio: Ratio = 0.05
-    """By how much a count may fall below an expectation that is not of the very same moment."""
+    """How far a count may fall below an expectation that was not taken at the very same moment."""
     connections: Annotated[int, Field(ge=1, le=8)] = 2
-    """Connections that Tier 2 restores over."""
+    """Parallel connections for Tier 2's restore."""
 
 
 class ThrowawayInstances(Section):
-    """What every drill that makes an instance needs to know."""
+    """The settings of every drill that makes an instance."""
 
     zone: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d[a-z]$")] = "us-east-1a"
     worker_cidr: Annotated[str, Field(pattern=r"^$|^[0-9.]+/\d{1,2}$")] = OFF
@@ -205,7 +205,7 @@ class CopyGuard(Section):
     """What keeps a restored copy of production silent, on the disks of production's own hosts."""
 
     sightings_prefix: Annotated[str, AfterValidator(_prefix)] = "host-guards/"
-    """Where it is on record since when each host is guarded, in the state bucket."""
+    """The record of when each host was first guarded, in the state bucket."""
 
 
 class VaultDrill(Section):
@@ -216,23 +216,23 @@ class VaultDrill(Section):
     """Where Infisical listens on its own host."""
     quiet_units: tuple[Annotated[str, Field(pattern=r"^[\w.@-]+$")], ...] = ("cron", "postfix", "exim4")
     start_units: tuple[Annotated[str, Field(pattern=r"^[\w.@-]+\.(service|socket)$")], ...] = ("docker.service",)
-    """What answers ``/api/status``. On a copy it is silent until the drill has seen egress closed, and starts it."""
+    """What answers ``/api/status``. On a copy it stays stopped until the drill sees egress closed and starts it."""
     boot_deadline_minutes: Annotated[int, Field(ge=1, le=60)] = 10
     """How long Infisical may take to answer after its instance has booted."""
     throwaway_prefix: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{3,9}-$")] = "raxx-drill-"
-    """How the slugs of throwaway projects begin; nothing else is ever deleted from a vault."""
+    """The prefix of the slugs of throwaway projects; nothing else is ever deleted from a vault."""
     rto_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 60
     rpo_hours: Annotated[int, Field(ge=1, le=24 * 31)] = 25
     count_tolerance_ratio: Ratio = 0.05
-    """By how much a snapshot may differ from the export nearest to it."""
+    """How far a snapshot may differ from the export that is nearest in time."""
     lease_hours: Annotated[int, Field(ge=1, le=72)] = 4
 
 
 class StateRecovery(Section):
-    """D2: a state object overwritten and deleted in a scratch prefix, and recovered from its versions."""
+    """D2: the drill overwrites and deletes a state object in a scratch prefix, and recovers it from its versions."""
 
     scratch_prefix: Annotated[str, AfterValidator(_prefix)] = "drill-scratch/"
-    """The only place of the bucket where a drill writes or deletes."""
+    """The only place in the bucket where a drill writes or deletes."""
     rto_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 15
     rpo_hours: Annotated[int, Field(ge=1, le=24 * 31)] = 24
     lease_hours: Annotated[int, Field(ge=1, le=72)] = 4
@@ -251,28 +251,28 @@ class HerokuPostgres(Section):
 
     app: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,28}[a-z0-9]$")] = "raxx-app-prod"
     team: str = OFF
-    """Heroku team in which throwaway apps are made; empty: the key's own account."""
+    """Heroku team for the throwaway apps; empty: the key's own account."""
     region: str = OFF
     throwaway_prefix: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{3,9}-$")] = "raxx-drill-"
-    """How the names of throwaway apps begin; nothing else is ever deleted."""
+    """The prefix of the names of throwaway apps; nothing else is ever deleted."""
     rto_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 60
     """From the start of the drill until the restored database has been verified."""
     rpo_hours: Annotated[int, Field(ge=1, le=24 * 31)] = 24
     """How old the newest good backup may be."""
     row_tolerance_ratio: Ratio = 0.05
-    """By how much of production's rows a table may differ, for what happened since the backup."""
+    """What share of production's rows a table may differ by, for changes since the backup."""
     changes_per_day_ratio: Ratio = 0.05
-    """How much of a table an ordinary day changes without the row's own time saying so; a quarter at most counts."""
+    """How much of a table an ordinary day changes without a new row time; at most a quarter counts."""
     table_tolerance_ratios: Mapping[str, Ratio] = {}
-    """Table to how much of its rows may differ in number and content, where an ordinary day changes more."""
+    """Maps a table to the share of its rows that may differ in number and content, if an ordinary day changes more."""
     facts_at_utc: UtcTime = "05:30"
-    """When production is looked at for the drills: shortly after Heroku's own backup (pg:backups:schedules)."""
+    """When the drills look at production: shortly after Heroku's own backup (pg:backups:schedules)."""
     facts_prefix: Annotated[str, AfterValidator(_prefix)] = "heroku-postgres-facts/"
-    """Where in the state bucket those facts are kept."""
+    """Where the state bucket keeps those facts."""
     newest_row_columns: tuple[str, ...] = ()
-    """``table.column`` whose newest value tells how old the data is; empty: found by type and name."""
+    """``table.column`` whose newest value shows how old the data is; empty: found by type and name."""
     revisions_directory: str = OFF
-    """Alembic's ``versions`` directory, where one is at hand: a mismatch then says which side is ahead."""
+    """Alembic's ``versions`` directory, where one is available: a mismatch then says which side is ahead."""
     connections: Annotated[int, Field(ge=1, le=8)] = 4
     """Connections to each database at once; Heroku's essential plans have 20."""
     statement_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 300
@@ -290,7 +290,7 @@ def _once_each(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Drills(Section):
-    """D4: what the clock starts. Every drill can be started by a person whatever stands here."""
+    """D4: what the schedule starts. A person can start every drill, whatever is set here."""
 
     scheduled: Annotated[tuple[Annotated[str, AfterValidator(drill_name)], ...], AfterValidator(_once_each)] = ()
     """Drills that run each month, with ``-`` or ``_``. Empty until a person trusts one: a drill makes things."""
@@ -305,11 +305,11 @@ class Evidence(Section):
     max_age_days: Annotated[int, Field(ge=1, le=365)] = 90
     """How old the newest passing drill may be (CIS 11.5: quarterly)."""
     reviewer_required: bool = False
-    """Does the gate ask for a second person's word on the row?"""
+    """Does the gate require a second person's review of the row?"""
 
 
 class Alerts(Section):
-    """Who is told, and where the links in the text lead."""
+    """Who gets alerts, and where the links in the text lead."""
 
     slack_channel: Annotated[str, Field(pattern=r"^[CDG][A-Z0-9]{6,}$")] = "D0AJ7K184TV"
     ui_url: Annotated[str, Field(pattern=r"^https?://[^\s]+[^/\s]$")] = "http://127.0.0.1:3000"
@@ -387,7 +387,7 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_tuples(value: Any) -> Any:
-    """TOML's arrays as tuples, which is what the frozen types hold."""
+    """TOML's arrays as tuples, which the frozen types hold."""
     if isinstance(value, dict):
         return {key: _with_tuples(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""At which hour Lightsail's automatic snapshot may start: one that Lightsail takes, clear of our own snapshot."""
+"""The hour at which Lightsail's automatic snapshot may start: one that Lightsail accepts, clear of our own snapshot."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ADDON_WINDOW_MINUTES: Final = 45
 
 
 def refuse_hour(hour: str, schedule_utc: str, deadline_minutes: int) -> None:
-    """``hour`` and ``schedule_utc`` are HH:MM, UTC. Raises ``ValueError`` with the reason and an hour that is taken."""
+    """``hour`` and ``schedule_utc`` are HH:MM, UTC. Raises ``ValueError`` with the reason and an hour that works."""
     if not re.fullmatch(r"([01]\d|2[0-3]):00", hour):
         raise ValueError(
             f"Lightsail's automatic snapshots are hourly only (HH:00), so not {hour!r}: the daily {schedule_utc} is "
@@ -29,5 +29,5 @@ def _minute(clock_time: str) -> int:
 
 
 def _overlap(first: int, first_minutes: int, second: int, second_minutes: int) -> bool:
-    """Do two daily windows, in minutes of the day, meet? Both ends count, and a day joins the next."""
+    """Do two daily windows, in minutes of the day, overlap? Both ends count, and a day joins the next."""
     return (second - first) % 1440 <= first_minutes or (first - second) % 1440 <= second_minutes

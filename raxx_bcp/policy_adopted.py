@@ -1,4 +1,4 @@
-"""``[freescout.adopted]``: where another program's backups of FreeScout lie, as patterns of keys."""
+"""``[freescout.adopted]``: where another program's backups of FreeScout are, as patterns of keys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Adopted(BaseModel):
     database: KeyPattern = ""
     """One dump a day: ``backups/freescout-{date}.sql.gz``."""
     everything: KeyPattern = ""
-    """One archive a day that holds the dump, and ``.env``, attachments and modules where they are there."""
+    """One archive a day that holds the dump, and ``.env``, attachments and modules where they exist."""
     env: KeyPattern = ""
     attachments: KeyPattern = ""
     modules: KeyPattern = ""
@@ -43,7 +43,7 @@ class Adopted(BaseModel):
 
     @property
     def patterns(self) -> tuple[Pattern, ...]:
-        """Those that are given, the one of the dump first."""
+        """The given patterns, the dump's first."""
         return tuple(parse(part, text) for part in PARTS if (text := getattr(self, part)))
 
     @property

@@ -1,6 +1,6 @@
-"""The keys of ``[freescout]`` that say what the help desk's own host is like, and what of it the drills know.
+"""The keys of ``[freescout]`` that describe the help desk's own host, as far as the drills know it.
 
-What is named here was tried, or is documented to be the same; everything else is refused by name in the drills.
+The values named here were tested, or are documented to be the same; the drills refuse everything else by name.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ class HelpDeskHost(BaseModel):
     site_directory: Annotated[str, Field(pattern=r"^[\w./-]+$")] = "/var/www/html"
     """Where FreeScout's code is on its host; a relative path starts at the login's home."""
     quiet_units: tuple[Annotated[str, Field(pattern=r"^[\w.@-]+$")], ...] = ("cron", "supervisor", "postfix", "exim4")
-    """What systemd must not run on a restored copy: whatever would fetch or send mail."""
+    """What systemd must not run on a restored copy: every unit that would fetch or send mail."""
     site_scheme: Literal["http", "https"] = "http"
-    """``https``: the site is asked over TLS. A copy cannot prove that it is production, so its certificate is not
+    """``https``: the site is requested over TLS. A copy cannot prove that it is production, so its certificate is not
     verified; the drill's row says so."""
     site_host: Annotated[str, Field(pattern=r"^[\w.-]+$")] = "localhost"
-    """The site's canonical name. Asked on the copy's own loopback, whatever DNS says of the name."""
+    """The site's canonical name. Requested on the copy's own loopback, whatever DNS says about the name."""
     site_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Where the copy's web server listens; 0: 80, or 443 with ``https``."""
     database: Annotated[str, Field(pattern=r"^[\w$][\w$-]{0,63}$")] = "freescout"
     database_server: Literal["mariadb", "mysql"] = "mariadb"
     """MariaDB 10.6 to 11, or MySQL 8 and 9."""
     database_login: Annotated[str, Field(pattern=r"^(socket|env|/[\w./-]+)$")] = "socket"
-    """How Tier 1 logs in to the copy's database: ``socket`` (root, by who is asking), ``env`` (the site's own user and
-    password, read on the copy from its ``.env``), or the path of an option file there (``/root/.my.cnf``)."""
+    """How Tier 1 logs in to the copy's database: ``socket`` (root, by the calling user), ``env`` (the site's own user
+    and password, read on the copy from its ``.env``), or the path of an option file there (``/root/.my.cnf``)."""
 
     @property
     def port(self) -> int:
-        """Where the site is asked."""
+        """The address at which the site is requested."""
         return self.site_port or _PORTS[self.site_scheme]
 
     @property

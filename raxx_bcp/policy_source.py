@@ -1,4 +1,4 @@
-"""Where a policy value was written, for complaints that name the line, and the environment's overrides."""
+"""Where a policy value was written, for errors that name the line, and the environment's overrides."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def environment_overrides(environ: Mapping[str, str], model: type[BaseModel]) ->
 def complain(
     error: ValidationError, source: Path, text: str, overrides: Mapping[str, Any], model: type[BaseModel]
 ) -> UsageError:
-    """The first thing that is wrong with the policy as one sentence with file, line, key and reason."""
+    """The first error in the policy as one sentence with file, line, key and reason."""
     first = error.errors(include_url=False)[0]
     path = [str(part) for part in first["loc"] if not isinstance(part, int)]
     dotted = ".".join(path) or "the whole file"
@@ -101,12 +101,12 @@ _EXAMPLES: Final = "the shipped bcp.toml shows each key with a value that is tak
 
 
 def _plain(error: dict[str, Any]) -> str:
-    """Pydantic's words in those of TOML, with the value that was given where it says more than its type."""
+    """Pydantic's message in TOML's terms, with the given value where it says more than its type."""
     message = str(error["msg"]).removeprefix("Value error, ")
     message = message.replace("a valid tuple", 'a valid array, such as ["one", "two"]').replace("Input", "the value")
     if error["type"] == "string_pattern_mismatch":
         return f"{error.get('input')!r} does not match pattern {error['ctx']['pattern']}"
-    return message if error["type"] == "value_error" else message[:1].lower() + message[1:]  # ours begins as it should
+    return message if error["type"] == "value_error" else message[:1].lower() + message[1:]  # our own are ready to use
 
 
 def _unknown_key(path: list[str], model: type[BaseModel]) -> tuple[str, str]:

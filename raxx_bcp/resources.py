@@ -1,8 +1,8 @@
-"""What an asset is given: the policy, a clock, and clients made at the moment of use.
+"""The resources of an asset: the policy, a clock, and clients made when they are used.
 
 Endpoints and credentials are read from the environment inside the step, never through Dagster's config:
 so no secret can be shown in the UI, printed by ``repr`` or stored with a run (docs/decisions/0004). The rooms are
-imported there too: what loads the definitions needs none of them.
+imported there too: code that loads the definitions does not need them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Raxx:
-    """The company as its assets see it. Each method raises ``UsageError`` for a variable that is missing."""
+    """The company as its assets see it. Each method raises ``UsageError`` for a missing variable."""
 
     policy: Policy
     clock: Clock = utc_now
@@ -58,7 +58,7 @@ class Raxx:
         return environment.dump_bucket(self.policy)
 
     def dump_removal(self) -> DumpRemoval:
-        """The client through which dump sets go that the policy no longer keeps."""
+        """The client that removes dump sets that the policy no longer keeps."""
         return environment.dump_removal(self.policy)
 
     def snapshot_connections(self) -> SnapshotConnections:
@@ -74,19 +74,19 @@ class Raxx:
         return heroku_client(self.policy)
 
     def facts(self) -> FactsStore:
-        """Where facts of the customer database are kept."""
+        """The store for facts of the customer database."""
         from raxx_bcp.drills.heroku_postgres.connections import facts_store
 
         return facts_store(self.policy)
 
     def record(self) -> Record:
-        """Where drills are put on record."""
+        """The store for the record of drills."""
         from raxx_bcp.drills.engine.record_stores import record_of
 
         return record_of(self.policy, self.clock, self.sleep)
 
     def slack(self) -> Slack:
-        """Where alerts go."""
+        """The client for alerts."""
         from raxx_bcp.clients.slack import DEFAULT_API_URL, Slack
 
         token = environment.required("SLACK_BOT_TOKEN", "the bot that sends alerts")

@@ -1,7 +1,7 @@
 """Waiting with a deadline, by a clock and a sleep that tests replace.
 
-What is asked again and again is asked until its deadline: a look that fails on its way, or whose answer cannot be read,
-is not the end.
+A poll continues until its deadline: a look that fails on its way, or whose answer cannot be read,
+does not end it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ def silent(_message: str) -> None:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A look that saw that it is not over yet; ``seen`` says what it saw, such as "pending"."""
+    """A look found that it is not over yet; ``seen`` says what it found, such as "pending"."""
 
     seen: str
 
 
 @dataclass
 class Deadline:
-    """How long to wait in all, and how long between two looks."""
+    """How long to wait in total, and how long between two looks."""
 
     clock: Clock
     sleep: Callable[[float], None]
@@ -41,7 +41,7 @@ class Deadline:
 
     @classmethod
     def of(cls, minutes: float, poll_seconds: float, clock: Clock, sleep: Callable[[float], None]) -> Deadline:
-        """From now on for ``minutes``."""
+        """Starts now and lasts ``minutes``."""
         length = timedelta(minutes=minutes)
         return cls(clock, sleep, poll_seconds, clock() + length, length)
 
@@ -55,10 +55,10 @@ class Deadline:
         self.sleep(self.poll_seconds)
 
     def ask(self, look: Callable[[], T | Waiting], late: Callable[[str], BcpError], progress: Progress = silent) -> T:
-        """What ``look`` gives as soon as it no longer says ``Waiting``; it is asked once more at the deadline.
+        """The result of ``look`` as soon as it no longer returns ``Waiting``; it is called once more at the deadline.
 
-        A look that is away or cannot be read is one more reason to wait. What else it raises is passed on: that is a
-        definite answer. Raises ``late(seen)`` after the deadline, where ``seen`` is what was seen last.
+        A look that fails because the service is away or unreadable is a reason to wait. Other errors are definite
+        answers and are passed on. Raises ``late(seen)`` after the deadline, where ``seen`` is what the last look found.
         """
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Would an alert arrive? Asked of Slack itself, without sending one."""
+"""Would an alert arrive? Slack itself answers; no alert is sent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from raxx_bcp.policy import Alerts
 
 
 def slack_check(policy: Alerts, environ: Mapping[str, str] | None = None) -> Check:
-    """PASS when Slack knows the token; COULD_NOT_VERIFY when Slack is away."""
+    """PASS when Slack accepts the token; COULD_NOT_VERIFY when Slack is away."""
     environ = os.environ if environ is None else environ
     try:
         token = required("SLACK_BOT_TOKEN", "the bot that sends alerts", environ)

@@ -1,4 +1,4 @@
-"""What Dagster knows of a run that ended badly, also of one whose process was killed."""
+"""What Dagster knows about a run that ended badly, including one whose process was killed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WITHOUT_REASON: Final = {
 
 @dataclass(frozen=True)
 class RunFacts:
-    """One run, as its event log tells it."""
+    """One run, as its event log shows it."""
 
     run_id: str
     job_name: str
@@ -35,13 +35,13 @@ class RunFacts:
     last_good_utc: datetime | None
 
     def trouble(self, how: str, at: datetime) -> RunTrouble:
-        """The same for an alert: ``how`` it ended, and when (UTC)."""
+        """The same for an alert: ``how`` the run ended, and when (UTC)."""
         return RunTrouble(self.run_id, self.job_name, how, self.assets, self.reason, at, self.last_good_utc)
 
 
 @dataclass(frozen=True)
 class Warned:
-    """A check of a good run that warns; ``warning_id`` is the same for as long as it is the same warning."""
+    """A check of a good run that warns; ``warning_id`` stays the same for as long as it is the same warning."""
 
     asset: str
     check_name: str
@@ -50,7 +50,7 @@ class Warned:
 
 
 def warnings_of(instance: dg.DagsterInstance, run_id: str) -> list[Warned]:
-    """The warnings of a run that a person must be told of, such as a key that expires soon."""
+    """The warnings of a run that a person must be told about, such as a key that expires soon."""
     return [
         Warned(check.asset_key.to_user_string(), check.check_name, check.description or "", str(told.value))
         for check in _failed_checks(instance, run_id)
@@ -98,7 +98,7 @@ def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[dg.AssetCh
 
 
 def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
-    """The failing step's own words; a red check's; else how the run ended (killed, timed out)."""
+    """The failing step's own message; else a red check's; else how the run ended (killed, timed out)."""
     failures = [
         entry.dagster_event.step_failure_data
         for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
@@ -124,7 +124,7 @@ def _how_it_ended(instance: dg.DagsterInstance, run_id: str) -> str:
 
 
 def _own_words(failure: object) -> str:
-    """What our code said when it raised ``dg.Failure``."""
+    """What our code reported when it raised ``dg.Failure``."""
     user = getattr(failure, "user_failure_data", None)
     return str(user.description) if user is not None and user.description else ""
 

@@ -1,9 +1,9 @@
 """The sensor that cannot lose an alert.
 
 Dagster's own run-failure sensor moves its cursor even when its body raises, so an alert that Slack did
-not take is gone. Here a run counts as told only when Slack accepted the message: that is written on the
-run itself as a tag, at once. The cursor only says from where to look, with an overlap, since databases may
-show an earlier event later. A tick that cannot deliver raises, is red in the UI, and is tried again.
+not accept is lost. Here a run counts as reported only when Slack accepted the message: a tag on the run itself
+records that at once. The cursor only says where to start looking. It looks back a little further, since databases
+may show an earlier event later. A tick that cannot deliver raises, is red in the UI, and is tried again.
 """
 
 import json
@@ -27,9 +27,9 @@ WARNED_TAG: Final = "raxx-bcp/warned"
 PASSED: Final = "passed"
 SENTINEL_JOB: Final = "freshness_sentinel"
 FIRST_LOOK_BACK_SECONDS: Final = 24 * 3600
-"""How far back the very first tick looks: what failed before the sensor ever ran is told too."""
+"""How far back the very first tick looks: it also reports what failed before the sensor ever ran."""
 REMINDER_SECONDS: Final = 24 * 3600
-"""The hourly sentinel tells of a lateness once, then once a day while it lasts."""
+"""The hourly sentinel reports a late backup once, then once a day while it lasts."""
 _OVERLAP_IDS: Final = 200
 _BATCH: Final = 200
 
@@ -60,7 +60,7 @@ def alert_sensor(policy: Alerts) -> dg.SensorDefinition:
 
 
 class _Cursor:
-    """``since``: epoch seconds before which nothing is told; ``after``: the highest storage id dealt with."""
+    """``since``: epoch seconds before which nothing is reported; ``after``: the highest storage id handled."""
 
     def __init__(self, since: float, after: int) -> None:
         self.since, self.after = since, after
@@ -82,7 +82,7 @@ class _Ending:
 
 
 def _endings(instance: dg.DagsterInstance, cursor: _Cursor) -> Iterator[_Ending]:
-    """Endings in the order in which they were stored; good ones too, for they may hold a warning."""
+    """Endings in the order in which they were stored; good ones too, since they may hold a warning."""
     start = max(0, cursor.after - _OVERLAP_IDS)
     filters = {
         "failed": dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_FAILURE, after_storage_id=start),
@@ -93,7 +93,7 @@ def _endings(instance: dg.DagsterInstance, cursor: _Cursor) -> Iterator[_Ending]
     horizon = math.inf
     for how, records_filter in filters.items():
         records = instance.fetch_run_status_changes(records_filter, limit=_BATCH, ascending=True).records
-        if len(records) == _BATCH:  # there may be more of this kind: do not let the other kind run ahead of it
+        if len(records) == _BATCH:  # there may be more of this kind: do not let the other kind get ahead of it
             horizon = min(horizon, records[-1].storage_id)
         found += [
             _Ending(record.storage_id, record.event_log_entry.run_id, how, record.timestamp)
@@ -104,7 +104,7 @@ def _endings(instance: dg.DagsterInstance, cursor: _Cursor) -> Iterator[_Ending]
 
 
 def _tell(instance: dg.DagsterInstance, ending: _Ending, raxx: Raxx) -> int:
-    """1 when a message was accepted by Slack, 0 when there was nothing to say."""
+    """1 when Slack accepted a message, 0 when there was nothing to report."""
     facts = facts_of(instance, ending.run_id)
     if facts is None or TOLD_TAG in facts.tags:
         return 0
@@ -117,7 +117,7 @@ def _tell(instance: dg.DagsterInstance, ending: _Ending, raxx: Raxx) -> int:
 
 
 def _warn(instance: dg.DagsterInstance, ending: _Ending, raxx: Raxx) -> int:
-    """How many warnings of a good run were told now. Each ``warning_id`` is told once, on whichever run."""
+    """How many warnings of a good run were reported now. Each ``warning_id`` is reported once, on any run."""
     told = 0
     for warned in warnings_of(instance, ending.run_id):
         mark = {f"{WARNED_TAG}.{warned.check_name}": warned.warning_id}
@@ -145,7 +145,7 @@ def _post(raxx: Raxx, message: Message, run_id: str) -> str:
 def _told_lately(instance: dg.DagsterInstance, at: float, assets: tuple[str, ...]) -> bool:
     """Has Slack accepted an alert of the sentinel for all of ``assets`` within a day, with no good run since?
 
-    Another asset that becomes late meanwhile is news, and told.
+    Another asset that becomes late meanwhile is news, and is reported.
     """
     runs = instance.get_run_records(dg.RunsFilter(job_name=SENTINEL_JOB), limit=48)
     for record in runs:

@@ -1,4 +1,4 @@
-"""What an alert says, as pure functions: what failed, since when the last good one is, what to do, where."""
+"""What an alert says, as pure functions: what failed, the time of the last good one, what to do, and where."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _LONGEST_REASON = 1200
 
 @dataclass(frozen=True)
 class RunTrouble:
-    """One run that ended badly. ``reason`` is what the failing step said, which never holds a secret."""
+    """One run that ended badly. ``reason`` is what the failing step reported; it never holds a secret."""
 
     run_id: str
     job_name: str
     ended: str
     """How it ended, in a word: ``failed`` or ``was cancelled``."""
     assets: tuple[str, ...]
-    """Assets that should have been materialized and were not, or whose checks failed."""
+    """Assets that should have been materialized but were not, or whose checks failed."""
     reason: str
     ended_utc: datetime
     last_good_utc: datetime | None
@@ -69,5 +69,5 @@ def _shortened(text: str) -> str:
 
 
 def _escape(text: str) -> str:
-    """Slack's three control characters, so that a text cannot become a link or a mention."""
+    """Escape Slack's three control characters, so that a text cannot become a link or a mention."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

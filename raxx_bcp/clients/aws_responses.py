@@ -1,8 +1,8 @@
-"""Looks at AWS's answers before botocore believes them: its parsers take a proxy's page for an empty list.
+"""Checks AWS's answers before botocore parses them: its parsers take a proxy's page for an empty list.
 
-botocore reads a body that is no JSON as an answer without members, and any well-formed XML as the one it asked for: a
-list of backups would be empty, versioning "never enabled". What is refused here is refused in one sentence, without its
-bytes.
+botocore reads a body that is not JSON as an answer without members, and any well-formed XML as the answer that it
+asked for. A list of backups would be empty, versioning "never enabled". A refusal here is one sentence, without the
+bytes of the answer.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _S3_ROOTS: Final = {
 }
 """The root element of each answer that has a body of XML (S3 API reference)."""
 _STREAMED: Final = frozenset({"GetObject", "HeadObject", "PutObject"})
-"""Their answers are known by their headers: S3 names an ETag in each."""
+"""These answers are recognised by their headers: S3 sends an ETag in each."""
 
 
 def look_at_answers(client: Any) -> None:
-    """Have every answer to ``client``, of S3 or Lightsail, looked at. Asking twice does no harm.
+    """Check every answer to ``client``, of S3 or Lightsail. Calling it twice does no harm.
 
     A call then raises ``UnreadableAnswerError`` for an answer that is not the service's.
     """
@@ -43,7 +43,7 @@ def look_at_answers(client: Any) -> None:
 def _look_at_s3(operation_model: Any, response_dict: dict[str, Any], **_named: Any) -> None:
     name, status = operation_model.name, response_dict["status_code"]
     if not 200 <= status < 300:
-        return  # botocore takes no text out of an error that is not S3's
+        return  # botocore takes no text from an error that is not S3's
     if name in _STREAMED:
         if "etag" not in response_dict["headers"]:
             raise _not_aws("S3", name, status)
@@ -65,7 +65,7 @@ def _look_at_lightsail(operation_model: Any, response_dict: dict[str, Any], **_n
     elif body is None or not isinstance(body.get("__type"), str):
         if status < 500 and status != 429:
             raise _not_aws("Lightsail", name, status)
-        response_dict["body"] = b"{}"  # busy is told by the status; botocore would take the page for Lightsail's words
+        response_dict["body"] = b"{}"  # the status says "busy"; botocore would take the page for Lightsail's message
 
 
 def _not_aws(service: str, operation: str, status: int) -> UnreadableAnswerError:

@@ -1,7 +1,7 @@
-"""Where bytes from outside become values: the one place for JSON, and what libraries' exceptions are emptied by.
+"""Turns bytes from outside into values: the one place for JSON, and for emptying libraries' exceptions.
 
-A decoder's exception can hold the bytes that it stumbled on, a secret's among them. Whatever is raised while it is
-handled carries it along as its context, into every log and tracker. So none leaves this module.
+A decoder's exception can hold the bytes that it failed on, and a secret can be among them. An exception that is
+raised while another is handled carries it as its context, into every log and tracker. So none leaves this module.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from raxx_bcp.errors import UnreadableAnswerError
 
 T = TypeVar("T")
 UNPARSABLE: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
-"""What is raised where an answer lacks something, or has another kind of thing there."""
+"""Raised where an answer lacks something, or holds another kind of value there."""
 _PLACE: Final = re.compile(r"`(\$[\w.\[\]]*)`")
 _UNDECODABLE: Final = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
-"""No JSON, or another shape; no UTF-8, a time that is none; a number or a time out of range; nested without end."""
+"""Not JSON, or another shape; not UTF-8; an invalid time; a number or time out of range; nested too deeply."""
 
 
 def decoded(body: bytes | bytearray | str | msgspec.Raw, kind: type[T]) -> T | None:
-    """``body`` as ``kind``, or None when it is anything else: HTML, cut off, no UTF-8, too deep, another shape."""
+    """``body`` as ``kind``, or None when it is anything else: HTML, cut off, not UTF-8, too deep, another shape."""
     try:
         return msgspec.json.decode(body, type=kind)
     except _UNDECODABLE:
@@ -33,7 +33,7 @@ def decoded(body: bytes | bytearray | str | msgspec.Raw, kind: type[T]) -> T | N
 
 
 def misfit(body: bytes | bytearray | str | msgspec.Raw, kind: type[object]) -> str:
-    """Why ``body`` is no ``kind``, without anything that it holds; empty where it is one."""
+    """Why ``body`` is not a ``kind``, without anything that it holds; empty where it is one."""
     try:
         msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
@@ -44,7 +44,7 @@ def misfit(body: bytes | bytearray | str | msgspec.Raw, kind: type[object]) -> s
 
 
 def _without_content(said: str) -> str:
-    """msgspec quotes a value that is none of an enumeration, and the name of a field that it does not know."""
+    """msgspec quotes a value that is not in an enumeration, and the name of a field that it does not know."""
     if said.startswith(("Expected", "Object missing")):
         return said
     place = _PLACE.search(said)
@@ -53,7 +53,7 @@ def _without_content(said: str) -> str:
 
 @contextlib.contextmanager
 def understood(what: str, remedy: str) -> Iterator[None]:
-    """Raise ``UnreadableAnswerError`` where ``what`` lacks what the block needs, or has it of another kind."""
+    """Raise ``UnreadableAnswerError`` where ``what`` lacks what the block needs, or has another kind of value there."""
     try:
         yield
     except UNPARSABLE as error:
@@ -61,7 +61,7 @@ def understood(what: str, remedy: str) -> Iterator[None]:
 
 
 def from_base64url(text: str) -> bytes:
-    """What ``text`` stands for, without padding as in a JSON web token (RFC 7515); nothing where it is none."""
+    """Decode base64url ``text`` without padding, as in a JSON web token (RFC 7515); empty where it is invalid."""
     try:
         return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:
@@ -69,10 +69,10 @@ def from_base64url(text: str) -> bytes:
 
 
 def emptied(error: BaseException) -> str:
-    """The name of a library's exception, after everything was taken out of it that it holds of an answer.
+    """The name of a library's exception, after everything that it holds of an answer was removed from it.
 
-    For an exception that stays behind another one as its context, which Python decides and nobody can prevent: in a
-    ``with`` block the exception that ended it is the context of what ``__exit__`` raises.
+    For an exception that stays the context of another one. Python decides that and nobody can prevent it: in a
+    ``with`` block, the exception that ended it is the context of what ``__exit__`` raises.
     """
     if isinstance(error, UnicodeDecodeError):
         error.object, error.start, error.end = b"", 0, 0

@@ -2,8 +2,8 @@
 
 Traps that this module closes (measured, GnuPG 2.2.40 and python-gnupg 0.5.7): an expired recipient fails
 with "No data", not "expired"; an untrusted one gives empty output without an exception; an e-mail address
-as recipient goes to the network; a wrong recipient succeeds. So the key is judged before anything is
-encrypted, named by full fingerprint, and the output's recipients are read back from its packets.
+as recipient goes to the network; a wrong recipient succeeds. So this module judges the key before it encrypts
+anything, names it by full fingerprint, and reads the output's recipients back from its packets.
 """
 
 from __future__ import annotations
@@ -63,13 +63,13 @@ class Readable(Protocol):
 
 @dataclass(frozen=True)
 class PublicKey:
-    """A key that can be encrypted to now. Key ids are 16 hexadecimal digits."""
+    """A key that can be used for encryption now. Key ids are 16 hexadecimal digits."""
 
     fingerprint: str
     user_id: str
     encryption_key_id: str
     expires_utc: datetime | None
-    """When the key or its encryption subkey expires, whichever is first; None: never."""
+    """When the key or its encryption subkey expires, the earlier of the two; None: never."""
 
     def days_left(self, now: datetime) -> float | None:
         """Days until it expires, as of ``now`` (UTC)."""
@@ -78,7 +78,7 @@ class PublicKey:
 
 @dataclass(frozen=True)
 class Ciphertext:
-    """A whole encrypted message and whom its packets name as readers."""
+    """A whole encrypted message and the readers that its packets name."""
 
     data: bytearray
     recipients: tuple[str, ...]
@@ -95,13 +95,13 @@ class Keyring:
     def encrypt(self, plaintext: Readable) -> Ciphertext:
         """Stream ``plaintext`` into gpg. Raises ``EncryptionFailedError``, also when the source itself fails.
 
-        Raises ``NoSpaceError`` where gpg had no room for its files.
+        Raises ``NoSpaceError`` where gpg had no space for its files.
         """
         data = bytearray()
 
         def collect(chunk: bytes) -> bool:
             data.extend(chunk)
-            return False  # python-gnupg need not keep a second copy
+            return False  # python-gnupg does not need to keep a second copy
 
         self._gpg.on_data = collect
         try:
@@ -147,8 +147,8 @@ def keyring(armoured_key: bytes, fingerprint: str, *, now: datetime) -> Iterator
     """Open a private keyring with the operator's public key, judged as of ``now`` (UTC).
 
     ``fingerprint`` is the full one that the policy pins. Raises ``KeyRefusedError`` naming what is wrong,
-    ``NoSpaceError`` where gpg has no room, or ``UsageError`` where gpg itself is missing. The directory is removed on
-    the way out.
+    ``NoSpaceError`` where gpg has no space, or ``UsageError`` where gpg itself is missing. The directory is removed
+    when the block ends.
     """
     if shutil.which("gpg") is None:
         raise UsageError("The program gpg was not found.", "Install GnuPG 2.2 or newer (Debian: apt-get install gpg).")
@@ -225,7 +225,7 @@ def _refuse_unusable(key: dict[str, Any], fingerprint: str, now: datetime) -> No
 
 
 def _encryption_key(key: dict[str, Any], fingerprint: str, now: datetime) -> dict[str, Any]:
-    """The subkey that gpg will encrypt to: the newest usable one with the capability ``e``."""
+    """The subkey that gpg will use: the newest usable one with the capability ``e``."""
     subkeys: list[dict[str, Any]] = list(key.get("subkey_info", {}).values())
     able = [sub for sub in subkeys if "e" in sub["cap"]] or ([key] if "e" in key["cap"] else [])
     usable = [

@@ -1,8 +1,8 @@
-"""GnuPG's other half: open a message, into memory only, with the operator's own gpg or a key that is given.
+"""GnuPG's other half: decrypt a message, into memory only, with the operator's own gpg or a given key.
 
-A gpg process of its own instead of python-gnupg: the operator's agent, smart card and pinentry work as in
-their shell, and the plaintext is gathered once. Only the exit code and ``DECRYPTION_OKAY`` are believed: of
-a message with one flipped bit gpg emits **all** the plaintext first, and of one cut short much of it
+It runs gpg itself instead of python-gnupg: the operator's agent, smart card and pinentry work as in
+their shell, and the plaintext is collected once. It trusts only the exit code and ``DECRYPTION_OKAY``: for
+a message with one flipped bit, gpg emits **all** the plaintext first, and for a truncated one much of it
 (measured, GnuPG 2.2.40).
 """
 
@@ -25,15 +25,15 @@ _CHUNK_BYTES: Final = 256 * 1024
 
 
 class DecryptionFailedError(PermanentError):
-    """GnuPG could not open a message, or not all of it."""
+    """GnuPG could not decrypt a message, or not all of it."""
 
 
 class MessageDamagedError(DecryptionFailedError, BackupWrongError):
-    """The key fits, or there is no message at all: what was stored is damaged."""
+    """The key fits, or there is no message at all: the stored object is damaged."""
 
 
 class NoSecretKeyError(DecryptionFailedError):
-    """The message is for other keys than those that are here."""
+    """The message is for other keys than those that are available here."""
 
 
 def decrypt(
@@ -41,10 +41,10 @@ def decrypt(
 ) -> bytearray:
     """The plaintext, in memory only.
 
-    With ``armoured_private_key`` a private keyring is made, in memory where the machine has ``/dev/shm``;
-    without it the caller's own keyring and agent are used, or those of the GnuPG home ``home``. Raises
-    ``NoSecretKeyError``, ``DecryptionFailedError``, ``NoSpaceError`` where gpg has no room, or ``UsageError`` where gpg
-    is missing.
+    With ``armoured_private_key`` it makes a private keyring, in memory where the machine has ``/dev/shm``.
+    Without it, it uses the caller's own keyring and agent, or those of the GnuPG home ``home``. Raises
+    ``NoSecretKeyError``, ``DecryptionFailedError``, ``NoSpaceError`` where gpg has no space, or ``UsageError`` where
+    gpg is missing.
     """
     if shutil.which("gpg") is None:
         raise UsageError("The program gpg was not found.", "Install GnuPG 2.2 or newer (Debian: apt-get install gpg).")
@@ -64,9 +64,9 @@ def stop_agents(home: Path) -> None:
 
 @contextlib.contextmanager
 def private_home(armoured_private_key: bytes) -> Iterator[Path]:
-    """A GnuPG home that holds this key alone, in memory where the machine has ``/dev/shm``; gone with the block.
+    """A GnuPG home that holds only this key, in memory where the machine has ``/dev/shm``; removed after the block.
 
-    Raises ``NoSpaceError`` where the key could not be put there for want of room.
+    Raises ``NoSpaceError`` where there is no space for the key.
     """
     shared_memory = Path("/dev/shm")  # noqa: S108 - a private mkdtemp inside it, so that no key touches a disk
     parent = str(shared_memory) if os.access(shared_memory, os.W_OK) else None
@@ -118,7 +118,7 @@ def _opened(ciphertext: bytes | bytearray, options: Sequence[str], home: Path | 
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Where pinentry may ask: the terminal that we were started from, since gpg's own stdin is a pipe."""
+    """Where pinentry may ask: the terminal that started us, since gpg's own stdin is a pipe."""
     known = dict(environ)
     if "GPG_TTY" not in known and sys.stdin is not None and sys.stdin.isatty():
         known["GPG_TTY"] = os.ttyname(sys.stdin.fileno())
@@ -151,7 +151,7 @@ class _Status:
 
 
 def _fits(words: Sequence[str]) -> bool:
-    """Was the message opened with a key that is here, whatever came of it?"""
+    """Was the message decrypted with a key that is available here, whatever the outcome?"""
     return "DECRYPTION_KEY" in words or "DECRYPTION_INFO" in words
 
 

@@ -1,8 +1,8 @@
-"""A full disk below GnuPG: it says "No public key" and "No secret key" then, and the key is there all the same.
+"""A full disk below GnuPG: it then says "No public key" and "No secret key", although the key is there.
 
-gpg cannot write its lock, its keyring or its agent's socket, and goes on as if the key were missing (measured,
-GnuPG 2.2.40: an import ends with 2 and no key, a decryption with ``NO_SECKEY``). So whenever gpg failed, its home is
-looked at first, and only what is left over is told of the key or the message.
+gpg cannot write its lock, its keyring or its agent's socket, and continues as if the key were missing (measured,
+GnuPG 2.2.40: an import ends with 2 and no key, a decryption with ``NO_SECKEY``). So whenever gpg fails, this module
+checks its home first. Only when the home has space does the error blame the key or the message.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ NEEDED_BYTES: Final = 64 * 1024
 """A keyring of one key, its trust database, locks and sockets take about 20 KB (measured): with less, gpg fails."""
 
 _IN_WORDS: Final = ("No space left on device", "Disk quota exceeded")
-"""What the C library says, untranslated in the locale ``C``."""
+"""The C library's message, untranslated in the locale ``C``."""
 
 
 class NoSpaceError(TransientError):
-    """gpg has no room for its files; nothing is known about the key or the message."""
+    """gpg has no space for its files; nothing is known about the key or the message."""
 
 
 def spoken_in_english(environ: Mapping[str, str]) -> dict[str, str]:
@@ -33,7 +33,7 @@ def spoken_in_english(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def refuse_full(home: Path | None, said: str = "", environ: Mapping[str, str] | None = None) -> None:
-    """Call it when gpg failed. Raises ``NoSpaceError`` where ``said`` or the file system of ``home`` tells why.
+    """Call it when gpg failed. Raises ``NoSpaceError`` where ``said`` or the file system of ``home`` shows a full disk.
 
     ``home`` None is the caller's own GnuPG home.
     """
@@ -43,12 +43,12 @@ def refuse_full(home: Path | None, said: str = "", environ: Mapping[str, str] | 
 
 
 def own_home(environ: Mapping[str, str]) -> Path:
-    """The GnuPG home of whoever runs this: ``$GNUPGHOME``, else ``~/.gnupg`` (gpg(1), "--homedir")."""
+    """The GnuPG home of the current user: ``$GNUPGHOME``, else ``~/.gnupg`` (gpg(1), "--homedir")."""
     return Path(environ.get("GNUPGHOME") or Path.home() / ".gnupg")
 
 
 def no_space(folder: Path) -> NoSpaceError:
-    """The sentence for it, naming the folder whose file system is full."""
+    """The sentence for it, which names the folder whose file system is full."""
     return NoSpaceError(
         f"There is no space left in {folder}, where gpg keeps its files: it could not work.",
         f"Free some (df -h {folder}), or let TMPDIR name another folder where it is a temporary one; then start again.",
@@ -58,7 +58,7 @@ def no_space(folder: Path) -> NoSpaceError:
 def private_folder(parent: str | None = None) -> Path:
     """A new folder for a GnuPG home; its name is short, since gpg's sockets allow about 100 characters.
 
-    The caller removes it. Raises ``NoSpaceError`` where none can be made for want of room.
+    The caller removes it. Raises ``NoSpaceError`` where there is no space to make one.
     """
     try:
         return Path(tempfile.mkdtemp(prefix="rbcp-", dir=parent))

@@ -1,7 +1,7 @@
 """The client for Heroku: its Platform API (apps, add-ons, config) and its Data API (databases, backups, restores).
 
-What could hurt is refused before a byte is sent. Everything that creates, overwrites, cancels or deletes takes
-throwaway apps only, known by the beginning of their names; ``capture`` alone writes elsewhere, and only adds.
+A call that could do harm is refused before a byte is sent. Everything that creates, overwrites, cancels or deletes
+accepts throwaway apps only, known by the prefix of their names. ``capture`` alone writes elsewhere, and only adds.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ T = TypeVar("T")
 class Heroku:
     """One account on Heroku. Use as a context manager: leaving it closes the connections.
 
-    ``throwaway_prefix`` is how the names of a drill's own apps begin (``raxx-drill-``); ``protected`` names apps
-    that must never begin so. Every read raises ``AbsentError`` (404), ``DeniedError`` (403, a CouldNotVerifyError),
+    ``throwaway_prefix`` is the prefix of a drill's own apps' names (``raxx-drill-``); ``protected`` names apps
+    that must never have it. Every read raises ``AbsentError`` (404), ``DeniedError`` (403, a CouldNotVerifyError),
     ``PermanentError`` (key refused, or an answer that is not the API's) or ``TransientError`` (unreachable, busy,
-    rate limited after the attempts). A write that is denied is a ``PermanentError``. Reads are repeated; writes
+    rate limited after the attempts). A denied write is a ``PermanentError``. Reads are repeated; writes
     after a 429 only, unless they say otherwise.
     """
 
@@ -116,18 +116,18 @@ class Heroku:
         return True
 
     def apps(self) -> list[App]:
-        """Every app that the key's account can see, of its teams too."""
+        """Every app that the key's account can see, including those of its teams."""
         return [one.told() for one in self._list(self._platform, "/apps", RawApp, "list the apps")]
 
     def apps_with_prefix(self, prefix: str = "") -> list[App]:
-        """The apps whose names begin so; by default every throwaway app."""
+        """The apps whose names have this prefix; by default every throwaway app."""
         return [one for one in self.apps() if one.name.startswith(prefix or self.throwaway_prefix)]
 
     def create_app(self, name: str, region: str = "", team: str = "") -> App:
         """Create a throwaway app. Raises ``AppLimitError``, ``NameTakenError``.
 
-        Where the answer was lost, it looks whether the app is there before it asks again. The names are made
-        for one drill each, so an app that is there by then is the one that was asked for.
+        Where the answer was lost, it looks whether the app is there before it asks again. Each name is made
+        for one drill only, so an app that is there by then is the one that this call asked for.
         """
         action = f"create app {name}"
         self._throwaway_only(name, action)
@@ -139,7 +139,7 @@ class Heroku:
         )
 
     def delete_app(self, name: str) -> None:
-        """Delete a throwaway app with its add-ons; one that is gone already is fine.
+        """Delete a throwaway app with its add-ons; one that is already gone is fine.
 
         Raises ``PermanentError`` before any request when the name is not a throwaway's. Heroku's answer proves
         nothing (404 and 403 both mean that it is gone): look with ``apps_with_prefix`` or ``app_exists``.
@@ -180,7 +180,7 @@ class Heroku:
         )
 
     def wait_status(self, database_id: str) -> WaitStatus:
-        """How far the provisioning of a database has got.
+        """How far the provisioning of a database has come.
 
         A database that the Data API does not know (yet) counts as waiting: the caller has a deadline.
         """
@@ -201,7 +201,7 @@ class Heroku:
         return ConfigVars(self._read(self._platform, path, dict[str, str], f"read the config of app {app}"))
 
     def database_url(self, app: str) -> SecretStr:
-        """``DATABASE_URL`` as it is now (Heroku may change it), with the scheme that SQLAlchemy and libpq take."""
+        """The current ``DATABASE_URL`` (Heroku may change it), with the scheme that SQLAlchemy and libpq accept."""
         url = self.config_vars(app).get(f"{DATABASE}_URL", "")
         if not url:
             raise AbsentError(
@@ -212,36 +212,36 @@ class Heroku:
     # Backups and restores, which Heroku calls transfers
 
     def transfers(self, app: str) -> list[Transfer]:
-        """Every backup, restore and copy of the app, in no order, without their logs."""
+        """Every backup, restore and copy of the app, in no particular order, without their logs."""
         path = f"/apps/{_segment(app)}/transfers"
         return [one.told() for one in self._list(self._data, path, RawTransfer, f"list the backups of app {app}")]
 
     def transfer(self, app: str, number_or_uuid: int | str, *, verbose: bool = False) -> Transfer:
-        """One transfer, with its log where ``verbose``. A restore is found under the id of the app it goes to."""
+        """One transfer, with its log where ``verbose``. A restore is listed under the id of its target app."""
         path = f"/apps/{_segment(app)}/transfers/{_segment(str(number_or_uuid))}"
         params = {"verbose": "true"} if verbose else None
         action = f"look at transfer {number_or_uuid} of app {app}"
         return self._read(self._data, path, RawTransfer, action, params=params).told()
 
     def signed_url(self, app: str, number: int) -> SignedUrl:
-        """An address from which the backup can be fetched for an hour: a secret. Asking twice does no harm."""
+        """An address from which the backup can be fetched for an hour: a secret. Calling it twice does no harm."""
         path, action = f"/apps/{_segment(app)}/transfers/{number}/actions/public-url", f"get backup {number} of {app}"
         return self._write(self._data, path, RawSignedUrl, action, retry=True).told()
 
     def capture(self, database_id: str) -> Transfer:
-        """Begin a backup. Heroku may drop the oldest one made by hand for it, as the plan keeps only so many."""
+        """Start a backup. Heroku may drop the oldest manual one for it, as the plan keeps a limited number."""
         path, action = f"/databases/{_segment(database_id)}/backups", f"back up database {database_id}"
         return self._write(self._data, path, RawTransfer, action).told()
 
     def restore(self, database: Database, backup_url: SecretStr, extensions: Sequence[str] = ()) -> Transfer:
-        """Begin to restore a backup **over** a database that belongs to a throwaway app.
+        """Start restoring a backup **over** a database that belongs to a throwaway app.
 
         Heroku makes ``extensions`` (``hstore``, or ``heroku_ext.hstore`` to name the schema) before it restores.
-        pg_restore's role cannot: what uses the types of one that is not there is left behind.
+        pg_restore's role cannot. Objects that use the types of a missing extension are not restored.
 
         Refused before the restore is sent when the app that owns the database is not a throwaway, or when
-        Heroku says otherwise about whose it is. A lost answer is never followed by a second restore, which
-        would meet the first one's tables: it looks whether one began, and else raises ``TransientError``.
+        Heroku names another owner. After a lost answer it never sends a second restore, which
+        would meet the first one's tables. It looks whether one started, and else raises ``TransientError``.
         """
         action = f"restore into database {database.name} of app {database.app_name}"
         self._throwaway_only(database.app_name, action)
@@ -266,7 +266,7 @@ class Heroku:
         )
 
     def cancel(self, app: str, uuid: str) -> None:
-        """Cancel a transfer of a throwaway app; one that is over or gone is fine."""
+        """Cancel a transfer of a throwaway app; one that has ended or is gone is fine."""
         action = f"cancel transfer {uuid} of app {app}"
         self._throwaway_only(app, action)
         answer = self._send(
@@ -286,7 +286,7 @@ class Heroku:
             )
 
     def _surely(self, create: Callable[[], T], look: Callable[[], T | None], *, again: bool = True) -> T:
-        """Create once, also where an answer was lost: look whether it happened before asking again."""
+        """Create once, even when an answer was lost: look whether it happened before asking again."""
         try:
             return create()
         except RateLimitedError:
@@ -302,7 +302,7 @@ class Heroku:
                 try:
                     return create()
                 except NameTakenError:
-                    continue  # the first request came through after all: the next look finds it
+                    continue  # the first request succeeded after all: the next look finds it
                 except NOT_THE_END as error:
                     lost = error
         raise lost

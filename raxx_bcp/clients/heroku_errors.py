@@ -17,11 +17,11 @@ _ADDRESS: Final = re.compile(r"\S*(?:://|@)\S*")
 
 
 class AbsentError(PermanentError):
-    """There is no such thing, or this key may not know that there is."""
+    """It does not exist, or this key may not know that it exists."""
 
 
 class DeniedError(CouldNotVerifyError):
-    """The key is valid and may not see this."""
+    """The key is valid but may not see this."""
 
 
 class AppLimitError(PermanentError):
@@ -29,7 +29,7 @@ class AppLimitError(PermanentError):
 
 
 class NameTakenError(PermanentError):
-    """Another app on Heroku has this name; names are shared by everybody."""
+    """Another app on Heroku has this name; all accounts share one namespace."""
 
 
 class _Problem(msgspec.Struct):
@@ -38,9 +38,9 @@ class _Problem(msgspec.Struct):
 
 
 def refusal(answer: Answer, action: str, throwaway_prefix: str) -> BcpError:
-    """The error that ``answer`` stands for while it was tried to ``action`` ("look at app raxx-app-prod").
+    """The error for ``answer`` to the attempt to ``action`` ("look at app raxx-app-prod").
 
-    A denied look (an ``action`` that reads) is unknown, a denied write has failed: ``write_refusal`` says the latter.
+    A denied look (an ``action`` that reads) is unknown; a denied write has failed: use ``write_refusal`` for that.
     """
     problem = _problem(answer)
     if not _documented(answer.status, problem):
@@ -64,7 +64,7 @@ def refusal(answer: Answer, action: str, throwaway_prefix: str) -> BcpError:
 
 
 def write_refusal(answer: Answer, action: str, throwaway_prefix: str) -> BcpError:
-    """As ``refusal``, for a call that changes something: denied means that it did not happen."""
+    """As ``refusal``, for a call that changes something: denied means that the change did not happen."""
     error = refusal(answer, action, throwaway_prefix)
     return PermanentError(error.what, error.remedy) if isinstance(error, DeniedError) else error
 

@@ -1,6 +1,6 @@
-"""What Heroku's two APIs tell, as frozen types. No field holds an address with credentials in clear.
+"""The answers of Heroku's two APIs as frozen types. No field holds an address with credentials in clear text.
 
-``from_url``, ``to_url`` and ``resource_url`` are never decoded at all: what is not there cannot leak.
+``from_url``, ``to_url`` and ``resource_url`` are never decoded: what is not there cannot leak.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _HEROKUS_OWN: Final = frozenset(
         "terminating connection",
     }
 )
-"""Reasons that say something of the server that a dump is restored into, and nothing of the dump."""
+"""Reasons that concern the server that a dump is restored into, and not the dump."""
 
 
 class AppRef(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ class _Team(msgspec.Struct):
 
 
 class RawApp(msgspec.Struct):
-    """An app as the Platform API tells it."""
+    """An app as the Platform API returns it."""
 
     id: str
     name: str
@@ -73,7 +73,7 @@ class RawApp(msgspec.Struct):
     team: _Team | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a time that has no UTC while decoding, where it is reported as an answer that is not the API's."""
+        """Refuse a time without a UTC offset while decoding: it is reported as an answer that is not the API's."""
         self.created_at.astimezone(UTC)
 
     def told(self) -> App:
@@ -115,7 +115,7 @@ class RawAddon(msgspec.Struct):
 
 
 class RawAttachment(msgspec.Struct):
-    """One add-on under one name in one app, which need not be the add-on's own app."""
+    """One add-on under one name in one app, which may differ from the add-on's own app."""
 
     name: str
     addon: RawAddon
@@ -134,7 +134,7 @@ class Database:
 
 
 class WaitState(enum.StrEnum):
-    """Where a new database has got to."""
+    """How far a new database has come."""
 
     WAITING = "waiting"
     READY = "ready"
@@ -189,7 +189,7 @@ class RawDatabaseInfo(msgspec.Struct):
 
 @dataclass(frozen=True)
 class DatabaseInfo:
-    """``plan`` has no service in front (``essential-0``); ``postgres_version`` reads ``17.4``, empty when not told."""
+    """``plan`` has no service in front (``essential-0``); ``postgres_version`` reads ``17.4``, or is empty."""
 
     plan: str
     num_bytes: int
@@ -199,12 +199,12 @@ class DatabaseInfo:
 
     @property
     def postgres_major(self) -> str:
-        """Such as ``17``, as ``create_database`` takes it; empty when not told."""
+        """Such as ``17``, as ``create_database`` takes it; empty when not reported."""
         return self.postgres_version.partition(".")[0]
 
 
 class TransferState(enum.StrEnum):
-    """How far a transfer has got. A success with warnings is a success: see ``Transfer.warnings``."""
+    """How far a transfer has come. A success with warnings is a success: see ``Transfer.warnings``."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -222,7 +222,7 @@ class _Log(msgspec.Struct):
 
 
 class RawTransfer(msgspec.Struct):
-    """A transfer as the Data API tells it. Times look like ``2020-12-13 16:22:59 +0000``."""
+    """A transfer as the Data API returns it. Times look like ``2020-12-13 16:22:59 +0000``."""
 
     uuid: str
     num: int
@@ -244,7 +244,7 @@ class RawTransfer(msgspec.Struct):
     logs: list[_Log] = []
 
     def __post_init__(self) -> None:
-        """Refuse unreadable times while decoding, where they are reported as an answer that is not the API's."""
+        """Refuse unreadable times while decoding, so that they are reported as an answer that is not the API's."""
         for moment in (self.created_at, self.started_at, self.canceled_at, self.finished_at):
             utc(moment)
 
@@ -292,7 +292,7 @@ class Transfer:
     """Does Heroku still have it?"""
     scheduled: bool
     logs: tuple[str, ...] = field(default=(), repr=False)
-    """``pg_restore``'s own lines, only where asked for. They may hold restored rows: show ``reasons`` instead."""
+    """``pg_restore``'s own lines, only where requested. They may hold restored rows: show ``reasons`` instead."""
 
     @property
     def is_backup(self) -> bool:
@@ -304,7 +304,7 @@ class Transfer:
 
     @property
     def state(self) -> TransferState:
-        """Goes by ``finished_at``; only ``succeeded: true`` is a success."""
+        """Uses ``finished_at``; only ``succeeded: true`` is a success."""
         if self.canceled_utc is not None:
             return TransferState.CANCELED
         if self.finished_utc is None:
@@ -333,13 +333,13 @@ class Transfer:
 
     @property
     def lies_with_heroku(self) -> bool:
-        """Do its reasons, where it names any, all lie with the server and none with the dump?"""
+        """If it names any reasons, do all of them concern the server and none the dump?"""
         return bool(self.reasons) and _HEROKUS_OWN.issuperset(self.reasons)
 
 
 @dataclass(frozen=True)
 class SignedUrl:
-    """Where a backup can be fetched by anybody who knows the address, for an hour."""
+    """An address from which anybody who knows it can fetch a backup, for an hour."""
 
     url: SecretStr
     expires_utc: datetime | None
@@ -359,7 +359,7 @@ class RawSignedUrl(msgspec.Struct):
 
 
 class ConfigVars(Mapping[str, str]):
-    """An app's config vars. Showing them shows their names only."""
+    """An app's config vars. Its ``repr`` shows their names only."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = dict(values)

@@ -1,7 +1,7 @@
 """A login to production's own hosts, for the copy guard: GetInstanceAccessDetails of named instances, nothing else.
 
-A drill's client refuses production by name (``instances.py``); this one refuses everything but. It can make, change and
-delete nothing at Lightsail.
+A drill's client refuses production by name (``instances.py``); this one refuses everything else. It can make, change
+and delete nothing at Lightsail.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class HostAccess:
         return self._made
 
     def _refuse(self, event_name: str, params: Mapping[str, Any], **_named: Any) -> None:
-        """Look at every call of the boto3 client itself, right before it would be sent."""
+        """Check every call of the boto3 client itself, right before it is sent."""
         operation = event_name.rpartition(".")[2]
         if operation != OPERATION or params.get("instanceName") not in self.names:
             raise PermanentError(

@@ -17,7 +17,7 @@ from raxx_bcp.clients.retries import AwayError, BusyError, RateLimitedError, Rep
 from raxx_bcp.errors import PermanentError, UsageError
 
 if TYPE_CHECKING:
-    import requests  # at run time imported on first use: Dagster loads this module long before it sends anything
+    import requests  # imported on first use at run time: Dagster loads this module long before it sends anything
 
 T = TypeVar("T")
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
@@ -45,7 +45,7 @@ class Answer:
     content_type: str = ""
     retry_after_seconds: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Every header of the answer; names in any case."""
+    """Every header of the answer; names are case-insensitive."""
 
     @property
     def ok(self) -> bool:
@@ -63,7 +63,7 @@ class Answer:
 class Door:
     """Requests to one base URL. Thread-safe: every thread keeps its own pooled session.
 
-    Only ``GET`` is repeated by default, by the rule of ``raxx_bcp.clients.retries``. Redirects are never followed,
+    By default it repeats only ``GET``, by the rule of ``raxx_bcp.clients.retries``. It never follows redirects,
     since they could carry the token away.
     """
 
@@ -109,11 +109,11 @@ class Door:
     ) -> Answer:
         """Send one request and return the answer, whatever its status.
 
-        ``json`` is encoded here; ``body`` is JSON that was encoded (and measured) by the caller.
+        ``json`` is encoded here; ``body`` is JSON that the caller encoded (and measured).
 
         Raises ``TransientError`` when the service cannot be reached, or still answers with a transient
         status after the last attempt (``RateLimitedError`` for 429). ``retry`` defaults to True for ``GET``
-        only; ``retry_undone`` repeats a request only after what surely did nothing: no connection, or a 429
+        only. ``retry_undone`` repeats a request only after what certainly did nothing: no connection, or a 429
         of a service that refuses before it does anything.
         """
         always = method == "GET" if retry is None else retry
@@ -158,7 +158,7 @@ class Door:
             ) from None
         except (RequestException, OSError, HTTPError) as error:
             (kind, reason), cause = _trouble(error), _cause(error)
-            emptied(error)  # a line that is no HTTP is quoted in it, and it holds the request with its token
+            emptied(error)  # it quotes a line that is not HTTP, which holds the request with its token
             raise kind(
                 f"{self.name} at {self.base_url} cannot be reached ({cause}).",
                 "Check that the host is up and reachable from here, then try again.",
@@ -188,8 +188,8 @@ class Door:
             from requests.adapters import HTTPAdapter
 
             session = requests.Session()
-            # Proxies and authorities of the environment are looked up once, not at each request; and a .netrc,
-            # which would take the place of our own authorization, is never read.
+            # Proxies and certificate authorities of the environment are read once, not at each request. A .netrc,
+            # which would replace our own authorization, is never read.
             found = session.merge_environment_settings(self.base_url, {}, None, None, None)
             session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
             session.trust_env = False
@@ -210,7 +210,7 @@ def _seconds(header: str | None) -> float | None:
 
 
 def _trouble(error: Exception) -> tuple[type[BusyError], str]:
-    """Was there a connection at all? What is sent after that may have been done, whatever became of the answer."""
+    """Was there a connection at all? A request that was sent after that may have taken effect, whatever the answer."""
     from requests.exceptions import ConnectTimeout
 
     inner = _innermost(error)

@@ -1,7 +1,7 @@
 """The client for a self-hosted Infisical vault, read as a machine identity (universal auth).
 
-Knows the routes, their errors and their traps; knows nothing of documents or backups. What the API
-gives is handed on as the vendor's own JSON (``msgspec.Raw``), so that nothing is lost on the way.
+It knows the routes, their errors and their traps; it knows nothing of documents or backups. It hands on the API's
+answers as the vendor's own JSON (``msgspec.Raw``), so that nothing is lost on the way.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Environment(msgspec.Struct, frozen=True):
 
 
 class Project(msgspec.Struct, frozen=True):
-    """What the walk needs of a project; the vendor's whole object travels beside it."""
+    """What the walk needs of a project; the vendor's whole object is kept beside it."""
 
     id: str
     name: str
@@ -57,7 +57,7 @@ class Project(msgspec.Struct, frozen=True):
 
 
 class Folder(msgspec.Struct, frozen=True, rename="camel"):
-    """One folder below the root, which itself is never listed."""
+    """One folder below the root; the API never lists the root itself."""
 
     id: str
     name: str
@@ -67,7 +67,7 @@ class Folder(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Tag(msgspec.Struct, frozen=True, rename="camel"):
-    """A tag of a project, or as it hangs on a secret."""
+    """A tag of a project, or of a secret."""
 
     id: str
     slug: str
@@ -83,7 +83,7 @@ class Metadata(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ImportSource(msgspec.Struct, frozen=True, rename="camel"):
-    """The environment that an import takes from; of another project where ``project_id`` differs."""
+    """The environment that an import reads from; of another project where ``project_id`` differs."""
 
     id: str
     slug: str
@@ -210,8 +210,8 @@ class _Privileges(msgspec.Struct):
 class Infisical:
     """A logged-in session with one vault. Use as a context manager: leaving it revokes the token.
 
-    ``login_variables`` is how the variables ``…ID`` and ``…SECRET`` begin that the login came from, for the
-    remedy of a refusal; ``address_from`` is what its address was given by, ``role`` what it needs in each project.
+    ``login_variables`` is the prefix of the variables ``…ID`` and ``…SECRET`` that gave the login, for the
+    remedy of a refusal. ``address_from`` is what gave its address, ``role`` what it needs in each project.
 
     Every read raises ``DeniedError`` (403), ``PermanentError`` (any other refusal, or an answer that is
     not what the API documents) or ``TransientError`` (unreachable, busy).
@@ -239,7 +239,7 @@ class Infisical:
         self._token = ""
         self._token_lock = threading.Lock()
         self.token_ran_out = False
-        """Was a token used as often as it may be (``accessTokenNumUsesLimit``)? Then another one was taken, once."""
+        """Was a token used as often as it may be (``accessTokenNumUsesLimit``)? Then one new token was taken."""
         self._identity: Identity | None = None
 
     def __enter__(self) -> Infisical:
@@ -269,18 +269,18 @@ class Infisical:
         return self._identity
 
     def projects(self) -> list[msgspec.Raw]:
-        """Every secret-manager project that the identity has **joined**; others are not even hinted at."""
+        """Every secret-manager project that the identity has **joined**; the API does not mention others at all."""
         return self.read("/api/v1/projects", _Projects, type=PROJECT_KIND).projects
 
     def own_roles(self, project_id: str) -> list[Role]:
-        """The identity's own roles in a project. A ``no-access`` role is denied even this."""
+        """The identity's own roles in a project. A ``no-access`` role may not read even this."""
         path = f"/api/v1/projects/{project_id}/memberships/identities/{self.identity.identity_id}"
         return self.read(path, _OwnMembership).identity_membership.roles
 
     def own_privileges(self, project_slug: str) -> list[Privilege]:
         """The identity's own additional privileges in a project, temporary ones too; it may read these itself.
 
-        A role does not tell what they deny: an inverted one leaves secrets out of every list with status 200
+        A role does not show what they deny: an inverted one leaves secrets out of every list with status 200
         (seen on a real server of the community edition).
         """
         return self.read(
@@ -308,8 +308,8 @@ class Infisical:
     def secrets(self, project_id: str, environment: str) -> list[msgspec.Raw]:
         """Every readable secret of an environment with its reference **unexpanded** and no imports mixed in.
 
-        Both spellings of the import flag are sent: its name and default changed between v4 revisions, and
-        unknown parameters are ignored. The vendor expands references by default, a broken one to "".
+        It sends both spellings of the import flag: its name and default changed between v4 revisions, and
+        unknown parameters are ignored. The vendor expands references by default, and a broken one to "".
         """
         return self.read(
             "/api/v4/secrets",
@@ -340,7 +340,7 @@ class Infisical:
                 return found
 
     def read(self, route: str, kind: type[T], /, **params: str) -> T:
-        """What GET ``route`` answers, as ``kind``."""
+        """The answer to GET ``route``, as ``kind``."""
         answer = self._authorized(lambda headers: self._door.send("GET", route, params=params, headers=headers))
         if not answer.ok:
             raise refusal(answer, route, address_from=self._address_from, role=self._role)
@@ -350,7 +350,7 @@ class Infisical:
         return decoded
 
     def _authorized(self, send: Callable[[dict[str, str]], Answer]) -> Answer:
-        """Send with the token; when it has expired or is used up, log in again and send again: it did nothing."""
+        """Send with the token. When it has expired or is used up, log in and send again: the first one did nothing."""
         token = self._token
         answer = send(_bearer(token))
         used_up = token_is_used_up(answer)
@@ -370,7 +370,7 @@ class Infisical:
                 raise token_used_up(self.url)
             self.token_ran_out |= used_up
             credentials = {"clientId": self._client_id, "clientSecret": self._client_secret}
-            # Busy is safe to try again; a refusal (401) is not and never is.
+            # Busy is safe to try again; a refusal (401) is not, and is never retried.
             answer = self._door.send("POST", "/api/v1/auth/universal-auth/login", json=credentials, retry=True)
             if answer.status in (401, 403):
                 raise login_refusal(answer, self.url, self._login_variables)
@@ -397,7 +397,7 @@ class _TokenPayload(msgspec.Struct, rename="camel"):
 
 
 def _identity(token: str) -> Identity | None:
-    """Whom the token is of; None where it is no token that could be sent back."""
+    """The identity that the token names; None where it is not a token that could be sent back."""
     parts = _TOKEN.fullmatch(token)
     fields = decoded(from_base64url(parts[1]), _TokenPayload) if parts else None
     return Identity(fields.identity_id, fields.org_id) if fields else None

@@ -21,17 +21,17 @@ class LoginRefusedError(PermanentError):
 
 
 class DeniedError(CouldNotVerifyError):
-    """The identity is logged in and may not read this."""
+    """The identity is logged in but may not read this."""
 
 
 class TokenUsedUpError(PermanentError):
-    """Access tokens may be used only so often, and a second one was used up too: a setting is wrong, no secret is."""
+    """Access tokens have a limited number of uses, and a second one was used up too: a setting is wrong, no secret."""
 
 
 def token_is_used_up(answer: Answer) -> bool:
-    """Does a 401 say that the token was used as often as it may be? The server looked at nothing else then.
+    """Does a 401 say that the token was used as often as it may be? Then the server did nothing else.
 
-    A used-up token is deleted: whoever holds it still is told that there is none.
+    The server deletes a used-up token: a client that still uses it is told that no such token exists.
     """
     said = str(answer.error().message).lower()
     return answer.status == 401 and ("limit" in said or "no identity access token found" in said)
@@ -56,18 +56,18 @@ def not_the_api(answer: Answer, call: str) -> UnreadableAnswerError:
 
 
 def said(answer: Answer) -> str:
-    """The vault's own name of an error, such as ``PermissionDenied``; empty where it is anything but such a name."""
+    """The vault's own name of an error, such as ``PermissionDenied``; empty where it is not such a name."""
     name = answer.error().error
     return name if _NAME.fullmatch(name) else ""
 
 
 def is_refusal(answer: Answer) -> bool:
-    """Is it one of the vault's own refusals? Each says what is the matter (contract: reqId, statusCode, message)."""
+    """Is it one of the vault's own refusals? Each says what is wrong (contract: reqId, statusCode, message)."""
     return answer.status in _REFUSALS and bool(answer.error().message)
 
 
 def login_refusal(answer: Answer, url: str, variables: str) -> BcpError:
-    """Why the vault at ``url`` did not take the login from the variables that begin with ``variables``."""
+    """Why the vault at ``url`` refused the login from the variables that begin with ``variables``."""
     if not is_refusal(answer):
         return not_the_api(answer, "the login")
     if "locked" in str(answer.error().message):
@@ -83,9 +83,9 @@ def login_refusal(answer: Answer, url: str, variables: str) -> BcpError:
 
 
 def refusal(answer: Answer, path: str, *, address_from: str = "INFISICAL_URL", role: str = "Viewer") -> BcpError:
-    """What an answer to GET ``path`` means that is not 2xx.
+    """What a non-2xx answer to GET ``path`` means.
 
-    ``address_from`` is what the vault's address was given by, ``role`` what the identity needs in its projects.
+    ``address_from`` is what gave the vault's address, ``role`` what the identity needs in its projects.
     """
     error = answer.error()
     if not is_refusal(answer):

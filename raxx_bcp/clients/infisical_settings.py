@@ -1,4 +1,4 @@
-"""How an identity may log in, read from the vault: for ``doctor``, which warns before an export runs into it."""
+"""How an identity may log in, read from the vault: for ``doctor``, which warns before an export fails on it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class _Settings(msgspec.Struct, rename="camel"):
 def token_uses_limit(reader: Infisical, identity_id: str) -> int | None:
     """How often an access token of ``identity_id`` may be used; 0 is without limit, None where it cannot be read.
 
-    Needs an organisation role that reads identities: an exporter with ``no-access`` may not even read its own (54c),
-    and the second identity may. A server that answers otherwise than documented is one that does not tell.
+    It needs an organisation role that reads identities. An exporter with ``no-access`` may not even read its own
+    (54c); the second identity may. A server that answers otherwise than documented counts as one that does not tell.
     Raises ``LoginRefusedError``, ``TokenUsedUpError`` or ``TransientError``.
     """
     route = f"/api/v1/auth/universal-auth/identities/{identity_id}"

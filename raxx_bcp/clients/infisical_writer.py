@@ -1,7 +1,7 @@
 """The client for a vault that is written to: what a restore needs, and the one delete that a drill needs.
 
-Nothing is tried twice blindly: a write whose answer was lost may have been done. Only what the vault did
-not even look at (429, or no connection was made) is sent again. The caller reads what is there and goes on from it.
+It repeats nothing blindly: a write whose answer was lost may have taken effect. It sends again only what the vault
+did not process (429, or no connection was made). The caller reads what is there and continues from it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from raxx_bcp.clients.infisical_errors import DeniedError, is_refusal, not_the_a
 from raxx_bcp.errors import BcpError, PermanentError, TransientError, UnreadableAnswerError
 
 SERVER_BODY_LIMIT_BYTES: Final = 1_048_576
-"""The largest body that the vault takes (measured); over it, it answers 500, and proxies that allow "1m" 413."""
+"""The largest body that the vault accepts (measured); above it, it answers 500, and proxies that allow "1m" 413."""
 BODY_LIMIT_BYTES: Final = 1_000_000
-"""What several secrets together stay below; a lone one may go up to the vault's own limit."""
+"""The limit for several secrets together; a single one may go up to the vault's own limit."""
 
 T = TypeVar("T")
 
@@ -30,18 +30,18 @@ class TooOldError(PermanentError):
 
 
 class TooLargeError(PermanentError):
-    """A request is larger than the vault, or a proxy before it, takes. Nothing was done."""
+    """A request is larger than the vault, or a proxy before it, accepts. Nothing was done."""
 
 
 class ServerStatus(msgspec.Struct, frozen=True):
-    """What ``GET /api/status`` says without a login: the server is up and has its database."""
+    """The answer to ``GET /api/status`` without a login: the server is up and has its database."""
 
     message: str
     date: str = ""
 
 
 class NewTag(msgspec.Struct, frozen=True):
-    """A tag to be made."""
+    """A tag to create."""
 
     slug: str
     color: str
@@ -64,7 +64,7 @@ class NewSecret(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
 
 
 class NewReminder(msgspec.Struct, frozen=True, rename="camel"):
-    """The reminder of a secret that is there, as a batch that updates takes it: its value stays as it is."""
+    """The reminder of an existing secret, as a batch that updates takes it: its value stays as it is."""
 
     secret_key: str
     secret_reminder_note: str | None
@@ -105,11 +105,11 @@ class _Batch(msgspec.Struct):
 
 
 class InfisicalWriter(Infisical):
-    """A session that may also write. Everything of ``Infisical`` holds, the context manager too.
+    """A session that may also write. It can do everything that ``Infisical`` can, and is a context manager too.
 
-    ``deletable_prefix`` is how the slug of a project must begin that ``delete_project`` may delete; empty:
-    none may be. Every write raises ``DeniedError`` (403), ``PermanentError`` (any other refusal) or
-    ``TransientError``, after which **it may have been done**.
+    ``deletable_prefix`` is the slug prefix of the projects that ``delete_project`` may delete; empty:
+    none. Every write raises ``DeniedError`` (403), ``PermanentError`` (any other refusal) or
+    ``TransientError``, after which the write **may have taken effect**.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class InfisicalWriter(Infisical):
         return _decoded(answer, ServerStatus, "GET", "/api/status")
 
     def require_v4(self) -> None:
-        """Raise ``TooOldError`` unless the server has the v4 secrets API: it is asked without saying for what."""
+        """Raise ``TooOldError`` unless the server has the v4 secrets API: the request names no project."""
         answer = self._authorized(lambda headers: self._door.send("GET", "/api/v4/secrets", headers=headers))
         if _is_missing_route(answer):
             raise TooOldError(
@@ -157,7 +157,7 @@ class InfisicalWriter(Infisical):
             )
 
     def slug_is_taken(self, slug: str) -> bool:
-        """Is there a project of this slug, also one that this identity has not joined?"""
+        """Is there a project of this slug, including one that this identity has not joined?"""
         route = f"/api/v1/projects/slug/{slug}"
         answer = self._authorized(lambda headers: self._door.send("GET", route, headers=headers))
         if answer.status == 404 and not _is_missing_route(answer):
@@ -174,17 +174,17 @@ class InfisicalWriter(Infisical):
         return self._write("POST", "/api/v1/projects", body, _Created).project
 
     def create_tag(self, project_id: str, tag: NewTag) -> Tag:
-        """A tag, whose id secrets will name."""
+        """Create a tag, whose id secrets will name."""
         return self._write("POST", f"/api/v1/projects/{project_id}/tags", msgspec.to_builtins(tag), _CreatedTag).tag
 
     def create_environment(self, project_id: str, name: str, slug: str, position: int) -> Environment:
-        """An environment at ``position`` (from 1); those at and behind it move up."""
+        """Create an environment at ``position`` (from 1); those at and behind it move up."""
         body = {"name": name, "slug": slug, "position": position}
         route = f"/api/v1/projects/{project_id}/environments"
         return self._write("POST", route, body, _CreatedEnvironment).environment
 
     def deleted_environments(self, project_id: str) -> list[DeletedEnvironment]:
-        """Those of a project that are marked as deleted and can still be brought back; none on an older server."""
+        """Environments of a project that are marked as deleted and can still be restored; none on an older server."""
         route = f"/api/v1/projects/{project_id}"
         answer = self._authorized(lambda headers: self._door.send("GET", route, headers=headers))
         if not answer.ok:
@@ -192,7 +192,7 @@ class InfisicalWriter(Infisical):
         return _decoded(answer, _ProjectWithDeleted, "GET", route).project.deleted_environments
 
     def undelete_environment(self, project_id: str, environment_id: str) -> Environment:
-        """Bring a deleted one back with all that it held, last in order."""
+        """Restore a deleted environment with all that it held, last in order."""
         route = f"/api/v1/projects/{project_id}/environments/{environment_id}/restore"
         return self._write("POST", route, {}, _CreatedEnvironment).environment
 
@@ -208,15 +208,15 @@ class InfisicalWriter(Infisical):
         self._write("POST", "/api/v2/folders", {**body, "description": description}, dict)
 
     def create_secrets(self, project_id: str, environment: str, path: str, rows: Sequence[msgspec.Raw]) -> bool:
-        """Secrets that are not there yet, all or none. False: an approval policy holds them back.
+        """Create secrets that are not there yet, all or none. False: an approval policy holds them back.
 
-        ``rows`` are encoded ``NewSecret``; the caller keeps their sum below ``BODY_LIMIT_BYTES``, a lone one such
-        that ``batch_bytes`` and it are at most ``SERVER_BODY_LIMIT_BYTES``.
+        ``rows`` are encoded ``NewSecret``. The caller keeps their sum below ``BODY_LIMIT_BYTES``, and a single one
+        such that ``batch_bytes`` and it are at most ``SERVER_BODY_LIMIT_BYTES``.
         """
         return self._batch("POST", project_id, environment, path, rows)
 
     def update_secrets(self, project_id: str, environment: str, path: str, rows: Sequence[msgspec.Raw]) -> bool:
-        """Secrets that are there, or are made where they are not. False: an approval policy holds them back."""
+        """Update secrets that are there, and create those that are not. False: an approval policy holds them back."""
         return self._batch("PATCH", project_id, environment, path, rows)
 
     def create_import(self, project_id: str, environment: str, path: str, source: tuple[str, str]) -> None:
@@ -226,10 +226,10 @@ class InfisicalWriter(Infisical):
         self._write("POST", "/api/v2/secret-imports", {**body, "isReplication": False}, dict)
 
     def delete_project(self, project_id: str) -> None:
-        """Delete a throwaway project with all that it holds. One that is gone already is fine.
+        """Delete a throwaway project with all that it holds. One that is already gone is fine.
 
-        Its slug is read first: unless it begins with ``deletable_prefix``, ``PermanentError``, and nothing
-        is sent.
+        It reads the slug first: unless the slug begins with ``deletable_prefix``, it raises ``PermanentError`` and
+        sends nothing that deletes.
         """
         route = f"/api/v1/projects/{project_id}"
         answer = self._authorized(lambda headers: self._door.send("GET", route, headers=headers))
@@ -285,7 +285,7 @@ class InfisicalWriter(Infisical):
 
 
 def batch_bytes(environment: str, path: str) -> int:
-    """How many bytes the body of a batch has beside its rows, and without the commas between them."""
+    """How many bytes the body of a batch has beside its rows, without the commas between them."""
     return len(msgspec.json.encode(_batch_body("0" * 36, environment, path, ())))  # a project's id is a UUID
 
 
@@ -294,7 +294,7 @@ def _batch_body(project_id: str, environment: str, path: str, rows: Sequence[msg
 
 
 def _needs_every_byte(environment: str, path: str, rows: Sequence[msgspec.Raw]) -> bool:
-    """Is it a lone secret so large that the word ``upsert`` would not fit? What is there needs it not."""
+    """Is it a single secret so large that the word ``upsert`` would not fit? An existing one does not need it."""
     size = batch_bytes(environment, path) + sum(memoryview(row).nbytes for row in rows)
     return len(rows) == 1 and size + len(',"mode":"upsert"') > SERVER_BODY_LIMIT_BYTES
 
@@ -312,7 +312,7 @@ def _decoded(answer: Answer, kind: type[T], method: str, route: str) -> T:
 
 
 def _refusal(answer: Answer, method: str, route: str) -> BcpError:
-    """The refusal in a sentence. The vault's own message is not repeated: it can quote what was sent."""
+    """The refusal in a sentence. It does not repeat the vault's own message, which can quote what was sent."""
     if not is_refusal(answer):
         return not_the_api(answer, f"{method} {route}")
     if answer.status == 403 and (method, route) == ("POST", "/api/v1/projects"):

@@ -1,4 +1,4 @@
-"""What Lightsail says of instances, their sizes, their firewalls and their logins, as frozen types."""
+"""Lightsail's instances, their sizes, firewalls and logins, as frozen types."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ERROR: Final = "error"
 RUNNING: Final = "running"
 GONE_STATES: Final = frozenset({"shutting-down", "terminated"})
 HOURS_A_MONTH: Final = 730.0
-"""How AWS reckons a month's price."""
+"""How AWS calculates a month's price."""
 
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 _STATES: Final = {"Success": AVAILABLE, "InProgress": PENDING, "Failed": ERROR}
@@ -39,12 +39,12 @@ class ThrowawayInstance:
 
     @property
     def drill_id(self) -> str:
-        """The drill that made it; empty: none of ours."""
+        """The drill that made it; empty: not one of ours."""
         return self.tags.get(DRILL_TAG, "")
 
     @property
     def expires_utc(self) -> datetime | None:
-        """When its lease ends; None where it does not say so in a way that can be read."""
+        """When its lease ends; None where it has no readable lease."""
         try:
             return datetime.strptime(self.tags.get(EXPIRES_TAG, ""), _TIME).replace(tzinfo=UTC)
         except ValueError:
@@ -68,7 +68,7 @@ class Bundle:
         return self.usd_per_month / HOURS_A_MONTH
 
     def holds(self, other: Bundle) -> bool:
-        """Is it at least as large? A snapshot is only restored onto such a one."""
+        """Is it at least as large? A snapshot can only be restored onto such a size."""
         return self.cpus >= other.cpus and self.ram_gb >= other.ram_gb and self.disk_gb >= other.disk_gb
 
 
@@ -82,7 +82,7 @@ class SnapshotSource:
     state: str
     created_utc: datetime
     bundle_id: str
-    """The bundle of the instance that it was taken of."""
+    """The bundle of the instance that the snapshot was taken from."""
     disk_gb: int
     name: str = ""
     automatic_of: str = ""
@@ -90,13 +90,13 @@ class SnapshotSource:
 
     @property
     def label(self) -> str:
-        """What people call it."""
+        """The name that people use for it."""
         return f"the automatic snapshot of {self.automatic_of} of {self.day}" if self.automatic_of else self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """How a new instance is made. ``user_data`` is run as root at its first boot, and holds no secret."""
+    """How a new instance is made. ``user_data`` runs as root at its first boot, and holds no secret."""
 
     zone: str
     bundle_id: str
@@ -106,7 +106,7 @@ class Making:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Ports that a firewall lets in, and from where."""
+    """Ports that a firewall opens, and to which sources."""
 
     protocol: str
     first: int
@@ -117,12 +117,12 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A short-lived login: a key with a certificate, and the host keys that the instance was seen with."""
+    """A short-lived login: a key with a certificate, and the host keys that Lightsail saw on the instance."""
 
     user: str
     address: str
     host_keys: tuple[tuple[str, str], ...]
-    """(algorithm, base64 of the public key) each, as a line of known_hosts has them."""
+    """(algorithm, base64 of the public key) each, as in a line of known_hosts."""
     expires_utc: datetime
     private_key: str = field(repr=False)
     certificate: str = field(repr=False)

@@ -1,8 +1,8 @@
 """The client for throwaway instances: make one, close its firewall, log in to it, and delete it again.
 
-Production's instances are in the same account, so what this client may touch is said when it is made: ``names``.
-Making, opening, logging in to and deleting any other name is refused before a byte is sent, by the boto3 client itself.
-And an instance of such a name is deleted only when it carries the tag of the drill that asks for it.
+Production's instances are in the same account, so the caller states what this client may touch when it makes it:
+``names``. The boto3 client itself refuses, before a byte is sent, to make, open, log in to or delete any other name.
+An instance of such a name is deleted only when it carries the tag of the drill that asks for it.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Instances:
     # -- looking -----------------------------------------------------------------------------------------
 
     def bundles(self) -> list[Bundle]:
-        """Every size of a Linux instance with an IPv4 address, also those that are sold no more."""
+        """Every size of a Linux instance with an IPv4 address, including those that are no longer sold."""
         with lightsail_errors("list the bundles"):
             pages = self._client.get_paginator("get_bundles").paginate(includeInactive=True)
             found = [bundle_of(one) for page in pages for one in page.get("bundles", [])]
@@ -128,7 +128,7 @@ class Instances:
     def source_of_automatic(self, instance: str, day: str) -> SnapshotSource:
         """What the automatic snapshot of ``instance`` of ``day`` (``YYYY-MM-DD``) is of. Raises ``AbsentError``.
 
-        Lightsail says nothing of an automatic snapshot's size, so it is taken to be its instance's.
+        Lightsail does not report an automatic snapshot's size, so its instance's size is used.
         """
         with lightsail_errors(f"look at the automatic snapshots of {instance}"):
             listed: Any = self._client.get_auto_snapshots(resourceName=instance)["autoSnapshots"]
@@ -163,7 +163,7 @@ class Instances:
     # -- changing ----------------------------------------------------------------------------------------
 
     def create_from_snapshot(self, name: str, source: SnapshotSource, making: Making) -> None:
-        """Begin instance ``name`` from a snapshot. Raises ``NameTakenError``."""
+        """Start making instance ``name`` from a snapshot. Raises ``NameTakenError``."""
         action = f"make instance {name} from {source.label}"
         chosen = (
             {"sourceInstanceName": source.automatic_of, "restoreDate": source.day}
@@ -173,7 +173,7 @@ class Instances:
         self._create(action, self._client.create_instances_from_snapshot, name, making, chosen)
 
     def create_from_blueprint(self, name: str, blueprint: str, making: Making) -> None:
-        """Begin instance ``name`` from an image of Lightsail's. Raises ``NameTakenError``."""
+        """Start making instance ``name`` from one of Lightsail's images. Raises ``NameTakenError``."""
         action = f"make instance {name} from blueprint {blueprint}"
         self._create(action, self._client.create_instances, name, making, {"blueprintId": blueprint})
 
@@ -186,10 +186,10 @@ class Instances:
             refuse_failed([answer.get("operation", {})], action)
 
     def delete_throwaway(self, name: str, drill_id: str) -> None:
-        """Delete the instance that drill ``drill_id`` made; one that is not there any more is fine.
+        """Delete the instance that drill ``drill_id`` made; one that is no longer there is fine.
 
-        Raises ``PermanentError``, and sends nothing that deletes, unless ``name`` is one of ours, is none of
-        production's, and the instance says right now that it is that drill's.
+        Raises ``PermanentError``, and sends nothing that deletes, unless ``name`` is one of ours, is not
+        production's, and the instance's tag says right now that it belongs to that drill.
         """
         self._refuse_name("DeleteInstance", name)
         found = self.get(name)
@@ -224,7 +224,7 @@ class Instances:
             refuse_failed(answer.get("operations", []), action)
 
     def _refuse(self, event_name: str, params: Mapping[str, Any], **_named: Any) -> None:
-        """Look at every call of the boto3 client itself, right before it would be sent."""
+        """Check every call of the boto3 client itself, right before it is sent."""
         operation = event_name.rpartition(".")[2]
         if operation not in ALLOWED:
             raise _refused(operation, "this client only handles throwaway instances")

@@ -1,7 +1,7 @@
 """The client for Lightsail's snapshots: take, look, copy, tag, and delete a *snapshot*.
 
-What could hurt is not in here. The client has no method that deletes, stops or creates an instance, and the
-boto3 client behind it refuses, before a byte is sent, every operation that is not in ``ALLOWED``: a retention
+Calls that could do harm are not in here. The client has no method that deletes, stops or creates an instance, and the
+boto3 client behind it refuses, before a byte is sent, every operation that is not in ``ALLOWED``. A retention
 script that called deleteInstance where it meant deleteInstanceSnapshot is a real incident.
 """
 
@@ -48,7 +48,7 @@ class InstanceSnapshot:
     created_utc: datetime
     size_gb: int
     instance_name: str
-    """The instance it was taken of; empty where Lightsail does not say."""
+    """The instance that it was taken of; empty where Lightsail does not say."""
     tags: Mapping[str, str] = field(default_factory=dict)
     from_automatic: bool = False
     """Was it copied from an automatic snapshot?"""
@@ -139,7 +139,7 @@ class Snapshots:
             return sorted(found, key=lambda one: one.created_utc, reverse=True)
 
     def create(self, name: str, instance: str, tags: Mapping[str, str]) -> None:
-        """Begin a snapshot. Raises ``NameTakenError``, ``AutomaticSnapshotRunningError``, ``AbsentError``."""
+        """Start a snapshot. Raises ``NameTakenError``, ``AutomaticSnapshotRunningError``, ``AbsentError``."""
         action = f"take snapshot {name} of instance {instance}"
         with lightsail_errors(action, denied=PermanentError):
             answer: Any = self._client.create_instance_snapshot(
@@ -148,14 +148,14 @@ class Snapshots:
             refuse_failed(answer.get("operations", []), action)
 
     def delete_snapshot(self, name: str) -> None:
-        """Delete one manual snapshot, for good. The caller has proved that it is ours and not needed."""
+        """Delete one manual snapshot, permanently. The caller has proved that it is ours and not needed."""
         action = f"delete snapshot {name}"
         with lightsail_errors(action, denied=PermanentError):
             answer: Any = self._client.delete_instance_snapshot(instanceSnapshotName=name)
             refuse_failed(answer.get("operations", []), action)
 
     def copy_here(self, name: str, source_region: str) -> None:
-        """Begin a copy of ``source_region``'s snapshot ``name`` into this region, under the same name.
+        """Start a copy of ``source_region``'s snapshot ``name`` into this region, under the same name.
 
         The copy carries no tags (CopySnapshot takes none): see ``tag``.
         """
@@ -187,7 +187,7 @@ class Snapshots:
             refuse_failed(answer.get("operations", []), action)
 
     def disable_automatic(self, instance: str) -> None:
-        """Switch automatic snapshots off; Lightsail keeps those that there are."""
+        """Switch automatic snapshots off; Lightsail keeps the existing ones."""
         action = f"switch off automatic snapshots of {instance}"
         with lightsail_errors(action, denied=PermanentError):
             answer: Any = self._client.disable_add_on(resourceName=instance, addOnType=_AUTO_SNAPSHOT)

@@ -1,4 +1,4 @@
-"""What a refusal by Lightsail means, in one sentence: for every client of it."""
+"""What a refusal by Lightsail means, in one sentence: shared by all clients for it."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ _BAD_CREDENTIALS: Final = frozenset(
 _LONGEST_SAID: Final = 300
 
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.]{1,79}")
-"""A code of AWS's; anything else is no word of AWS's, and not shown."""
+"""An AWS error code; anything else is not AWS's, and is not shown."""
 
 
 class AbsentError(PermanentError):
-    """There is no such thing in this account and region."""
+    """It does not exist in this account and region."""
 
 
 class NameTakenError(PermanentError):
@@ -56,7 +56,7 @@ class NameTakenError(PermanentError):
 
 
 class AutomaticSnapshotRunningError(TransientError):
-    """Lightsail takes no manual snapshot while it makes an automatic one."""
+    """Lightsail accepts no manual snapshot while it makes an automatic one."""
 
 
 @contextlib.contextmanager

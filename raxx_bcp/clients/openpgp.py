@@ -1,8 +1,8 @@
 """A walk over OpenPGP packets without any key: who can read a message, and is it whole?
 
-Finds truncation and trailing rubbish; a flipped bit inside a packet is found by checksum only
+It finds truncation and trailing garbage; only a checksum finds a flipped bit inside a packet
 (measured with GnuPG 2.2.40). ``gpg --list-packets`` shows the same but fails with rc 2 without the
-secret key, as it always is where exports are made. Source: RFC 4880 section 4.2 and 5.1.
+secret key, and exports are always made without it. Source: RFC 4880 section 4.2 and 5.1.
 """
 
 from __future__ import annotations

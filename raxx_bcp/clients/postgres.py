@@ -1,6 +1,6 @@
-"""The client for PostgreSQL, which only reads: every connection is one read-only transaction with bounded waits.
+"""The client for PostgreSQL, read-only: every connection is one read-only transaction with bounded waits.
 
-An error is told by its SQLSTATE and by what was tried. PostgreSQL's own texts are never shown: they can hold
+An error gives its SQLSTATE and what was tried. PostgreSQL's own texts are never shown: they can hold
 rows ("Key (email)=(…) already exists"), the user and the address.
 """
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 APPLICATION_NAME: Final = "raxx-bcp-drill"
 _SETTINGS: Final = {
     "default_transaction_read_only": "on",
-    "max_parallel_workers_per_gather": "0",  # a look is as many processes as connections, which the caller bounds
-    "row_security": "off",  # an error instead of rows that are silently not there
+    "max_parallel_workers_per_gather": "0",  # one process for each connection, and the caller limits those
+    "row_security": "off",  # an error instead of silently missing rows
     "TimeZone": "UTC",
     "DateStyle": "ISO",
     "IntervalStyle": "postgres",
-    "bytea_output": "hex",  # rows of two servers are compared by their text
+    "bytea_output": "hex",  # rows of two servers are compared as text
     "extra_float_digits": "1",
-    "search_path": "pg_catalog",  # every other name is written with its schema, here and in what PostgreSQL tells
+    "search_path": "pg_catalog",  # every other name is written with its schema, here and in PostgreSQL's answers
 }
 _DAMAGE: Final = ("XX", "58", "22")
 """SQLSTATE classes (PostgreSQL, appendix A) in which stored data cannot be read: internal error and corruption,
@@ -68,9 +68,9 @@ class Limits:
     lock_seconds: float = 10.0
     """How long to wait for a table that a migration has locked."""
     idle_seconds: float = 120.0
-    """After which PostgreSQL ends our transaction when nothing is asked in it: no abandoned snapshot on production."""
+    """PostgreSQL ends our idle transaction after this time, so that no abandoned snapshot stays on production."""
     grace_seconds: float = 15.0
-    """How long after ``statement_seconds`` a server that has not kept to them is hung up on."""
+    """How long after ``statement_seconds`` to hang up on a server that ignores its own timeout."""
 
 
 class DamagedError(PermanentError):
@@ -78,13 +78,13 @@ class DamagedError(PermanentError):
 
 
 class NoConnectionLeftError(CouldNotVerifyError):
-    """The database has no connection left for us."""
+    """The database has no free connection for us."""
 
 
 class Reader:
     """One connection in one REPEATABLE READ, READ ONLY transaction. Use as a context manager, in one thread.
 
-    ``snapshot`` joins the moment that another reader shares by ``share``. Raises ``CouldNotVerifyError`` when
+    ``snapshot`` joins the moment that another reader exports with ``share``. Raises ``CouldNotVerifyError`` when
     the database cannot be reached, denies or takes too long, ``DamagedError`` when it cannot read its own data.
     """
 
@@ -115,17 +115,17 @@ class Reader:
             return self._connection.execute(query).fetchall()
 
     def share(self) -> str:
-        """The name of this transaction's moment, which other readers can join while this one is open."""
+        """The name of this transaction's snapshot, which other readers can join while this one is open."""
         return str(self.rows("SELECT pg_export_snapshot()", "share the moment of the look")[0][0])
 
     def begin_again(self) -> None:
-        """A new transaction after an error, at the same shared moment where there is one."""
+        """Start a new transaction after an error, at the same shared moment where there is one."""
         with _postgres_errors("end a transaction"):
             self._connection.rollback()
         self._begin()
 
     def hang_up(self) -> None:
-        """From another thread: whatever is waited for ends at once, as a lost connection."""
+        """Called from another thread: any wait ends at once, as a lost connection."""
         with contextlib.suppress(Exception):
             self._connection.cancel_safe(timeout=2.0)
         with contextlib.suppress(Exception), socket.socket(fileno=os.dup(self._connection.fileno())) as wire:
@@ -149,7 +149,7 @@ class Reader:
 
     @contextlib.contextmanager
     def _watched(self, action: str) -> Iterator[None]:
-        """A server that has frozen does not keep its own timeouts: hang up on it."""
+        """Hang up on a server that has frozen: it does not keep its own timeouts."""
         late = threading.Event()
 
         def end() -> None:

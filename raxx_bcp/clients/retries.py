@@ -1,14 +1,14 @@
-"""When a request is sent again, for how long, and what is said meanwhile: one rule for every HTTP client.
+"""When a request is sent again, for how long, and what is reported meanwhile: one rule for every HTTP client.
 
-| what came | may be done twice (a GET) | must not be done twice (a write) |
+| answer | may be done twice (a GET) | must not be done twice (a write) |
 | --- | --- | --- |
 | no connection at all | for 60 s | for 60 s: nothing was sent |
-| 502, 503, 504 | for 60 s | never: it may have been done |
-| 429 | 4 attempts, as far apart as it asks | the same: it looked at nothing |
+| 502, 503, 504 | for 60 s | never: it may have taken effect |
+| 429 | 4 attempts, with the wait that it asks for | the same: the service did nothing |
 | 500, a connection that broke or fell silent | 4 attempts | never |
 
-A real Infisical answers again 17 s after its restart, and a client that waits for 60 s outlasts a ``kill -9`` and start
-(measured). A refusal (401, 403, …) is an answer and never comes here: three refused logins lock an identity.
+A real Infisical answers again 17 s after its restart, and a client that waits for 60 s outlasts a ``kill -9`` and
+start (measured). A refusal (401, 403, …) is an answer and is never repeated: three refused logins lock an identity.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from raxx_bcp.errors import TransientError
 T = TypeVar("T")
 PATIENCE_SECONDS: Final = 60.0
 LONGEST_WAIT_SECONDS: Final = 120.0
-"""The most that a 429 may ask for between two attempts."""
+"""The longest wait that a 429 may ask for between two attempts."""
 LONGEST_PAUSE_SECONDS: Final = 5.0
-"""Between two looks at a service that is away, so that its return is seen soon; a little chance comes on top."""
+"""Between two attempts while a service is away, short enough to see its return soon; jitter is added."""
 _SAID_AGAIN_SECONDS: Final = 20.0
 
 _WAITS: Final = logging.getLogger("raxx_bcp.waits")
@@ -44,32 +44,32 @@ class Repeat(enum.Enum):
 
 
 class BusyError(TransientError):
-    """A request that came to nothing for now. ``reason`` says why in a few words, without a word of the request's."""
+    """A request that did not succeed for now. ``reason`` says why in a few words, with no content of the request."""
 
     def __init__(self, what: str, remedy: str, reason: str = "", wait_seconds: float | None = None) -> None:
         super().__init__(what, remedy)
         self.reason = reason
         self.wait_seconds = wait_seconds
-        """How long the service asks to be left alone."""
+        """How long the service asks us to wait."""
 
 
 class AwayError(BusyError):
-    """502, 503, 504: restarting, or away behind a proxy. What was asked may have been done."""
+    """502, 503, 504: restarting, or away behind a proxy. The request may have taken effect."""
 
 
 class UnconnectedError(AwayError):
-    """No connection was made: nothing was sent, and nothing can have been done."""
+    """No connection was made: nothing was sent, so nothing can have taken effect."""
 
 
 class RateLimitedError(BusyError):
-    """429: the service did nothing of what it was asked, and asks to slow down."""
+    """429: the service did nothing, and asks us to slow down."""
 
 
 class Repeater:
-    """Sends again what may be sent again, and says what it waits for. Thread-safe.
+    """Sends again what may be sent again, and reports what it waits for. Thread-safe.
 
-    ``service`` is what is waited for, with its address. Time is what ``sleep`` was asked for and what the attempts took
-    by ``clock`` (seconds), so that a test may replace either.
+    ``service`` is the service that it waits for, with its address. It adds up the time passed to ``sleep`` and the time
+    of the attempts by ``clock`` (seconds), so that a test may replace either.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Repeater:
             spent += wait
 
     def _say(self, busy: BusyError, wait: float) -> None:
-        """Say what is waited for: at once, when the reason changes, and now and then; not for every thread."""
+        """Report what it waits for: at once, when the reason changes, and now and then; not for every thread."""
         now = self._clock()
         with self._lock:
             if self._said and self._said[0] == busy.reason and now - self._said[1] < _SAID_AGAIN_SECONDS:
@@ -122,9 +122,9 @@ class Repeater:
 
 @contextlib.contextmanager
 def waits_told(tell: Callable[[str], None]) -> Iterator[None]:
-    """Meanwhile ``tell`` says what is waited for: on stderr for a command, in the run's log for Dagster.
+    """Inside the block ``tell`` reports what is waited for: on stderr for a command, in the run's log for Dagster.
 
-    By Python's logging, since the threads that wait know neither. Without anybody to tell, it goes to stderr.
+    It uses Python's logging, since the waiting threads know neither. Without a listener it goes to stderr.
     """
     before, propagated = _WAITS.handlers, _WAITS.propagate
     _WAITS.handlers, _WAITS.propagate = [_Teller(tell)], False
@@ -150,7 +150,7 @@ def _repeatable(busy: BusyError, repeat: Repeat) -> bool:
 
 
 def _wait(busy: BusyError, failures: int, longest: float) -> float:
-    """Seconds until the next attempt: what the service asks for, else growing, with some chance against a herd."""
+    """Seconds until the next attempt: what the service asks for, else growing, with jitter against a herd."""
     asked = busy.wait_seconds
     if asked is None:
         asked = min(0.5 * 2.0 ** (failures - 1), LONGEST_PAUSE_SECONDS) + random.uniform(0, 1)  # noqa: S311 - no secret

@@ -1,6 +1,6 @@
 """The client for one S3 bucket: conditional, checksummed writes and honest reads.
 
-There is no delete in here on purpose: what stores the backups cannot remove them. "Denied" and "not
+It has no delete on purpose: what stores the backups cannot remove them. "Denied" and "not
 implemented" are ``CouldNotVerifyError``, never "off" or "absent".
 """
 
@@ -44,7 +44,7 @@ class Versioning(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Receipt:
-    """What the server said of a PUT. ``version_id`` is None where the bucket keeps no versions."""
+    """The server's answer to a PUT. ``version_id`` is None where the bucket keeps no versions."""
 
     bucket: str
     key: str
@@ -99,7 +99,7 @@ class Bucket:
 
     @property
     def region(self) -> str:
-        """Where requests are signed for: this machine's AWS settings. Raises ``UsageError`` for an unknown profile."""
+        """The region for signing: this machine's AWS settings. Raises ``UsageError`` for an unknown profile."""
         return self._client.meta.region_name or "us-east-1"
 
     def versioning(self) -> Versioning:
@@ -186,7 +186,7 @@ class Bucket:
                 yield from body.iter_chunks(chunk_bytes)
 
     def keys(self, prefix: str, *, start_after: str = "") -> list[str]:
-        """The key of every current object under ``prefix`` that sorts behind ``start_after``, in key order."""
+        """The key of every current object under ``prefix`` that sorts after ``start_after``, in key order."""
         listed = self._client.get_paginator("list_objects_v2")
         with s3_errors(f"list {prefix} in", self.name):
             pages = listed.paginate(Bucket=self.name, Prefix=prefix, StartAfter=start_after)

@@ -1,8 +1,8 @@
 """The client that removes one file of one of FreeScout's dump sets, and can do nothing else.
 
 It takes a day and a name and builds the key itself. The boto3 client behind it refuses, before a byte is sent, every
-operation but DeleteObject, every other bucket and key, and every version: what it deletes in a bucket that keeps
-versions lies below a delete marker, and comes back when that is removed.
+operation but DeleteObject, every other bucket and key, and every version. In a bucket that keeps versions, a deleted
+object is below a delete marker, and comes back when the marker is removed.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class DumpRemoval:
         return self._made
 
     def delete(self, day: str, name: str) -> None:
-        """Remove ``<prefix><day>/<name>``; what is not there is no error.
+        """Remove ``<prefix><day>/<name>``; a file that is not there is no error.
 
-        Raises ``UsageError`` for a day or name that is none of a dump set, ``PermanentError`` (denied, refused) and
+        Raises ``UsageError`` for a day or name that is not a dump set's, ``PermanentError`` (denied, refused) and
         ``TransientError`` (unreachable, busy).
         """
         if not OURS.fullmatch(f"{day}/{name}"):
@@ -59,7 +59,7 @@ class DumpRemoval:
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def _refuse_what_is_not_ours(self, params: dict[str, Any], event_name: str, **_named: Any) -> None:
-        """The last look before anything is sent: also at what a mistake in this very module would ask for."""
+        """The last check before anything is sent: it also catches a mistake in this module."""
         key, operation = params.get("Key"), event_name.rpartition(".")[2]
         ours = isinstance(key, str) and key.startswith(self.prefix) and OURS.fullmatch(key.removeprefix(self.prefix))
         exact = params.keys() == {"Bucket", "Key"} and params["Bucket"] == self.bucket

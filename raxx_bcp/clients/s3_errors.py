@@ -1,4 +1,4 @@
-"""What a refusal by S3 means, in one sentence: for every client of it."""
+"""What a refusal by S3 means, in one sentence: shared by all clients for it."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ _BUSY: Final = frozenset(
     }
 )
 _BY_STATUS: Final = frozenset({"403", "409", "412", "429", "500", "501", "502", "503", "504"})
-"""What a status says without a word of S3's: an answer to HEAD has no body, and a proxy's says that S3 is away."""
+"""What a status means without S3's error code: an answer to HEAD has no body, and a proxy's means that S3 is away."""
 _LOST_RACE: Final = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
 _BAD_CREDENTIALS: Final = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"})
 
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.]{1,79}")
-"""A code of AWS's; anything else is no word of AWS's, and not shown."""
+"""An AWS error code; anything else is not AWS's, and is not shown."""
 
 
 class ConflictError(PermanentError):
-    """Somebody else wrote the object first; nothing was overwritten."""
+    """Another writer wrote the object first; nothing was overwritten."""
 
 
 class ObjectAbsentError(PermanentError):

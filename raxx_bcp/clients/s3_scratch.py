@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 ALLOWED: Final = frozenset({"CopyObject", "DeleteObject", "GetObject", "HeadObject", "ListObjectVersions", "PutObject"})
 MARK: Final = "raxx-bcp-drill"
-"""User metadata of everything that is written: the drill's id."""
+"""User metadata of everything that it writes: the drill's id."""
 NO_VERSION: Final = "null"
-"""The version id of what was written while the bucket kept no versions (S3 User Guide, "How S3 Versioning works")."""
+"""The version id of an object from before the bucket kept versions (S3 User Guide, "How S3 Versioning works")."""
 
 _PURGE_ROUNDS: Final = 5
 _DRILL_ID: Final = re.compile(r"[a-z][a-z0-9_]*-\d{8}T\d{6}Z-[0-9a-f]{6}")
@@ -91,7 +91,7 @@ class Scratch:
         return self.root + name
 
     def put(self, name: str, body: bytes) -> str | None:
-        """Store ``body``, checked by the server. The version's id; None where the bucket keeps no versions."""
+        """Store ``body``, checked by the server. Returns the version's id; None where the bucket keeps no versions."""
         key = self.key(name)
         digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
         with s3_errors(f"store {key} in", self.bucket, denied=PermanentError):
@@ -123,13 +123,13 @@ class Scratch:
             return self._client.get_object(Bucket=self.bucket, Key=key, **at)["Body"].read()
 
     def delete(self, name: str) -> None:
-        """What an ordinary deletion does where versions are kept: a delete marker comes on top."""
+        """An ordinary deletion: where versions are kept, it puts a delete marker on top."""
         key = self.key(name)
         with s3_errors(f"delete {key} from", self.bucket, denied=PermanentError):
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def copy_back(self, name: str, version_id: str) -> str | None:
-        """Make an earlier version the current one, by a copy of it on top. The new version's id, as for ``put``."""
+        """Make an earlier version current, by a copy of it on top. Returns the new version's id, like ``put``."""
         key = self.key(name)
         with s3_errors(f"copy an earlier version of {key} back in", self.bucket, denied=PermanentError):
             answer = self._client.copy_object(
@@ -146,7 +146,7 @@ class Scratch:
         return [version for version in self._all() if version.name == name]
 
     def purge(self) -> int:
-        """Delete every version and every delete marker of the drill, for good; how many there were.
+        """Delete every version and every delete marker of the drill, permanently. Returns how many there were.
 
         Lists until nothing is left. Raises ``PermanentError`` where a deletion is denied.
         """
@@ -163,13 +163,13 @@ class Scratch:
         return purged
 
     def hide(self) -> None:
-        """Put a delete marker on top of everything: all that a role may do under MFA delete."""
+        """Put a delete marker on top of everything: a role may do no more under MFA delete."""
         for version in list(self._all()):
             if version.is_latest and not version.is_delete_marker:
                 self.delete(version.name)
 
     def is_hidden(self) -> bool:
-        """Is there a delete marker on top of everything that there is?"""
+        """Is there a delete marker on top of every object?"""
         return not any(version.is_latest and not version.is_delete_marker for version in self._all())
 
     def is_empty(self) -> bool:
@@ -188,7 +188,7 @@ class Scratch:
             )
 
     def _refuse_what_is_not_ours(self, params: dict[str, Any], event_name: str, **_named: Any) -> None:
-        """The last look before anything is sent: also at what a mistake in this very module would ask for."""
+        """The last check before anything is sent: it also catches a mistake in this module."""
         operation = event_name.rpartition(".")[2]
         places = [(params.get("Bucket"), params.get("Prefix" if operation == "ListObjectVersions" else "Key"))]
         source = params.get("CopySource")
@@ -209,7 +209,7 @@ class Scratch:
 
 
 class Surroundings:
-    """What is in the bucket around the scratch, by its list of versions. Nothing else can be asked through this client.
+    """The bucket around the scratch, by its list of versions. This client can do nothing else.
 
     Every method raises ``TransientError``, ``CouldNotVerifyError`` (denied) or ``PermanentError``.
     """
@@ -251,9 +251,9 @@ class Surroundings:
         return {one["VersionId"] for one in listed if one["Key"] == key and "Size" in one}
 
     def scratch_drill_ids(self, *, current_only: bool = False) -> list[str]:
-        """The drills that have something below the scratch prefix; what no drill's name is on is left out.
+        """The drills that have something below the scratch prefix; entries without a drill's name are left out.
 
-        ``current_only``: what lies below a delete marker does not count.
+        ``current_only``: what is below a delete marker does not count.
         """
         first = {
             listed["Key"].removeprefix(self._scratch_prefix).partition("/")[0]

@@ -1,7 +1,7 @@
-"""The client for one S3 bucket's settings and to the history of its objects: reads, and one switch.
+"""The client for one S3 bucket's settings and the history of its objects: reads, and one switch.
 
-The switch turns versioning on. Nothing here turns anything off, and nothing deletes. A setting that S3 says is not
-there is None; denied and "not implemented" are ``CouldNotVerifyError``, never "off".
+The switch turns versioning on. Nothing here turns anything off, and nothing deletes. A setting that S3 reports as
+absent is None; denied and "not implemented" are ``CouldNotVerifyError``, never "off".
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Named = TypeVar("Named", bound=enum.StrEnum)
 
 
 class MfaDelete(enum.StrEnum):
-    """Does it take the root user's device to delete a version? (GetBucketVersioning)."""
+    """Does deleting a version need the root user's device? (GetBucketVersioning)."""
 
     ENABLED = "Enabled"
     DISABLED = "Disabled"
@@ -43,7 +43,7 @@ class MfaDelete(enum.StrEnum):
 
 @dataclass(frozen=True)
 class VersioningState:
-    """What GetBucketVersioning says."""
+    """The answer of GetBucketVersioning."""
 
     versioning: Versioning
     mfa_delete: MfaDelete
@@ -51,7 +51,7 @@ class VersioningState:
 
 @dataclass(frozen=True)
 class DefaultEncryption:
-    """What S3 does with an object that comes without a wish of its own. ``kms_key`` is empty for SSE-S3."""
+    """How S3 encrypts an object that asks for nothing. ``kms_key`` is empty for SSE-S3."""
 
     algorithm: str
     kms_key: str = ""
@@ -75,7 +75,7 @@ class LifecycleRule:
     enabled: bool
     prefix: str
     narrowed: bool
-    """Does the rule ask for tags or sizes too? Then not every object under ``prefix`` is meant."""
+    """Does the rule also filter by tags or sizes? Then it does not apply to every object under ``prefix``."""
     expires_after_days: int | None = None
     """Current objects are expired so many days after they were stored."""
     expires_on: datetime | None = None
@@ -83,11 +83,11 @@ class LifecycleRule:
     noncurrent_days: int | None = None
     """Prior versions are deleted for good so many days after they became noncurrent."""
     noncurrent_kept: int = 0
-    """So many of the newest prior versions are kept all the same."""
+    """This many of the newest prior versions are kept all the same."""
 
     @property
     def expires_current(self) -> bool:
-        """Does it remove objects that are in use?"""
+        """Does it remove current objects?"""
         return self.expires_after_days is not None or self.expires_on is not None
 
 
@@ -142,7 +142,7 @@ class BucketSettings:
         return self._read("read the policy of", lambda s3: s3.get_bucket_policy(Bucket=self.name), _policy)
 
     def object_versions(self) -> Iterator[ObjectVersion]:
-        """Every version and delete marker in the bucket. One page is held at a time, in no order within it."""
+        """Every version and delete marker in the bucket. It holds one page at a time; a page has no order."""
         action = "list the versions in"
         with s3_errors(action, self.name):
             pages = iter(self._client.get_paginator("list_object_versions").paginate(Bucket=self.name))
@@ -208,7 +208,7 @@ def _rules(answer: Mapping[str, Any]) -> tuple[LifecycleRule, ...]:
 
 
 def _policy(answer: Mapping[str, Any]) -> str:
-    """S3's answer is the policy itself, so a page of a proxy's would be taken for one."""
+    """S3's answer is the policy itself, so a proxy's page would be taken for one."""
     if decoded(answer["Policy"], dict[str, Any]) is None:
         raise ValueError
     return str(answer["Policy"])

@@ -15,7 +15,7 @@ DEFAULT_API_URL: Final = "https://slack.com/api/"
 _TIMEOUT_SECONDS: Final = 15
 _TIMESTAMP: Final = re.compile(r"\d{1,12}\.\d{1,12}")
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]{1,59}")
-"""Slack's names of errors, such as ``channel_not_found``; anything else is no word of Slack's."""
+"""Slack's names of errors, such as ``channel_not_found``; anything else is not Slack's."""
 _PASSING: Final = frozenset({"ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"})
 
 
@@ -41,7 +41,7 @@ class Slack:
         self._client = WebClient(token=token, base_url=base, timeout=_TIMEOUT_SECONDS, retry_handlers=[])
 
     def post(self, channel: str, message: Message) -> str:
-        """Post ``message`` and return Slack's own timestamp of it, the proof that it was accepted."""
+        """Post ``message`` and return Slack's own timestamp of it, the proof that Slack accepted it."""
         body = message.body if len(message.body) <= TEXT_LIMIT else message.body[: TEXT_LIMIT - 1] + "…"
         blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": body}}]
         answer = self._call("chat_postMessage", channel=channel, text=message.text[:TEXT_LIMIT], blocks=blocks)
@@ -78,12 +78,12 @@ class Slack:
             if said:
                 return dict(said)
             trouble = _unreadable("it did not say that it accepted the message")
-        # Raised here and not while that exception is handled: it can hold what Slack, or a proxy, answered.
+        # Raised here and not while that exception is handled: it can hold the answer of Slack or of a proxy.
         raise trouble
 
 
 def _unreadable(why: str) -> BcpError:
-    """It is tried again as an answer that was lost: whether Slack took the message is not known."""
+    """A retry treats it as a lost answer: it is unknown whether Slack accepted the message."""
     return TransientError(
         f"What answers as Slack cannot be understood: {why}.",
         "Check SLACK_API_URL, and look for a proxy or an error page in between; an alert is kept and tried again.",

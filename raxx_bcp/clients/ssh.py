@@ -1,7 +1,7 @@
 """A shell on a throwaway instance: by a short-lived certificate, to a host whose key is known beforehand.
 
-No agent, no ``~/.ssh``, no key on disk. What a command prints is returned, and never part of an error: it may be a
-customer's. Large inputs are streamed, as fast as the host takes them and in flat memory.
+No agent, no ``~/.ssh``, no key on disk. It returns what a command prints, which is never part of an error: it may be
+a customer's. It streams large inputs, as fast as the host takes them and in flat memory.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from raxx_bcp.clients.ssh_tunnel import Tunnel
 from raxx_bcp.errors import CouldNotVerifyError, PermanentError, TransientError
 
 if TYPE_CHECKING:
-    import paramiko  # loading it takes 0.1 s, so only what connects does
+    import paramiko  # loading it takes 0.1 s, so only the code that connects does it
 
 DEFAULT_OUTPUT_BYTES: Final = 1024 * 1024
 _LOG: Final = "raxx_bcp.clients.ssh"
 _CIPHERS: Final = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr")
-"""The fastest first: a dump of some hundred MB goes through."""
+"""The fastest first: a dump of some hundred MB is streamed."""
 _RSA_SIGNATURES: Final = ("rsa-sha2-512", "rsa-sha2-256")
 _KEEPALIVE_SECONDS: Final = 20
 _DEAD_AFTER_MILLISECONDS: Final = 60_000
 
 
 class WrongHostError(PermanentError):
-    """Whoever answers is not the instance that Lightsail knows. Nothing was sent to it."""
+    """The answering host is not the instance that Lightsail knows. Nothing was sent to it."""
 
 
 class LoginRefusedError(CouldNotVerifyError):
-    """The instance does not take the login that Lightsail gave."""
+    """The instance does not accept the login that Lightsail gave."""
 
 
 class HostUnknownError(CouldNotVerifyError):
-    """Lightsail does not know the instance's host key yet, so nobody can tell who answers."""
+    """Lightsail does not know the instance's host key yet, so the host's identity cannot be proved."""
 
 
 class CommandFailedError(PermanentError):
-    """A command ended with another exit code than it should. Its output is in here only as far as is safe."""
+    """A command ended with an unexpected exit code. Its output is in here only as far as is safe."""
 
     def __init__(self, what: str, remedy: str, *, purpose: str = "", exit_code: int = 0) -> None:
         super().__init__(what, remedy)
@@ -72,7 +72,7 @@ class Completed:
 def connect(access: Access, port: int, *, timeout_seconds: float = 15.0) -> Shell:
     """Log in.
 
-    Raises ``TransientError`` (nobody answers yet), ``WrongHostError`` before anything of the login is sent,
+    Raises ``TransientError`` (no answer yet), ``WrongHostError`` before anything of the login is sent,
     ``LoginRefusedError``, ``CouldNotVerifyError`` (the login's key or certificate cannot be read).
     """
     where = f"{access.address}:{port}"
@@ -92,7 +92,7 @@ def connect(access: Access, port: int, *, timeout_seconds: float = 15.0) -> Shel
 
 
 class Shell:
-    """An open login. One command at a time, each in a shell of its own; close it, or use it as a context manager."""
+    """An open login. One command at a time, each in its own shell; close it, or use it as a context manager."""
 
     def __init__(self, transport: paramiko.Transport, where: str) -> None:
         self._transport = transport
@@ -112,7 +112,7 @@ class Shell:
 
     @property
     def alive(self) -> bool:
-        """Is the connection still there, as far as is known?"""
+        """Is the connection still open, as far as is known?"""
         return self._transport.is_active()
 
     def run(
@@ -126,8 +126,8 @@ class Shell:
     ) -> Completed:
         """Run ``command`` by the login's own shell, and wait until it has ended.
 
-        ``stdin`` may be an iterator over chunks of any number of bytes: it is read as fast as the host takes them, and
-        what it raises is passed on unchanged, after the command was ended. Raises ``CommandTimeoutError``,
+        ``stdin`` may be an iterator over chunks of any number of bytes: it is read as fast as the host takes them. What
+        it raises is passed on unchanged, after the command was ended. Raises ``CommandTimeoutError``,
         ``TransientError`` (the connection was lost), ``PermanentError`` (more than ``max_output_bytes`` of output and
         errors together).
         """
@@ -155,7 +155,7 @@ class Shell:
     ) -> Completed:
         """Like ``run``, and raises ``CommandFailedError`` unless the exit code is one of ``ok``.
 
-        The error says ``purpose`` ("count the queued jobs") and the exit code, nothing that the command printed.
+        The error gives ``purpose`` ("count the queued jobs") and the exit code, nothing that the command printed.
         """
         done = self.run(command, stdin=stdin, timeout_seconds=timeout_seconds, max_output_bytes=max_output_bytes)
         if done.exit_code not in ok:
@@ -191,7 +191,7 @@ class Shell:
 
     @contextlib.contextmanager
     def _lost_in_command(self) -> Iterator[None]:
-        """The connection broke. A channel that only this command's end has closed is seen by ``Pump``."""
+        """The connection broke. ``Pump`` detects a channel that only this command's end has closed."""
         import paramiko
 
         try:
@@ -207,12 +207,12 @@ class Shell:
 
 
 def _private_key(access: Access) -> paramiko.PKey:
-    """Lightsail says PEM, and not of which kind."""
+    """Lightsail says PEM, and does not say which kind."""
     import paramiko
 
     kinds: tuple[type[paramiko.PKey], ...] = (paramiko.RSAKey, paramiko.Ed25519Key, paramiko.ECDSAKey)
     for kind in kinds:
-        # What paramiko's parsers raise for a damaged key is anything: IndexError and AssertionError were seen.
+        # paramiko's parsers can raise anything for a damaged key: IndexError and AssertionError were seen.
         with contextlib.suppress(Exception):
             key = kind.from_private_key(io.StringIO(access.private_key))
             key.load_certificate(access.certificate.strip())
@@ -224,7 +224,7 @@ def _private_key(access: Access) -> paramiko.PKey:
 
 
 def _transport(line: socket.socket, access: Access) -> paramiko.Transport:
-    """A connection that takes none but the pinned kinds of host keys, and logs nothing anywhere."""
+    """A connection that accepts only the pinned kinds of host keys, and logs nothing anywhere."""
     import paramiko
 
     logger = logging.getLogger(_LOG)
@@ -240,7 +240,7 @@ def _transport(line: socket.socket, access: Access) -> paramiko.Transport:
 
 
 def _notice_a_dead_host(line: socket.socket) -> None:
-    """What the host does not acknowledge for a minute, a keepalive too, breaks the connection (Linux; tcp(7))."""
+    """The connection breaks when the host acknowledges nothing for a minute, keepalives included (Linux; tcp(7))."""
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_AFTER_MILLISECONDS)
 
@@ -251,7 +251,7 @@ def _signatures(algorithm: str) -> tuple[str, ...]:
 
 
 def _shake_hands(transport: paramiko.Transport, access: Access, where: str, timeout: float) -> None:
-    """Prove the host before a word about the login is said."""
+    """Prove the host's identity before anything of the login is sent."""
     import paramiko
 
     if not access.host_keys:

@@ -1,4 +1,4 @@
-"""Feeds a remote command and reads what it prints, both at once, so that neither side ever waits for the other."""
+"""Feeds a remote command and reads what it prints at the same time, so that neither side ever waits for the other."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 READ_BYTES: Final = 256 * 1024
 PACKET_BYTES: Final = 32 * 1024
-"""What SSH sends at once; more would only be copied again for every packet."""
+"""What SSH sends at once; a larger piece would only be copied again for every packet."""
 _LOOK_SECONDS: Final = 0.1
-"""How long a thread sleeps at most before it looks whether it is still wanted."""
+"""How long a thread sleeps at most before it checks whether it should stop."""
 _STOP_SECONDS: Final = 5.0
 
 
 class InputFailedError(Exception):
-    """The caller's own input broke off; ``trouble`` is what it raised."""
+    """The caller's own input failed; ``trouble`` is what it raised."""
 
     def __init__(self, trouble: Exception) -> None:
         super().__init__("the input broke off")
@@ -31,9 +31,9 @@ class InputFailedError(Exception):
 class Pump:
     """The three streams of one channel.
 
-    The caller's thread feeds, so that what its iterator raises is raised to it; a second thread reads. ``until`` is a
-    ``monotonic`` time. Standard output and errors share one window of SSH: unless both are read, both stop. Only the
-    caller's thread ends and closes, when the other one has stopped: a server hangs up on a word about a closed channel.
+    The caller's thread feeds, so that it gets what its iterator raises; a second thread reads. ``until`` is a
+    ``monotonic`` time. Standard output and errors share one SSH window: unless both are read, both stop. Only the
+    caller's thread ends and closes, after the other one has stopped: servers hang up on a message for a closed channel.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Pump:
         self._reader = threading.Thread(target=self._read, name="ssh-reader", daemon=True)
 
     def start(self, command: str) -> None:
-        """Have ``command`` run, and begin to read."""
+        """Run ``command``, and start reading."""
         self._channel.exec_command(command)
         self._channel.settimeout(_LOOK_SECONDS)
         self._channel.fileno()  # the pipe that select waits on; made here, before the second thread needs it
@@ -64,8 +64,8 @@ class Pump:
     def feed(self, chunks: Iterable[bytes]) -> None:
         """Send everything, no faster than it is taken, then the end of input.
 
-        A command that ends before it has read all is no error here: its exit code tells. Raises ``TimeoutError``,
-        ``EOFError`` when the line was lost, and ``InputFailedError``.
+        A command that ends before it has read all is no error here: its exit code says it. Raises ``TimeoutError``,
+        ``EOFError`` when the connection was lost, and ``InputFailedError``.
         """
         for chunk in _pulled(chunks):
             if not self._send(chunk):
@@ -88,7 +88,7 @@ class Pump:
 
     @contextlib.contextmanager
     def ending_on_trouble(self) -> Iterator[None]:
-        """Whatever goes wrong inside ends the command: its input is incomplete, or nobody reads it any more."""
+        """Any error inside ends the command: its input is incomplete, or nobody reads its output any more."""
         import paramiko
 
         try:
@@ -103,7 +103,7 @@ class Pump:
     # -- inside ------------------------------------------------------------------------------------------
 
     def _send(self, chunk: bytes) -> bool:
-        """False when the command takes no more, or has said too much."""
+        """False when the command accepts no more, or has printed too much."""
         view = memoryview(chunk)
         while view and not self.too_much:
             self._left()
@@ -121,7 +121,7 @@ class Pump:
         return not self.too_much
 
     def _read(self) -> None:
-        """Until both streams have ended."""
+        """Read until both streams have ended."""
         import paramiko
 
         while not self._stopping and not self._ended():
@@ -131,7 +131,7 @@ class Pump:
                 self._drain()
 
     def _drain(self) -> None:
-        """What has come. Once it is too much, it is still taken, and thrown away."""
+        """What was received. Above the limit it is still read, and thrown away."""
         while self._channel.recv_ready() and not self._stopping:
             self._keep(self.stdout, self._channel.recv(READ_BYTES))
         while self._channel.recv_stderr_ready() and not self._stopping:
@@ -170,14 +170,14 @@ class Pump:
         message.add_boolean(False)
         message.add_string("TERM")
         transport: Any = self._channel.get_transport()  # paramiko has no public way to send this request
-        # Under the channel's lock, which paramiko needs to close: a word about a closed channel breaks the connection.
+        # Hold the channel's lock, which paramiko needs to close: a message on a closed channel breaks the connection.
         with self._channel.lock, contextlib.suppress(paramiko.SSHException, OSError, EOFError):
             if not self._channel.closed:
                 transport._send_user_message(message)
 
 
 def _pulled(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """``chunks``, with what they raise told apart from what the connection raises."""
+    """``chunks``; what they raise is kept apart from what the connection raises."""
     try:
         yield from chunks
     except Exception as trouble:  # noqa: BLE001 - whatever it is, it is passed on

@@ -1,4 +1,4 @@
-"""A local port that leads to a port of the remote host's own loopback, through the login."""
+"""A local port that leads through the login to a port of the remote host's own loopback."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Tunnel:
 
 
 def _copy(source: socket.socket | paramiko.Channel, sink: socket.socket | paramiko.Channel) -> None:
-    """Until ``source`` ends; then ``sink`` is told so."""
+    """Copy until ``source`` ends; then signal the end to ``sink``."""
     with contextlib.suppress(OSError, EOFError):
         while chunk := source.recv(_CHUNK_BYTES):
             sink.sendall(chunk)

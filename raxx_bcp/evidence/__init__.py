@@ -1,1 +1,1 @@
-"""D4: the record of restores: the row, the ledger it stands in, the gate that reads it, the report people read."""
+"""D4: the record of restores: the row, the ledger that holds it, the gate that reads it, the report for people."""

@@ -22,7 +22,7 @@ def gate_check_name(card: Card) -> str:
 
 
 def drill_evidence_asset(drills: tuple[str, ...]) -> dg.AssetsDefinition:
-    """``drill_evidence``: what the ledger in S3 holds. Dagster's own database is a view, S3 is the record."""
+    """``drill_evidence``: the contents of the ledger in S3. Dagster's own database is a view, S3 is the record."""
 
     @dg.asset(
         name=ASSET,
@@ -73,7 +73,7 @@ def drill_evidence_asset(drills: tuple[str, ...]) -> dg.AssetsDefinition:
 
 
 def _told_once(decision: GateDecision, month: str) -> Check:
-    """A shut gate fails no run. Slack is told once a month of one that a drill had opened or tried to."""
+    """A shut gate fails no run. Slack gets it once a month if a drill had opened the gate or tried to."""
     check = decision.check()
     told = f"{check.name}-{month}" if decision.row_sequence is not None and not decision.open else ""
     return Check(check.name, check.status, check.detail, check.remedy, warning_id=told)

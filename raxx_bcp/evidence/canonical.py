@@ -1,7 +1,7 @@
-"""One JSON text for one value, so that a hash means the content and not the way it was written.
+"""One JSON text for one value, so that a hash depends on the content and not on the way it was written.
 
 RFC 8785 (JSON Canonicalization Scheme) without its one difficult part: fractions are refused, since two
-writers may print them differently. What is measured in fractions is stored as a whole number of a smaller unit.
+writers may print them differently. A fractional measurement is stored as a whole number of a smaller unit.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ LARGEST_INTEGER: Final = 2**53 - 1
 def canonical(value: Any) -> bytes:
     """``value`` (JSON's types only) as canonical UTF-8: keys sorted as RFC 8785 asks, no spaces.
 
-    Raises ``ValueError`` for a fraction, an integer beyond 2**53-1, a key that is no text, half a surrogate pair,
+    Raises ``ValueError`` for a fraction, an integer beyond 2**53-1, a key that is not text, half a surrogate pair,
     and anything that JSON does not have.
     """
     return printed(ordered(value))
 
 
 def printed(value: Any) -> bytes:
-    """The text of what ``ordered`` gave. Raises ``ValueError`` for half a surrogate pair."""
+    """The text of the result of ``ordered``. Raises ``ValueError`` for half a surrogate pair."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
 
 
 def parse(body: bytes) -> Any:
-    """The value of a JSON text in which no fraction and no number beyond JSON's own occurs.
+    """The value of a JSON text without fractions and without numbers beyond JSON's own.
 
-    Raises ``ValueError`` where ``body`` is no such text, also when it is nested too deeply to be read.
+    Raises ``ValueError`` where ``body`` is not such a text, also when it is nested too deeply to be read.
     """
     try:
         return json.loads(body, parse_float=_refuse, parse_constant=_refuse)
@@ -46,7 +46,7 @@ def digest(value: Any) -> str:
 
 
 def ordered(value: Any) -> Any:
-    """``value`` with the keys of every object in their order. Raises ``ValueError`` as ``canonical`` does."""
+    """``value`` with the keys of every object sorted. Raises ``ValueError`` as ``canonical`` does."""
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, dict):

@@ -1,9 +1,9 @@
-"""Is the ledger what was written? Walks the chain and says which row is missing, altered, moved or foreign.
+"""Is the ledger unchanged? Walks the chain and says which row is missing, altered, moved or foreign.
 
-Each row holds the hash of the row before it, so a changed row no longer fits the next one, and a removed or moved one
-leaves a gap. What the chain cannot show (its newest rows cut off, or everything from some row on written anew with
-fresh hashes) is looked for in a witness: ``HEAD.json``, the bucket's own versions, or a number and hash that somebody
-kept outside. The decision record 0012 says what is and what is not detected.
+Each row holds the hash of the row before it. So a changed row no longer fits the next one, and a removed or moved one
+leaves a gap. The chain cannot show that its newest rows were cut off, or that everything from some row on was rewritten
+with new hashes. A witness shows that: ``HEAD.json``, the bucket's own versions, or a number and hash that somebody
+kept outside. The decision record 0012 says what is detected and what is not.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Trouble(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Problem:
-    """One place where the ledger is not what was written. ``sequence`` is None for an object without a number."""
+    """One place where the ledger was changed. ``sequence`` is None for an object without a number."""
 
     trouble: Trouble
     sequence: int | None
@@ -54,7 +54,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class ChainReport:
-    """What was found. ``problems`` are in the order of rows; ``unknowns`` are what could not be judged."""
+    """The result. ``problems`` are in the order of rows; ``unknowns`` are what could not be judged."""
 
     rows: int
     last: LastRow | None
@@ -109,14 +109,14 @@ class Walk:
     rows: int = 0
     expected: int = 1
     previous: str | None = GENESIS_SHA256
-    """The hash that the next row must hold; None when the row before it is not to be trusted."""
+    """The hash that the next row must hold; None when the row before it cannot be trusted."""
     hashes: dict[int, str] = field(default_factory=dict)
     """The hash found at each place."""
     befores: dict[int, str] = field(default_factory=dict)
     """The hash of the row before it that each row holds."""
     moved: list[tuple[int, Link]] = field(default_factory=list)
     unreadable: list[tuple[int, str, str]] = field(default_factory=list)
-    """At a row's place, but no row: its number, the hash of its bytes, and what is wrong with it."""
+    """An object at a row's place that is not a row: its number, the hash of its bytes, and what is wrong with it."""
     problems: list[Problem] = field(default_factory=list)
     unknowns: list[str] = field(default_factory=list)
 
@@ -134,7 +134,7 @@ class Walk:
             self._row(sequence, body)
 
     def report(self, head: Head, held: LastRow | None, versions: Iterable[ObjectVersion] | None) -> ChainReport:
-        """What the walk and the witnesses say together. ``versions`` is None where they could not be read."""
+        """The result of the walk and the witnesses together. ``versions`` is None where they could not be read."""
         last = max(self.hashes, default=0)
         witnesses = {"the number and hash that were given": held, "HEAD.json": head.witness}
         known = max(last, *(witness.sequence if witness else 0 for witness in witnesses.values()))
@@ -176,7 +176,7 @@ class Walk:
         self._open(sequence, link)
 
     def _misfit(self, sequence: int) -> None:
-        """The row holds another hash than the row before it has."""
+        """The row holds another hash than that of the row before it."""
         if sequence == 1:
             self._found(Trouble.ALTERED, 1, "it names a row before it, and it is the first")
             return
@@ -202,15 +202,15 @@ class Walk:
             self.previous = None
 
     def _settle_moved(self) -> None:
-        """A row at another's place: a copy when its own place has it too, else they were moved."""
+        """A row at another's place: a copy when its own place has it too, else both were moved."""
         for sequence, link in self.moved:
             copied = self.hashes.get(link.sequence) == link.sha256
             trouble = Trouble.DUPLICATED if copied else Trouble.REORDERED
             self._found(trouble, sequence, f"{row_name(sequence)} holds row {link.sequence}")
 
     def _settle_unreadable(self, known: int) -> None:
-        """Where a row was, it was altered; where the next row was written after these very bytes, or none came yet,
-        somebody put it there."""
+        """An object that is not a row. Where a row was, somebody altered it. Where the next row was written after
+        these very bytes, or no row is known there yet, somebody put the object there."""
         for sequence, sha256, why in self.unreadable:
             never_ours = sequence > known or self.befores.get(sequence + 1) == sha256
             self._found(Trouble.FOREIGN if never_ours else Trouble.ALTERED, sequence, why)
@@ -249,12 +249,12 @@ class Walk:
 
 
 def with_note(report: ChainReport, *notes: str) -> ChainReport:
-    """``report`` with further remarks that are no problems."""
+    """``report`` with further remarks that are not problems."""
     return replace(report, notes=(*report.notes, *notes))
 
 
 def _joined(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """In the order of rows, each once: what several witnesses say of one row stands together."""
+    """In the order of rows, each once: the findings of several witnesses about one row are joined."""
     joined: dict[tuple[Trouble, str], Problem] = {}
     for problem in sorted(set(problems), key=_place):
         same = joined.get((problem.trouble, problem.key))
@@ -264,6 +264,6 @@ def _joined(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 def _place(problem: Problem) -> tuple[int, int, str]:
-    """By row; strangers last."""
+    """By row; foreign objects last."""
     sequence = problem.sequence if problem.sequence is not None else 10**9
     return (sequence, list(Trouble).index(problem.trouble), problem.why)

@@ -23,7 +23,7 @@ _LOOKS_LIKE: Final = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern
 
 
 def refuse_secrets(value: Any) -> None:
-    """Look at every text in ``value`` (JSON's types), keys too.
+    """Check every text in ``value`` (JSON's types), keys too.
 
     Raises ``ValueError`` naming the place and the kind of secret, never the text itself.
     """

@@ -1,4 +1,4 @@
-"""Durations, ages, sizes and amounts as people read them."""
+"""Durations, ages, sizes and amounts for people to read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The D4 gate: may a BCP card close? Pure: rows in, a decision with its reasons out.
+"""The D4 gate: may a BCP card close? Pure: it takes rows and returns a decision with its reasons.
 
 ADR-0103 D4: ``heroku-postgres`` needs the Heroku drill; ``freescout`` needs Tier 1 or Tier 2. A card is open when one
 of its drills meets every condition:
@@ -7,9 +7,9 @@ of its drills meets every condition:
   COULD_NOT_VERIFY counts neither as a pass nor as a failure nor as fresh;
 - that PASS is at most ``max_age_days`` old (CIS 11.5: quarterly) and not dated in the future;
 - its teardown is confirmed;
-- where the policy asks for a reviewer, somebody else than the operator has accepted that very row. A rejection shuts
-  the gate whatever the policy says;
-- the ledger is what was written.
+- where the policy asks for a reviewer, somebody other than the operator has accepted that very row. A rejection shuts
+the gate whatever the policy says;
+- the ledger is unchanged.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DAY_SECONDS: Final = 86_400
 
 @dataclass(frozen=True)
 class Card:
-    """A BCP card, and the drills of which any one closes it."""
+    """A BCP card, and the drills that can close it; one is enough."""
 
     name: str
     title: str
@@ -53,7 +53,7 @@ CARDS: Final = (
 
 @dataclass(frozen=True)
 class GateDecision:
-    """``conditions`` are those of the drill that is nearest to opening the card, ``row_sequence`` its row."""
+    """``conditions`` are those of the drill that is closest to opening the card, ``row_sequence`` its row."""
 
     card: Card
     open: bool
@@ -72,7 +72,7 @@ class GateDecision:
 
     @property
     def reason(self) -> str:
-        """In words: what opens it, or what is in the way."""
+        """In words: what opens it, or what blocks it."""
         if self.open:
             return f"open: {_joined(self.conditions[:-1])}"
         return f"shut: {_joined(self.missing)}"
@@ -98,7 +98,7 @@ class GateDecision:
 
 @dataclass
 class History:
-    """What the gate needs of the ledger: the rows of every drill, and the last word of each reviewer.
+    """What the gate needs from the ledger: the rows of every drill, and the last review of each reviewer.
 
     ``add`` it to ``Ledger.verify(visit=…)``; it keeps one row a drill and verdict, however long the ledger is.
     """
@@ -117,13 +117,13 @@ class History:
             self.newest[key] = row
 
     def deciding(self, drill: str) -> EvidenceRow | None:
-        """The newest PASS or FAIL of a drill, else its newest row at all."""
+        """The newest PASS or FAIL of a drill, else its newest row of any verdict."""
         rows = [row for (kind, _verdict), row in self.newest.items() if kind == drill]
         verified = [row for row in rows if drill_of(row).verdict is not Verdict.COULD_NOT_VERIFY]
         return max(verified or rows, key=order_of, default=None)
 
     def reviews_of(self, row: EvidenceRow) -> list[ReviewEntry]:
-        """Each reviewer's last word on this very row."""
+        """Each reviewer's last review of this very row."""
         last: dict[str, ReviewEntry] = {}
         for review in sorted(self.reviews.get((row.sequence, row.sha256), []), key=lambda one: one.reviewed_utc):
             last[_person(review.reviewer)] = review
@@ -131,7 +131,7 @@ class History:
 
 
 def history_of(rows: Iterable[EvidenceRow]) -> History:
-    """The history that ``rows`` make."""
+    """The history of ``rows``."""
     history = History()
     for row in rows:
         history.add(row)
@@ -139,7 +139,7 @@ def history_of(rows: Iterable[EvidenceRow]) -> History:
 
 
 def card_named(name: str) -> Card:
-    """Raises ``UsageError`` naming the cards that there are."""
+    """Raises ``UsageError`` naming the existing cards."""
     for card in CARDS:
         if card.name == name:
             return card
@@ -155,7 +155,7 @@ def gate(
     max_age_days: int = 90,
     reviewer_required: bool = False,
 ) -> GateDecision:
-    """May ``card`` close? ``chain`` is what ``Ledger.verify`` said of the same rows."""
+    """May ``card`` close? ``chain`` is the result of ``Ledger.verify`` for the same rows."""
     history = rows if isinstance(rows, History) else history_of(rows)
     decisions = []
     for drill in card.drills:
@@ -263,7 +263,7 @@ def _joined(conditions: tuple[Check, ...]) -> str:
 
 
 def order_of(row: EvidenceRow) -> tuple[datetime, int]:
-    """By when the drill ended, since a row may be written later than it."""
+    """By the time when the drill ended, since its row may be written later."""
     return (drill_of(row).timing.ended_utc, row.sequence)
 
 

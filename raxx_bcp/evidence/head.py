@@ -1,7 +1,7 @@
-"""``HEAD.json``: which row was last, since a chain cannot show that its own end was cut off.
+"""``HEAD.json``: the last row, since a chain cannot show that its own end was cut off.
 
-It is written after each row, moves forward only, and may lag behind when a writer died in between. Who can delete
-rows can rewrite it, too: only Object Lock, kept versions, or a number and hash held elsewhere stand against that.
+It is written after each row, moves forward only, and may be behind when a writer died in between. Anybody who can
+delete rows can rewrite it too. Only Object Lock, kept versions, or a number and hash held elsewhere protect against it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TRIES: Final = 5
 
 
 class LastRow(msgspec.Struct, frozen=True):
-    """A row that was there: its number and its hash. Written as ``7:ab12…``."""
+    """A row that existed: its number and its hash. Written as ``7:ab12…``."""
 
     sequence: int
     sha256: Sha256
@@ -34,7 +34,7 @@ class LastRow(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Head:
-    """``HEAD.json`` as stored now. ``etag`` is None when there is none, ``witness`` when it cannot be understood."""
+    """``HEAD.json`` as stored now. ``etag`` is None when it does not exist, ``witness`` when it cannot be parsed."""
 
     witness: LastRow | None
     etag: str | None
@@ -50,7 +50,7 @@ class Head:
 
 
 def read_head(bucket: Bucket, prefix: str) -> Head:
-    """Raises ``TransientError`` or ``CouldNotVerifyError`` where it cannot be looked at."""
+    """Raises ``TransientError`` or ``CouldNotVerifyError`` where it cannot be read."""
     stored = bucket.head(prefix + HEAD)
     if stored is None:
         return Head(None, None)
@@ -61,10 +61,10 @@ def read_head(bucket: Bucket, prefix: str) -> Head:
 
 
 def move_head(bucket: Bucket, prefix: str, row: LastRow, now: datetime, seen: Head) -> bool:
-    """Name ``row`` as the last one, unless a later one is named already. ``seen`` is what was read before.
+    """Name ``row`` as the last one, unless it already names a later one. ``seen`` is what was read before.
 
-    Returns False when it could not be written: the row stands, and the next one moves it on. An unreadable
-    ``HEAD.json`` is left alone, so that ``verify`` goes on naming it.
+    Returns False when it could not be written: the row is stored, and the next one moves it on. An unreadable
+    ``HEAD.json`` is left alone, so that ``verify`` keeps reporting it.
     """
     body = canonical(
         {"kind": _KIND, "schema_version": 1, "witnessed_utc": msgspec.to_builtins(now)} | msgspec.to_builtins(row)

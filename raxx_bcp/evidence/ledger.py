@@ -1,6 +1,6 @@
 """The ledger: append-only, one S3 object a row, each row holding the hash of the one before it.
 
-A row is put only where nothing is yet, so that of two drills that end in the same second one takes N and the other
+A row is stored only where nothing is yet. So of two drills that end in the same second, one gets N and the other
 N+1. Nothing in here can change or delete a row.
 """
 
@@ -30,7 +30,7 @@ _LONGEST_PAUSE_SECONDS: Final = 0.5
 class Ledger:
     """The evidence under ``prefix`` of ``bucket``.
 
-    ``retention_days`` locks each row in COMPLIANCE mode for so long, where the bucket has Object Lock; 0: never.
+    ``retention_days`` locks each row in COMPLIANCE mode for this long, where the bucket has Object Lock; 0: never.
     Every method raises ``TransientError`` (away, busy) or ``CouldNotVerifyError`` (denied): never "no rows".
     """
 
@@ -55,8 +55,8 @@ class Ledger:
     def append(self, entry: Entry) -> EvidenceRow:
         """Write ``entry`` as the next row and return it.
 
-        Raises ``ValueError`` (nothing was written) when it holds what looks like a secret. A ``TransientError``
-        leaves open whether it was stored; ``Spool`` and ``flush`` settle that.
+        Raises ``ValueError`` (nothing was written) when it holds what looks like a secret. After a ``TransientError``
+        it is unknown whether it was stored; ``Spool`` and ``flush`` settle that.
         """
         for attempt in range(_TRIES):
             now = self._clock()
@@ -75,7 +75,7 @@ class Ledger:
     def tail(self) -> EvidenceRow | None:
         """The newest row, or None for an empty ledger.
 
-        Raises ``PermanentError`` where the newest object is no readable row; ``verify`` says more.
+        Raises ``PermanentError`` where the newest object is not a readable row; ``verify`` says more.
         """
         head = read_head(self.bucket, self.prefix)
         newest = max(self._sequences(head.sequence), default=0)
@@ -88,7 +88,7 @@ class Ledger:
     def row(self, sequence: int) -> EvidenceRow:
         """One row by its number.
 
-        Raises ``UsageError`` where there is none, ``PermanentError`` where it is no readable row.
+        Raises ``UsageError`` where there is none, ``PermanentError`` where it is not a readable row.
         """
         try:
             body = self.bucket.get(self._key(sequence))
@@ -99,7 +99,7 @@ class Ledger:
         return self._read(sequence, body)
 
     def rows(self) -> Iterator[EvidenceRow]:
-        """Every readable row in order, a bounded number of them in memory. Whether they are all: ``verify``."""
+        """Every readable row in order, a bounded number of them in memory. ``verify`` says whether they are all."""
         stored = self._stored()
         for key, body in in_order(self.bucket, [key for key in stored if stored[key]], readers=self._readers):
             try:
@@ -113,11 +113,11 @@ class Ledger:
     def verify(
         self, *, held: LastRow | None = None, visit: Callable[[EvidenceRow], None] = lambda _row: None
     ) -> ChainReport:
-        """Read every row once, hand each sound one to ``visit``, and say whether the ledger is what was written.
+        """Read every row once, hand each sound one to ``visit``, and say whether the ledger is unchanged.
 
         ``held`` is a row's number and hash that was kept outside S3, such as in the BCP document.
         """
-        head = read_head(self.bucket, self.prefix)  # before the list: rows that come meanwhile are no trouble
+        head = read_head(self.bucket, self.prefix)  # before the list: rows that are added meanwhile are not a problem
         walk = Walk(self.prefix, visit)
         stored = self._stored()
         bodies = in_order(self.bucket, [key for key in stored if stored[key]], readers=self._readers)
@@ -145,8 +145,8 @@ class Ledger:
     def _end(self) -> tuple[Head, LastRow]:
         """The witness, and the row that the next one follows.
 
-        Where ``HEAD.json`` knows of a newer or another last row than there is, its word counts: the new row goes
-        behind the gap and not into it, and the hash of what was there before stays in the chain.
+        Where ``HEAD.json`` names a newer or another last row than the list shows, it wins: the new row goes
+        behind the gap and not into it, and the hash of the earlier row stays in the chain.
         """
         head = read_head(self.bucket, self.prefix)
         newest = max(self._sequences(head.sequence), default=0)
@@ -157,7 +157,7 @@ class Ledger:
         return head, LastRow(newest, self._hash_at(newest) if newest else GENESIS_SHA256)
 
     def _hash_at(self, sequence: int) -> str:
-        """The hash of a stored row; of its bytes where it is no row, so that nobody can block the ledger with one."""
+        """The hash of a stored row; of its bytes where it is not a row, so that nobody can block the ledger so."""
         body = self.bucket.get(self._key(sequence))
         try:
             return row_hash.link_of(body).sha256
@@ -165,7 +165,7 @@ class Ledger:
             return row_hash.sha256_of(body)
 
     def _put(self, row: EvidenceRow, body: bytes, now: datetime) -> bool:
-        """Store the row where nothing is. False: another writer was there first."""
+        """Store the row where no object exists. False: another writer was first."""
         key = self._key(row.sequence)
         try:
             self.bucket.put(
@@ -181,14 +181,14 @@ class Ledger:
         return True
 
     def _is_stored(self, key: str, body: bytes) -> bool:
-        """Was it ourselves? A PUT whose answer was lost is sent again by boto3, and then meets its own row."""
+        """Was it our own write? boto3 repeats a PUT whose answer was lost, and then meets its own row."""
         try:
             return self.bucket.get(key) == body
         except ObjectAbsentError:
             return False
 
     def _locks(self) -> bool:
-        """Does each row get a retention? Where that cannot be read, the PUT itself will tell."""
+        """Does each row get a retention? Where that cannot be read, the PUT itself will show it."""
         if not self._retention:
             return False
         if self._lockable is None:
@@ -210,7 +210,7 @@ class Ledger:
             return None, (f"whether rows were written again is judged without the bucket's versions: {error.what}",)
 
     def _sequences(self, first: int) -> Iterator[int]:
-        """The numbers of the rows that are there, from ``first`` on."""
+        """The numbers of the existing rows, from ``first`` on."""
         start_after = self._key(first - 1) if first > 1 else ""
         for key in self.bucket.keys(self.prefix, start_after=start_after):
             sequence = sequence_of(self._name(key))

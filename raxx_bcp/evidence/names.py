@@ -1,4 +1,4 @@
-"""What an object under the ledger's prefix is called, and which names are no rows."""
+"""The names of objects under the ledger's prefix, and which names are not rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ HEAD: Final = "HEAD.json"
 REPORT_HTML: Final = "report.html"
 REPORT_MARKDOWN: Final = "report.md"
 BESIDE_THE_ROWS: Final = frozenset({HEAD, REPORT_HTML, REPORT_MARKDOWN})
-"""What we keep beside the rows; the reader of the chain passes it over."""
+"""Our own objects beside the rows; the reader of the chain skips them."""
 
 LAST_SEQUENCE: Final = 99_999_999
 """Names have eight digits, so that S3's order of keys is the order of rows."""

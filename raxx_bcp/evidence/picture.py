@@ -1,6 +1,6 @@
 """RTO and RPO against their targets over time, as small pictures in SVG: no script, nothing loaded from elsewhere.
 
-A verdict is told by the mark's shape as well as by its colour. Each picture has a title and a description that say in
+The mark's shape shows a verdict as well as its colour does. Each picture has a title and a description that say in
 words what it shows.
 """
 
@@ -22,7 +22,7 @@ _HEADROOM: Final = 1.15
 
 @dataclass(frozen=True)
 class Measurement:
-    """One drill's figure: when, what was promised and measured, and what the drill's verdict was."""
+    """One drill's figure: when it ran, its target and measurement, and its verdict."""
 
     at: datetime
     row_sequence: int

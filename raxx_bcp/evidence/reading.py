@@ -12,7 +12,7 @@ from raxx_bcp.clients.s3 import Bucket, ObjectAbsentError
 
 READERS: Final = 8
 _AHEAD: Final = 4
-"""How many objects each reader may be ahead of who consumes them."""
+"""How many objects each reader may be ahead of the consumer."""
 
 
 def in_order(bucket: Bucket, keys: Iterable[str], *, readers: int = READERS) -> Generator[tuple[str, bytes | None]]:

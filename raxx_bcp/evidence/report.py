@@ -1,7 +1,7 @@
-"""The report for an auditor and for the one on call: one self-contained HTML file, and Markdown for the BCP document.
+"""The report for an auditor and for on-call: one self-contained HTML file, and Markdown for the BCP document.
 
-Everything in it comes from the ledger, in one reading; the two clocks of a card are how old its newest good backup
-is and how old its newest drill that passed.
+All of it comes from one reading of the ledger. A card has two clocks: the age of its newest good backup, and the age
+of its newest drill that passed.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from raxx_bcp.evidence.picture import Measurement, Picture, picture
 from raxx_bcp.evidence.row import CheckStatus, DrillEntry, EvidenceRow, Objective, ReviewEntry, Verdict, drill_of
 
 if TYPE_CHECKING:
-    import jinja2  # loading it takes as long as the rest of this room: only what writes a report does
+    import jinja2  # loading it takes as long as the rest of this room: only code that writes a report does it
 
 ROWS_SHOWN: Final = 300
-"""The newest drills get into the report; the ledger holds all."""
+"""The report shows the newest drills; the ledger holds all."""
 
 
 @dataclass(frozen=True)
 class CardState:
-    """A card with its gate and its two clocks. ``backed_up_utc`` is of a drill's source where nobody knows a newer."""
+    """A card with its gate and two clocks. ``backed_up_utc`` is a drill's source where no newer backup is known."""
 
     decision: GateDecision
     backed_up_utc: datetime | None
@@ -43,7 +43,7 @@ class CardState:
 
 @dataclass(frozen=True)
 class DrillRow:
-    """A drill's row with what was said of it later."""
+    """A drill's row with its later reviews."""
 
     row: EvidenceRow
     drill: DrillEntry
@@ -55,7 +55,7 @@ class DrillRow:
 
     @property
     def reviewed(self) -> str:
-        """Who said what, in words; empty when nobody did."""
+        """Each reviewer and verdict, in words; empty when there is no review."""
         return ", ".join(f"{review.reviewer}: {review.decision.value}" for review in self.reviews)
 
     def cells(self) -> dict[str, str]:
@@ -78,7 +78,7 @@ class DrillRow:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that is shown. ``rows`` are the newest first; ``drill_count`` counts those that are not shown, too."""
+    """Everything that is shown. ``rows`` are the newest first; ``drill_count`` also counts those that are not shown."""
 
     now: datetime
     place: str
@@ -126,7 +126,7 @@ class Report:
 
 @dataclass
 class _Collected:
-    """What one reading of the ledger leaves: bounded, however long the ledger is."""
+    """The result of one reading of the ledger: bounded, however long the ledger is."""
 
     history: History = field(default_factory=History)
     drills: deque[EvidenceRow] = field(default_factory=lambda: deque(maxlen=ROWS_SHOWN))
@@ -171,7 +171,7 @@ def make_report(
 
 
 def store_report(bucket: Bucket, prefix: str, report: Report) -> tuple[str, str]:
-    """Put both forms beside the rows, in place of the report before. Returns their two keys."""
+    """Store both forms beside the rows, replacing the earlier report. Returns their two keys."""
     html, markdown = f"{prefix}{REPORT_HTML}", f"{prefix}{REPORT_MARKDOWN}"
     kind = {"kind": "evidence-report"}
     bucket.put(html, report.html().encode(), content_type="text/html; charset=utf-8", metadata=kind)
@@ -224,7 +224,7 @@ def _table(headings: list[str], rows: list[list[str]]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """So that a name cannot break the table or become markup."""
+    """Escape a name, so that it cannot break the table or become markup."""
     text = " ".join(text.split()).replace("\\", "\\\\")
     for character in "|<[`*":
         text = text.replace(character, f"\\{character}")

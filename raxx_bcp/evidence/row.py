@@ -5,7 +5,7 @@ CIS 11.5 together; no framework prescribes a schema. Times are UTC, sizes bytes,
 (a target is never met by rounding), money millionths of a US dollar. A row never holds a secret, a signed URL, a
 connection string or restored content.
 
-A row never changes. What is known later (a review, a ticket) is another row that refers to it.
+A row never changes. What becomes known later (a review, a ticket) is another row that refers to it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""From an entry to the bytes that are stored, and back: the only place where a row's hash is made or believed.
+"""From an entry to the stored bytes, and back: the only place where a row's hash is made or checked.
 
-The stored body *is* the canonical form, so that every changed byte shows, a space as well.
+The stored body *is* the canonical form, so that every changed byte shows, even a space.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from raxx_bcp.evidence.confidential import refuse_secrets
 from raxx_bcp.evidence.row import KIND, SCHEMA_VERSION, Entry, EvidenceRow
 
 SIZE_LIMIT_BYTES: Final = 1 << 20
-"""No row is larger; what is larger is no row, and is not read."""
+"""No row is larger. A larger object is not a row, and is not read."""
 
 _READERS: Final = {1: EvidenceRow}
 """The type of each schema version that was ever written. A version is never removed."""
 
 
 class NotARowError(ValueError):
-    """The bytes are no evidence row at all."""
+    """The bytes are not an evidence row."""
 
 
 class AlteredError(ValueError):
-    """It was a row, and its content is not what its hash was made of."""
+    """It was a row, and its content no longer matches its hash."""
 
 
 class NewerRowError(ValueError):
@@ -69,7 +69,7 @@ def seal(entry: Entry, *, sequence: int, previous_sha256: str, written: datetime
 
 
 def as_data(entry: Entry) -> dict[str, Any]:
-    """``entry`` as JSON's types, looked through for secrets. Raises ``ValueError``."""
+    """``entry`` as JSON's types, checked for secrets. Raises ``ValueError``."""
     data: dict[str, Any] = msgspec.to_builtins(entry)
     refuse_secrets(data)
     return data
@@ -101,7 +101,7 @@ def link_of(body: bytes) -> Link:
 def row_of(link: Link) -> EvidenceRow:
     """The row itself.
 
-    Raises ``NewerRowError`` for a schema version of a later program, ``NotARowError`` for what breaks a row's rules.
+    Raises ``NewerRowError`` for a schema version of a later program, ``NotARowError`` for a row that breaks the rules.
     """
     version = link.content.get("schema_version")
     reader = _READERS.get(version) if isinstance(version, int) else None

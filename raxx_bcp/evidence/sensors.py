@@ -1,4 +1,4 @@
-"""Shows a drill's row soon after the drill: the evidence is looked at again whenever a drill has ended."""
+"""Shows a drill's row soon after the drill: the evidence is refreshed whenever a drill has ended."""
 
 import dagster as dg
 
@@ -30,6 +30,6 @@ def evidence_sensor(job_name: str, drill_jobs: tuple[str, ...], drill_assets: tu
 
 
 def _is_drill(run: dg.DagsterRun, drill_jobs: tuple[str, ...], drill_assets: tuple[str, ...]) -> bool:
-    """By its job, or, for a press on Materialize, by what it materializes."""
+    """By its job, or, for a press on Materialize, by the assets that it materializes."""
     selected = {key.to_user_string() for key in run.asset_selection or ()}
     return run.job_name in drill_jobs or bool(selected & set(drill_assets))

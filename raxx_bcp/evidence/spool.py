@@ -1,7 +1,7 @@
-"""Rows on the way to the ledger: on this machine's disk before S3 is tried, gone when S3 has accepted them.
+"""Rows on the way to the ledger: on this machine's disk before S3 is tried, removed when S3 has accepted them.
 
-S3 being away at the moment of writing loses no row, and a killed process loses none either: what it was about to
-write is found here and appended later. Nothing in here is secret; the files are private
+No row is lost when S3 is away at the moment of writing, or when the process is killed: the row
+is found here and appended later. Nothing in here is secret; the files are private
 all the same.
 """
 
@@ -33,16 +33,16 @@ class SpoolError(PermanentError):
 
 
 class Pending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An entry on its way, as it lies on the disk."""
+    """An entry on its way, as stored on the disk."""
 
     entry: DrillEntry | ReviewEntry
 
 
 @dataclass(frozen=True)
 class Flushed:
-    """What became of everything that was pending.
+    """The result for everything that was pending.
 
-    ``unreadable`` are files that are no pending row: a person must look at them, nothing deletes them.
+    ``unreadable`` are files that are not a pending row: a person must look at them, nothing deletes them.
     """
 
     appended: tuple[EvidenceRow, ...] = ()
@@ -51,13 +51,13 @@ class Flushed:
 
 
 class Spool:
-    """The pending rows in ``directory``, which is made (0700) when the first one comes."""
+    """The pending rows in ``directory``, which is made (0700) for the first one."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     def put(self, entry: Entry) -> Path:
-        """Keep ``entry``, in place of an earlier one of the same drill: whole, private and on the disk at return.
+        """Keep ``entry``, replacing an earlier one of the same drill: whole, private and on the disk at return.
 
         Raises ``ValueError`` when it holds what looks like a secret, ``SpoolError`` when it cannot be written.
         """
@@ -69,12 +69,12 @@ class Spool:
         return path
 
     def remove(self, entry: Entry) -> None:
-        """Forget ``entry``, which the ledger has; where that does not work, the next ``flush`` sees that it has it."""
+        """Remove ``entry``, which the ledger has. If that fails, the next ``flush`` sees that the ledger has it."""
         with contextlib.suppress(OSError):
             (self.directory / _name(entry)).unlink(missing_ok=True)
 
     def files(self) -> list[Path]:
-        """The files of all that is pending."""
+        """The files of all pending rows."""
         return sorted(self.directory.glob(f"*{_SUFFIX}"))
 
     @contextlib.contextmanager
@@ -99,9 +99,9 @@ class Spool:
 
 
 def record(entry: Entry, spool: Spool, ledger: Ledger) -> EvidenceRow:
-    """Append ``entry``, so that it cannot be lost: it is kept in ``spool`` until the ledger has accepted it.
+    """Append ``entry`` so that it cannot be lost: it stays in ``spool`` until the ledger has accepted it.
 
-    A disk that is full or not writable does not keep it from the ledger. Raises what ``Ledger.append`` raises; the row
+    A full or read-only disk does not stop the append to the ledger. Raises what ``Ledger.append`` raises; the row
     is then pending, and ``flush`` appends it later.
     """
     try:
@@ -115,9 +115,9 @@ def record(entry: Entry, spool: Spool, ledger: Ledger) -> EvidenceRow:
 
 
 def flush(spool: Spool, ledger: Ledger) -> Flushed:
-    """Append everything that is pending; a drill that the ledger has already gets no second row.
+    """Append everything that is pending; a drill that the ledger already has gets no second row.
 
-    Raises what ``Ledger`` raises; what was not appended stays pending.
+    Raises what ``Ledger`` raises; rows that were not appended stay pending.
     """
     if not spool.files():
         return Flushed()
@@ -138,7 +138,7 @@ def flush(spool: Spool, ledger: Ledger) -> Flushed:
 
 
 def read_pending(path: Path) -> Entry | None:
-    """What waits in ``path``, or None where that is no pending row."""
+    """The pending entry in ``path``, or None where it is not a pending row."""
     try:
         body = path.read_bytes()
     except OSError:

@@ -1,7 +1,7 @@
-"""The add-on as an optional belt: Lightsail's own automatic snapshots of the vault, at an hour clear of ours.
+"""The add-on as an optional second backup: Lightsail's automatic snapshots of the vault, at an hour clear of ours.
 
 They cannot be D1 itself: they start on the full hour only (EnableAddOn), so never at 06:30, and all of them are
-deleted with the instance. The policy refuses an illegal or colliding hour before any call.
+deleted with the instance. The policy refuses an invalid or overlapping hour before any call.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ADR_ESTIMATE_GB: Final = 40
 
 @dataclass(frozen=True)
 class AddOn:
-    """What is promised and what there is (``off`` or ``HH:00``), and what the belt costs a month at the most."""
+    """The policy's value and the actual one (``off`` or ``HH:00``), and the add-on's highest cost a month."""
 
     instance: str
     promised: str
@@ -56,7 +56,7 @@ class AddOn:
 
 
 def look(lightsail: Snapshots, policy: VaultSnapshot) -> AddOn:
-    """Compare without changing anything. Raises ``AbsentError`` where the instance is not there."""
+    """Compare without changing anything. Raises ``AbsentError`` where the instance does not exist."""
     instance = lightsail.instance(policy.instance)
     price = policy.price_usd_per_gb_month
     return AddOn(
@@ -69,7 +69,7 @@ def look(lightsail: Snapshots, policy: VaultSnapshot) -> AddOn:
 
 
 def apply(lightsail: Snapshots, policy: VaultSnapshot) -> AddOn:
-    """Bring the add-on in line with the policy and read it back. Does nothing where it is in line already."""
+    """Bring the add-on in line with the policy and read it back. Does nothing where it already is in line."""
     before = look(lightsail, policy)
     if before.in_line:
         return before

@@ -1,4 +1,4 @@
-"""D1 in Dagster: today's snapshot, the inventory of what there is, their checks, and the add-on's job."""
+"""D1 in Dagster: today's snapshot, the inventory of all snapshots, their checks, and the add-on's job."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -43,7 +43,7 @@ freescout_instance = dg.AssetSpec(
 
 
 class VaultSnapshotConfig(dg.Config):
-    """What a person may say when taking a snapshot by hand."""
+    """Options for a person who takes a snapshot by hand."""
 
     dry_run: bool = False
     """Take the snapshot, and only show what pruning would delete."""
@@ -84,7 +84,7 @@ def vault_snapshot_asset(policy: VaultSnapshot) -> dg.AssetsDefinition:
 def _take(
     context: dg.AssetExecutionContext, config: VaultSnapshotConfig, raxx: Raxx
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-    """Nothing is materialized unless it is available; what went wrong turns ``available`` red before the run fails."""
+    """It is materialized only once it is available; a failure turns ``available`` red before the run fails."""
     policy = raxx.policy.vault_snapshot
     with operator_errors(context, max_retries=policy.max_retries, wait_seconds=policy.retry_wait_seconds):
         try:
@@ -193,7 +193,7 @@ def apply_vault_snapshot_addon() -> None:
 
 
 _FAIL_THE_RUN: Final = frozenset({health.ENOUGH, health.STUCK, health.FREESCOUT, health.COPIES})
-"""A failed check outside of these is red in the catalog and alerts by another way (the hourly sentinel)."""
+"""A failed check outside of these is red in the catalog and alerts another way (the hourly sentinel)."""
 
 _CHECK_DESCRIPTIONS: Final = {
     AVAILABLE_CHECK: "Lightsail says that today's snapshot is available.",

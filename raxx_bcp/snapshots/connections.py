@@ -1,4 +1,4 @@
-"""The clients of D1: one region, and where the policy asks for copies another one."""
+"""The clients of D1: one region, and a second one where the policy asks for copies."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The optional copy of each snapshot in another region: begun here, inventoried later, pruned by the same rule.
+"""The optional copy of each snapshot in another region: started here, inventoried later, pruned by the same rule.
 
-A copy survives the loss of the region, not that of the account. CopySnapshot takes no tags, so a copy is tagged
-in a second call; one that could not be tagged is never deleted by us.
+A copy survives the loss of the region, not that of the account. CopySnapshot takes no tags, so a copy gets its tags
+in a second call; we never delete one that could not be tagged.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ COPY = "copy"
 
 @dataclass(frozen=True)
 class Copied:
-    """What was done in the other region. ``pruned`` is None where nothing was looked at for pruning."""
+    """What was done in the other region. ``pruned`` is None where pruning did not run."""
 
     check: Check
     pruned: Pruned | None = None
@@ -36,9 +36,9 @@ def copy_to(
     dry_run: bool,
     progress: Progress = silent,
 ) -> Copied:
-    """Begin today's copy in ``away`` and prune the old ones there.
+    """Start today's copy in ``away`` and prune the old ones there.
 
-    A failure is a failed check, not an exception: the snapshot itself stands.
+    A failure is a failed check, not an exception: the snapshot itself is still good.
     """
     if away is None:
         return Copied(Check(COPY, Status.PASS, "the policy asks for no copy in another region."))

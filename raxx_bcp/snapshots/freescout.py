@@ -1,4 +1,4 @@
-"""FreeScout's own backup, looked at from outside: the vault's snapshot follows when it has ended (ADR-0103 D1)."""
+"""FreeScout's own backup, seen from outside: the vault's snapshot follows when it has ended (ADR-0103 D1)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class BackupState(enum.StrEnum):
 
 @dataclass(frozen=True)
 class FreeScoutBackup:
-    """The backup of ``day``. ``created_utc`` is when it began; Lightsail does not tell when one ended."""
+    """The backup of ``day``. ``created_utc`` is its start; Lightsail does not report when one ended."""
 
     day: str
     state: BackupState
@@ -37,7 +37,7 @@ class FreeScoutBackup:
 def backup_of(
     day: str, automatic: Iterable[AutomaticSnapshot], manual: Iterable[InstanceSnapshot], instance: str
 ) -> FreeScoutBackup:
-    """The backup of ``instance`` that began on ``day``: automatic or manual, the best one where there are several.
+    """The backup of ``instance`` that started on ``day``: automatic or manual, the best one where there are several.
 
     Lightsail's own times decide, never a name: an old backup must not count as today's.
     """

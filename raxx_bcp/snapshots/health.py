@@ -23,7 +23,7 @@ ADDON: Final = "addon_as_promised"
 COPIES: Final = "copies"
 CHECK_NAMES: Final = (FRESH, ENOUGH, STUCK, RETENTION, FREESCOUT, ADDON, COPIES)
 IS_THERE: Final = "snapshot_is_there"
-"""The same as ``newest_is_fresh``, on ``vault_snapshot`` itself and asked every hour."""
+"""The same as ``newest_is_fresh``, on ``vault_snapshot`` itself and every hour."""
 
 _TAKE: Final = "Look at the last run of vault_snapshot in Dagster; to take one now: raxx-bcp snapshot take."
 
@@ -42,7 +42,7 @@ def checks_of(inventory: SnapshotInventory) -> tuple[Check, ...]:
 
 
 def is_there(home: Snapshots, policy: VaultSnapshot, now: datetime) -> Check:
-    """Is the newest snapshot that is due there and available? By Lightsail's times; denied is COULD_NOT_VERIFY."""
+    """Is the newest due snapshot there and available? By Lightsail's times; denied is COULD_NOT_VERIFY."""
     try:
         ours = (one for one in home.all() if is_ours(one, policy.instance) and one.state == AVAILABLE)
         newest = max(ours, key=lambda one: one.created_utc, default=None)
@@ -110,10 +110,10 @@ def _not_above_retention(inventory: SnapshotInventory) -> Check:
 
 
 def _freescout(inventory: SnapshotInventory) -> Check:
-    """There, complete, and ended before the vault's snapshot began (ADR-0103 D1).
+    """There, complete, and ended before the vault's snapshot started (ADR-0103 D1).
 
-    Lightsail does not tell when a snapshot ended. So ours carries a tag that says what FreeScout's looked like at
-    the moment when ours was begun: ``complete`` then means that it had ended by then.
+    Lightsail does not report when a snapshot ended. So ours carries a tag with the state of FreeScout's at
+    the moment when ours started: ``complete`` then means that it had ended by then.
     """
     backup, instance = inventory.freescout, inventory.policy.freescout.instance
     what = f"The backup of {instance} of {backup.day}"

@@ -21,7 +21,7 @@ _AUTOMATIC_SUCCESS = "Success"
 
 
 class Kind(enum.StrEnum):
-    """How a snapshot came to be."""
+    """How a snapshot was made."""
 
     MANUAL = "manual"
     AUTOMATIC = "automatic"
@@ -30,7 +30,7 @@ class Kind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One snapshot. ``size_gb`` is the disk it restores; ``good`` means that it can be restored from now."""
+    """One snapshot. ``size_gb`` is the disk that it restores; ``good`` means that it can be restored now."""
 
     name: str
     instance: str
@@ -42,14 +42,14 @@ class Row:
     good: bool
     region: str
     freescout: str = ""
-    """Of ours only: what FreeScout's backup looked like when this one was begun."""
+    """For ours only: the state of FreeScout's backup when this one started."""
 
     def age_hours(self, now: datetime) -> float:
         """Its age at ``now``, in hours."""
         return (now - self.created_utc).total_seconds() / 3600
 
     def cost_usd(self, price_usd_per_gb_month: float) -> float:
-        """What it costs a month at the most: Lightsail bills what is stored, and successive ones share blocks."""
+        """Its highest cost a month: Lightsail bills what is stored, and successive ones share blocks."""
         return self.size_gb * price_usd_per_gb_month
 
     def as_dict(self, now: datetime, price_usd_per_gb_month: float) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Row:
 
 @dataclass(frozen=True)
 class SnapshotInventory:
-    """What there is at ``now``, newest first."""
+    """All snapshots at ``now``, newest first."""
 
     now: datetime
     policy: Policy
@@ -81,10 +81,10 @@ class SnapshotInventory:
     """When the vault's automatic snapshots start; None where they are off."""
     home_region: str
     guards: Mapping[str, tuple[Period, ...] | None] = field(default_factory=dict)
-    """When each host had the copy guard, by its instance; None where that could not be read."""
+    """When each host got the copy guard, by its instance; None where that could not be read."""
 
     def guarded(self, row: Row) -> bool | None:
-        """Does this snapshot hold the copy guard, so that a drill may boot it? None: nobody knows."""
+        """Does this snapshot hold the copy guard, so that a drill may boot it? None: unknown."""
         periods = self.guards.get(row.instance)
         return None if periods is None else any(each.covers(row.created_utc) for each in periods)
 
@@ -110,7 +110,7 @@ class SnapshotInventory:
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """Days of the last ``inventory_days`` without a good one of ours, since the oldest that there is."""
+        """Days of the last ``inventory_days`` without a good one of ours, since the oldest existing one."""
         there = {_day(row.created_utc) for row in self.good}
         promised = self.policy.vault_snapshot
         newest_due = expected_day(self.now, promised)
@@ -124,7 +124,7 @@ class SnapshotInventory:
 
     @property
     def monthly_cost_usd(self) -> float:
-        """What all of them cost a month, at the most."""
+        """The highest total cost a month."""
         price = self.policy.vault_snapshot.price_usd_per_gb_month
         return sum(row.cost_usd(price) for row in self.rows)
 
@@ -152,7 +152,7 @@ class SnapshotInventory:
 def take_inventory(connections: SnapshotConnections, policy: Policy, now: datetime) -> SnapshotInventory:
     """Look at all of it; memory grows only with the snapshots of the two instances.
 
-    Raises ``CouldNotVerifyError`` where the role may not look, ``AbsentError`` where an instance is not there.
+    Raises ``CouldNotVerifyError`` where the role may not look, ``AbsentError`` where an instance does not exist.
     """
     vault, freescout = policy.vault_snapshot.instance, policy.freescout.instance
     vault_instance, freescout_instance = connections.home.instance(vault), connections.home.instance(freescout)
@@ -189,7 +189,7 @@ def take_inventory(connections: SnapshotConnections, policy: Policy, now: dateti
 
 
 def _periods(sightings: Sightings | None, instance: str) -> tuple[Period, ...] | None:
-    """What cannot be read now is unknown: the snapshots themselves are looked at all the same."""
+    """What cannot be read now is unknown: the snapshots themselves are still inventoried."""
     try:
         return None if sightings is None else tuple(sightings.periods(instance))
     except BcpError:

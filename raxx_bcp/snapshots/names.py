@@ -1,4 +1,4 @@
-"""Which snapshots are ours: by tag, by name and by instance, all three. Nothing else is ever deleted."""
+"""Which snapshots are ours: tag, name and instance must all agree. Nothing else is ever deleted."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ KIND: Final = "daily-snapshot"
 INSTANCE_TAG: Final = "raxx-bcp-instance"
 DAY_TAG: Final = "raxx-bcp-day"
 FREESCOUT_TAG: Final = "raxx-bcp-freescout"
-"""What FreeScout's own backup looked like at the moment when this snapshot was begun."""
+"""The state of FreeScout's own backup when this snapshot started."""
 LAST_ATTEMPT: Final = 9
 
 
 @dataclass(frozen=True)
 class Name:
-    """A name of ours, read: the UTC day, and which attempt of that day (1 for the first)."""
+    """A name of ours, parsed: the UTC day, and the attempt of that day (1 for the first)."""
 
     day: str
     attempt: int
@@ -31,7 +31,7 @@ def snapshot_name(instance: str, day: str, attempt: int = 1) -> str:
 
 
 def read_name(name: str, instance: str) -> Name | None:
-    """What ``name`` says when it is one of ours for ``instance``, else None."""
+    """The parsed ``name`` when it is one of ours for ``instance``, else None."""
     found = re.fullmatch(rf"raxx-bcp-{re.escape(instance)}-(\d{{4}}-\d\d-\d\d)(?:-r([2-{LAST_ATTEMPT}]))?", name)
     return Name(found.group(1), int(found.group(2) or 1)) if found else None
 
@@ -42,7 +42,7 @@ def our_tags(instance: str, day: str) -> dict[str, str]:
 
 
 def is_ours(snapshot: InstanceSnapshot, instance: str) -> bool:
-    """Is it a daily snapshot of ``instance`` that we made? Needs the tag, the name and the instance to agree."""
+    """Is it a daily snapshot of ``instance`` that we made? The tag, the name and the instance must agree."""
     tagged = snapshot.tags.get(KIND_TAG) == KIND and snapshot.tags.get(INSTANCE_TAG) == instance
     same_instance = snapshot.instance_name == instance and not snapshot.from_automatic
     return tagged and same_instance and read_name(snapshot.name, instance) is not None

@@ -1,7 +1,7 @@
-"""Keep seven, and never hurt: what may go is decided by a pure plan, shown first, and looked at again.
+"""Keep seven, and do no harm: a pure plan decides what may be deleted. It is shown first, and checked again.
 
-Only our own snapshots of this instance (tag, name and instance agree), only when the newest good one is today's,
-never so that fewer than ``keep`` good ones are left (ADR-0103 D1).
+It deletes only our own snapshots of this instance (tag, name and instance agree), only when the newest good one is
+today's, and never so that fewer than ``keep`` good ones are left (ADR-0103 D1).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from raxx_bcp.waiting import Progress, silent
 
 @dataclass(frozen=True)
 class PrunePlan:
-    """What stays and what goes, newest first. ``why_not`` says why nothing may go at all."""
+    """What stays and what goes, newest first. ``why_not`` says why nothing may be deleted."""
 
     keep: tuple[InstanceSnapshot, ...]
     delete: tuple[InstanceSnapshot, ...]
     why_not: str = ""
 
     def lines(self) -> list[str]:
-        """The plan for people, to be read before it is carried out."""
+        """The plan for people, to read before it is carried out."""
         if self.why_not:
             return [f"nothing is pruned: {self.why_not}"]
         going = [f"goes: {one.name} ({one.state}, {one.created_utc:%Y-%m-%d %H:%M} UTC)" for one in self.delete]
@@ -34,7 +34,7 @@ class PrunePlan:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What became of the plan. ``refused`` are the names that are still there, each with the reason."""
+    """The result of the plan. ``refused`` are the names that are still there, each with the reason."""
 
     plan: PrunePlan
     deleted: tuple[str, ...]
@@ -56,8 +56,8 @@ class Pruned:
 def plan(snapshots: Iterable[InstanceSnapshot], instance: str, keep: int, newest: str) -> PrunePlan:
     """Decide. ``newest`` is the name of today's snapshot, which must be the newest good one of ours.
 
-    Besides good ones beyond ``keep``, those of ours that ended in error go, once a newer good one exists. What
-    is pending stays: it may become a backup yet.
+    Besides good ones beyond ``keep``, it deletes those of ours that ended in error, once a newer good one exists. A
+    pending one stays: it may still become a backup.
     """
     ours = sorted((one for one in snapshots if is_ours(one, instance)), key=lambda one: one.created_utc, reverse=True)
     good = [one for one in ours if one.state == AVAILABLE]
@@ -70,7 +70,7 @@ def plan(snapshots: Iterable[InstanceSnapshot], instance: str, keep: int, newest
 def carry_out(
     lightsail: Snapshots, decided: PrunePlan, instance: str, *, dry_run: bool, progress: Progress = silent
 ) -> Pruned:
-    """Say the plan, then delete; a snapshot that cannot be deleted is reported, and the others still go."""
+    """Print the plan, then delete; a snapshot that cannot be deleted is reported, and the others are still deleted."""
     for line in decided.lines():
         progress(line)
     if dry_run:

@@ -1,7 +1,7 @@
 """D1 from start to end: look, take, wait, and only then prune and copy.
 
-The order is the safety: nothing is deleted before today's snapshot is available, and a failed delete or copy
-never takes the snapshot back.
+The order gives the safety: nothing is deleted before today's snapshot is available, and a failed delete or copy
+never removes the snapshot.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ _GONE_MINUTES: Final = 2
 
 @dataclass(frozen=True)
 class SnapshotConnections:
-    """``home`` is the region of the instances; ``away`` the one of the copies, where the policy names one."""
+    """``home`` is the region of the instances; ``away`` that of the copies, where the policy names one."""
 
     home: Snapshots
     away: Snapshots | None = None
     sightings: Sightings | None = None
-    """Since when each host is guarded; None: not asked."""
+    """Since when each host is guarded; None: not read."""
 
 
 @dataclass(frozen=True)
 class SnapshotReceipt:
-    """What there is now, and what was done for it."""
+    """The state now, and what was done for it."""
 
     instance: str
     region: str
@@ -89,7 +89,7 @@ def snapshot_day(
     sleep: Callable[[float], None] = time.sleep,
     progress: Progress = silent,
 ) -> SnapshotReceipt:
-    """Have an available snapshot of ``day`` (``YYYY-MM-DD``, UTC), then keep seven and copy.
+    """Ensure an available snapshot of ``day`` (``YYYY-MM-DD``, UTC), then keep seven and copy.
 
     ``dry_run`` takes the snapshot and only says what pruning would delete. Raises what ``take`` raises.
     """
@@ -144,7 +144,7 @@ def _available(taken: Taken) -> Check:
 def _prune(
     home: Snapshots, policy: Policy, newest: InstanceSnapshot, *, dry_run: bool, progress: Progress
 ) -> tuple[Pruned, Check]:
-    """A whole list or no pruning: what could not be listed is not judged."""
+    """A whole list or no pruning: an incomplete list is not judged."""
     promised = policy.vault_snapshot
     try:
         decided = plan(home.all(), promised.instance, promised.keep, newest.name)
@@ -163,7 +163,7 @@ def _prune(
 
 
 def _confirm(home: Snapshots, pruned: Pruned, check: Check, patience: Deadline) -> Check:
-    """Gone is what is no longer there, not what a delete call said. One look that fails is not the end."""
+    """Gone means no longer listed, whatever the delete call answered. One look that fails does not end the wait."""
     left = list(pruned.deleted)
 
     def look() -> list[str] | Waiting:
@@ -195,6 +195,6 @@ _LOOK_AT_LIST: Final = "Look at raxx-bcp snapshot list; the next run tries again
 
 
 def _retention_warning(detail: str, remedy: str, newest: InstanceSnapshot) -> Check:
-    """Slack is told once a month while it lasts: it costs cents, not a backup."""
+    """Slack gets it once a month while it lasts: it costs cents, not a backup."""
     month = f"retention-{newest.created_utc:%Y-%m}"
     return Check(RETENTION, Status.WARN, detail, remedy, warning_id=month)

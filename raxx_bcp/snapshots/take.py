@@ -1,6 +1,6 @@
-"""Today's snapshot: found or begun, and waited for until Lightsail says that it is available.
+"""Today's snapshot: found or started, and waited for until Lightsail says that it is available.
 
-A snapshot that was begun is not a backup yet. What is still pending at the deadline is COULD_NOT_VERIFY.
+A snapshot that was started is not a backup yet. If it is still pending at the deadline: COULD_NOT_VERIFY.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from raxx_bcp.snapshots.names import LAST_ATTEMPT, is_ours, read_name, snapshot_
 from raxx_bcp.waiting import Deadline, Progress, silent
 
 _DAY_MAY_END: Final = timedelta(hours=2)
-"""A run of 23:59 makes its snapshot after midnight: it still is that day's (see ``clock.LATE_TICK``)."""
+"""A run of 23:59 makes its snapshot after midnight: it still belongs to that day (see ``clock.LATE_TICK``)."""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """The snapshot of the day, available. ``created`` is False when it was there before."""
+    """The snapshot of the day, available. ``created`` is False when it already existed."""
 
     snapshot: InstanceSnapshot
     created: bool
@@ -37,14 +37,14 @@ def take(
     patience: Deadline,
     progress: Progress = silent,
 ) -> Taken:
-    """Have an available snapshot of ``instance`` for ``day`` (``YYYY-MM-DD``, UTC), at most one.
+    """Ensure an available snapshot of ``instance`` for ``day`` (``YYYY-MM-DD``, UTC), at most one.
 
-    ``ours`` are the snapshots of ours that there are now. One of today that is available is the answer; one
-    that is still being made is waited for; one that failed, or hung for longer than our patience, is left
-    as it is and a second attempt gets a name of its own.
+    ``ours`` are our existing snapshots. If one of today is available, it is the result. If one
+    is still being made, this waits for it. One that failed, or was pending for longer than the limit, is left
+    as it is, and a second attempt gets a name of its own.
 
     Raises ``CouldNotVerifyError`` (not available by the deadline), ``PermanentError`` (ended in error, name
-    taken, refused), ``AbsentError`` (no such instance), ``TransientError`` (Lightsail away when it was begun).
+    taken, refused), ``AbsentError`` (no such instance), ``TransientError`` (Lightsail away at the start).
     """
     todays = sorted((one for one in ours if _is_of(one, instance, day)), key=lambda one: one.created_utc)
     there = [one for one in todays if one.state == AVAILABLE]
@@ -87,7 +87,7 @@ def _free_name(instance: str, day: str, ours: list[InstanceSnapshot]) -> str:
 def _begin(
     lightsail: Snapshots, name: str, instance: str, tags: Mapping[str, str], patience: Deadline, progress: Progress
 ) -> bool:
-    """Begin it; True when it was begun here, False when another run of ours was quicker."""
+    """Start it; True when this run started it, False when another run of ours was quicker."""
     while True:
         try:
             lightsail.create(name, instance, tags)
@@ -116,7 +116,7 @@ def _begin(
 
 
 def _await(lightsail: Snapshots, name: str, patience: Deadline, progress: Progress) -> InstanceSnapshot:
-    """Look until it is available. One look that fails is not the end: the deadline is."""
+    """Look until it is available. One look that fails does not end the wait: only the deadline does."""
     seen = "not seen yet"
     while True:
         try:

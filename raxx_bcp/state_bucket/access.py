@@ -1,6 +1,6 @@
-"""Who must not get in: nobody without TLS, and Terraform's roles not to the exports.
+"""Who must have no access: nobody without TLS, and Terraform's roles not to the exports.
 
-The exports lie in the bucket that every pipeline can read (ADR-0103 D3), so the bucket's policy has to keep them out.
+The exports are in the bucket that every pipeline can read (ADR-0103 D3), so the bucket's policy must exclude them.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def terraform_cannot_read(
 ) -> Check:
     """Does the bucket's policy deny each of ``roles`` to read what is under ``prefix``?
 
-    ``month`` (``YYYY-MM``) is how often a person is told again.
+    ``month`` (``YYYY-MM``) sets how often a person is alerted again.
     """
     open_roles = [role for role in roles if not _denied(bucket, denials, prefix, role)]
     if not open_roles:
@@ -69,7 +69,7 @@ def terraform_cannot_read(
 
 
 def no_roles() -> Check:
-    """What can be said where the policy file names no role."""
+    """The result where the policy file names no role."""
     return Check(
         TERRAFORM,
         Status.COULD_NOT_VERIFY,
@@ -91,7 +91,7 @@ def _denied(bucket: str, denials: Iterable[Denial] | None, prefix: str, role: st
 
 
 def _set_aside(denials: Iterable[Denial], roles: Sequence[str]) -> str:
-    """Statements that look as if they did it, and only do so on a condition."""
+    """Statements that look sufficient, but apply only on a condition."""
     named = [
         denial.sid or "one without a Sid"
         for denial in denials

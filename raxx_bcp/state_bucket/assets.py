@@ -64,10 +64,10 @@ def state_bucket_posture_asset(policy: Policy) -> dg.AssetsDefinition:
 
 
 def line_result(check: Check) -> dg.AssetCheckResult:
-    """As everywhere, but that a line that could not be read is yellow unless it is a blocking one.
+    """As everywhere, except that a line that could not be read is yellow unless it is a blocking one.
 
-    The role may rightly lack the right to one setting, and some S3 servers do not know it: that must be seen every
-    day, and must not look like a broken bucket. Its words still begin with COULD_NOT_VERIFY, and it never passes.
+    The role may rightly lack the right to one setting, and some S3 servers do not know it. That must be visible every
+    day, and must not look like a broken bucket. Its text still begins with COULD_NOT_VERIFY, and it never passes.
     """
     result = check_result(check)
     if check.status is not Status.COULD_NOT_VERIFY or check.name in BLOCKING:
@@ -82,12 +82,12 @@ def line_result(check: Check) -> dg.AssetCheckResult:
 
 
 class EnableVersioningConfig(dg.Config):
-    """A typed confirmation, and who gives it."""
+    """A typed confirmation, and the person who gives it."""
 
     confirmation: str
     """Type the bucket's name."""
     operator: str
-    """Who you are, so that the run says so."""
+    """Your name, so that the run records it."""
 
 
 @dg.op(
@@ -97,7 +97,7 @@ class EnableVersioningConfig(dg.Config):
 def switch_versioning_on(
     context: dg.OpExecutionContext, config: EnableVersioningConfig, raxx: dg.ResourceParam[Raxx]
 ) -> None:
-    """A person starts it; where versioning is on already, nothing is changed."""
+    """A person starts it; where versioning is already on, it changes nothing."""
     if not config.operator.strip():
         raise dg.Failure("Nothing was changed: operator is empty.\nWhat to do: write who you are.", allow_retries=False)
     context.log.info("%s asked for versioning of bucket %s.", config.operator, raxx.policy.state_bucket.name)

@@ -1,8 +1,8 @@
-"""What a bucket policy surely denies, read from its text.
+"""What a bucket policy certainly denies, read from its text.
 
-On the safe side: a Deny counts only where it holds for every request that is asked about. What this reading cannot
-settle (policy variables, NotPrincipal, conditions, a whole account as principal) does not count. What else may stand
-in the way of a request, such as the caller's own rights, is not visible in a bucket policy.
+It errs on the safe side: a Deny counts only where it holds for every request in question. What this reading cannot
+settle (policy variables, NotPrincipal, conditions, a whole account as principal) does not count. A bucket policy does
+not show what else may block a request, such as the caller's own rights.
 Rules: IAM User Guide, "JSON policy element reference".
 """
 
@@ -28,13 +28,13 @@ class Scope:
     negated: bool = False
 
     def covers(self, name: str) -> bool:
-        """Is ``name`` surely meant?"""
+        """Is ``name`` certainly included?"""
         if self.negated:
             return not any(_is_open(pattern) or matches(pattern, name) for pattern in self.patterns)
         return any(not _is_open(pattern) and matches(pattern, name) for pattern in self.patterns)
 
     def covers_all(self, beginning: str) -> bool:
-        """Is every name that begins with ``beginning`` surely meant?"""
+        """Is every name that begins with ``beginning`` certainly included?"""
         if self.negated:
             return not any(_is_open(pattern) or may_match(pattern, beginning) for pattern in self.patterns)
         return any(not _is_open(pattern) and matches_all(pattern, beginning) for pattern in self.patterns)
@@ -70,7 +70,7 @@ class Denial:
         return self.holds_for_everyone or principal_arn in self.principals
 
     def covers_actions(self, actions: tuple[str, ...]) -> bool:
-        """Are all of these meant? IAM does not mind upper and lower case in actions."""
+        """Are all of these included? IAM ignores case in actions."""
         return all(self.actions.covers(action.lower()) for action in actions)
 
 
@@ -96,7 +96,7 @@ def matches(pattern: str, name: str) -> bool:
 def matches_all(pattern: str, beginning: str) -> bool:
     """Does ``pattern`` match every name that begins with ``beginning``?
 
-    It does where it matches ``beginning`` itself and ends in a star, which then takes whatever follows.
+    It does where it matches ``beginning`` itself and ends in a star, which then matches everything that follows.
     """
     end = pattern[len(pattern.rstrip("*?")) :]
     return "*" in end and matches(pattern, beginning)
@@ -105,7 +105,7 @@ def matches_all(pattern: str, beginning: str) -> bool:
 def may_match(pattern: str, beginning: str) -> bool:
     """Does ``pattern`` match any name that begins with ``beginning``?
 
-    It does where a first part of it matches ``beginning``: the rest of a pattern can always be met.
+    It does where a first part of it matches ``beginning``: some name can always match the rest of a pattern.
     """
     return any(matches(pattern[:length], beginning) for length in range(len(pattern) + 1))
 
@@ -121,7 +121,7 @@ def _denial(statement: Mapping[str, Any]) -> Denial:
 
 
 def _principals(statement: Mapping[str, Any]) -> frozenset[str]:
-    """NotPrincipal names nobody here: whom it spares depends on more than the text (accounts, sessions)."""
+    """NotPrincipal names nobody here: whom it excludes depends on more than the text (accounts, sessions)."""
     principal = statement.get("Principal", {})
     return frozenset(_texts(principal if isinstance(principal, str) else principal.get("AWS", [])))
 
@@ -137,5 +137,5 @@ def _texts(value: Any) -> list[str]:
 
 
 def _is_open(pattern: str) -> bool:
-    """A policy variable stands for something that only the request knows."""
+    """A policy variable depends on something that only the request knows."""
     return _VARIABLE in pattern

@@ -1,4 +1,4 @@
-"""What S3 removes by itself: prior versions, in good time; and nothing that is in use."""
+"""What S3 removes by itself: prior versions, after enough time; and nothing that is in use."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from raxx_bcp.clients.s3_settings import LifecycleRule
 
 NONCURRENT: Final = "noncurrent_lifecycle"
 SHORTEST_DAYS: Final = 30
-"""A state file that was spoilt on a holiday must still be there when somebody looks."""
+"""A state file that was damaged on a holiday must still be there when somebody looks."""
 _RUNBOOK: Final = "docs/runbooks/state-bucket-posture.md"
 _LONGEST_ID: Final = 200
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What must last. ``state_keys`` is None where the versions may not be listed."""
+    """What must be kept. ``state_keys`` is None where the versions may not be listed."""
 
     state_keys: tuple[str, ...] | None
     prefixes: tuple[str, ...]
     """The exports and the evidence, which are never removed."""
 
     def state_files_of(self, rule: LifecycleRule) -> bool | None:
-        """Does ``rule`` reach any state file? None where that is not known."""
+        """Does ``rule`` apply to any state file? None where that is not known."""
         if self.state_keys is not None:
             return any(key.startswith(rule.prefix) for key in self.state_keys) or not rule.prefix
         if not rule.prefix:
@@ -33,15 +33,15 @@ class Kept:
         return False if rule.prefix.startswith(self.prefixes) else None
 
     def prefixes_of(self, rule: LifecycleRule) -> list[str]:
-        """Which of ``prefixes`` does ``rule`` reach?"""
+        """Which of ``prefixes`` does ``rule`` apply to?"""
         return [one for one in self.prefixes if one.startswith(rule.prefix) or rule.prefix.startswith(one)]
 
 
 def noncurrent_lifecycle(rules: Sequence[LifecycleRule] | None, kept: Kept, *, mfa_delete: bool, month: str) -> Check:
-    """Are prior versions of the state removed in good time, and nothing else?
+    """Are prior versions of the state removed after enough time, and nothing else?
 
     A rule that is narrowed by tags or sizes counts where it would harm, and not where it would help. ``month``
-    (``YYYY-MM``) is how often a person is told again.
+    (``YYYY-MM``) sets how often a person is alerted again.
     """
     enabled = [rule for rule in rules or () if rule.enabled]
     return (

@@ -1,4 +1,4 @@
-"""The lines that one setting decides: versions, MFA delete, encryption at rest, the public."""
+"""The lines that depend on one setting: versions, MFA delete, encryption at rest, public access."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RUNBOOK: Final = "docs/runbooks/state-bucket-posture.md"
 
 
 def versioning(bucket: str, state: VersioningState) -> Check:
-    """Are versions kept? Without them an overwritten state file is gone."""
+    """Are versions kept? Without them an overwritten state file is lost."""
     if state.versioning is Versioning.ENABLED:
         return Check(VERSIONING, Status.PASS, f"bucket {bucket} keeps every version.")
     how = "versioning is suspended" if state.versioning is Versioning.SUSPENDED else "versioning was never switched on"
@@ -34,7 +34,7 @@ def versioning(bucket: str, state: VersioningState) -> Check:
 
 
 def mfa_delete(bucket: str, state: VersioningState, *, has_rules: bool) -> Check:
-    """Does it take the root user's device to delete a version? ``has_rules``: are there lifecycle rules?"""
+    """Does deleting a version need the root user's device? ``has_rules``: are there lifecycle rules?"""
     if state.mfa_delete is MfaDelete.ENABLED:
         return Check(MFA_DELETE, Status.PASS, "deleting a version takes the root user's MFA device.")
     conflict = " S3 does not allow it beside lifecycle rules, and this bucket has some." if has_rules else ""
@@ -54,7 +54,7 @@ def mfa_delete(bucket: str, state: VersioningState, *, has_rules: bool) -> Check
 
 
 def root_command(bucket: str) -> str:
-    """The command that only the account's root user can run, with its device's code. Never run by this software."""
+    """The command that only the account's root user can run, with its device's code. This software never runs it."""
     return (
         f"aws s3api put-bucket-versioning --bucket {bucket} "
         "--versioning-configuration Status=Enabled,MFADelete=Enabled "
@@ -63,7 +63,7 @@ def root_command(bucket: str) -> str:
 
 
 def default_encryption(found: DefaultEncryption | None) -> Check:
-    """Is an object encrypted at rest that came without asking for it?"""
+    """Is an object encrypted at rest when its writer did not ask for it?"""
     if found is None:
         return Check(
             DEFAULT_ENCRYPTION,
@@ -76,7 +76,7 @@ def default_encryption(found: DefaultEncryption | None) -> Check:
 
 
 def public_access_block(found: PublicAccessBlock | None) -> Check:
-    """Are all four switches on that keep the public out?"""
+    """Are all four switches on that block public access?"""
     off = [switch for switch, on in vars(found).items() if not on] if found else []
     if found and not off:
         return Check(PUBLIC_ACCESS_BLOCK, Status.PASS, "all four switches that keep the public out are on.")

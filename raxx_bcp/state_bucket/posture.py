@@ -1,7 +1,7 @@
 """Is the state bucket as D2 promises? Seven lines, each judged on its own, and the history of the state.
 
 A line that S3 does not let us read is COULD_NOT_VERIFY, and the others still answer. When S3 itself is away there is
-no posture at all: that is an error, so that it is tried again.
+no posture: that is an error, so that a retry follows.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CHECK_NAMES: Final = (
     access.TERRAFORM,
 )
 BLOCKING: Final = frozenset({lines.VERSIONING})
-"""Without versions nothing else in this bucket can be taken back."""
+"""Without versions nothing else in this bucket can be undone."""
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class Posture:
 
     @property
     def status(self) -> Status:
-        """The gravest line. One that could not be read counts as a warning, but for the blocking one."""
+        """The worst line. A line that could not be read counts as a warning, except a blocking one."""
         return worst(tuple(weighed(check) for check in self.checks))
 
     @property
@@ -58,7 +58,7 @@ class Posture:
 
     @property
     def prior_version_count(self) -> int:
-        """How many earlier states there are to go back to, over all files."""
+        """How many earlier states exist to return to, over all files."""
         return sum(one.prior_version_count for one in self.state_files)
 
     def as_dict(self) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _terraform(
 
 
 def _look(read: Callable[[], T]) -> T | CouldNotVerifyError:
-    """What was read, or why it could not be: one closed door must not hide what is behind the others."""
+    """What was read, or why it could not be: one denied setting must not hide the others."""
     try:
         return read()
     except CouldNotVerifyError as error:
@@ -134,6 +134,6 @@ def _denials(document: str | None) -> tuple[Denial, ...] | None:
 
 
 def weighed(check: Check) -> Check:
-    """For a verdict over all lines: one that could not be read counts as a warning, but for a blocking one."""
+    """For a verdict over all lines: one that could not be read counts as a warning, except a blocking one."""
     unread = check.status is Status.COULD_NOT_VERIFY and check.name not in BLOCKING
     return replace(check, status=Status.WARN) if unread else check

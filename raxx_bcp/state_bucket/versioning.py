@@ -14,7 +14,7 @@ from raxx_bcp.waiting import Progress, silent
 
 @dataclass(frozen=True)
 class EnabledVersioning:
-    """Versioning is on, as read back. ``before`` is what it was; ``changed`` whether this call switched it."""
+    """Versioning is on, as read back. ``before`` is the earlier setting; ``changed``: did this call switch it?"""
 
     bucket: str
     before: Versioning
@@ -41,10 +41,10 @@ class EnabledVersioning:
 
 
 def enable_versioning(settings: BucketSettings, confirmation: str, progress: Progress = silent) -> EnabledVersioning:
-    """Switch versioning on and read it back; where it is on already, do nothing.
+    """Switch versioning on and read it back; where it is already on, do nothing.
 
     Raises ``UsageError``, before any call, unless ``confirmation`` is the bucket's name; ``PermanentError`` where it
-    is denied or takes the root user; ``CouldNotVerifyError`` where S3 does not confirm it afterwards.
+    is denied or needs the root user; ``CouldNotVerifyError`` where S3 does not confirm it afterwards.
     """
     bucket = settings.name
     if confirmation != bucket:

@@ -1,4 +1,4 @@
-"""The history of Terraform's state: which files there are, and how far each can be taken back."""
+"""The history of Terraform's state: which files exist, and to which versions each can be restored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STATE_SUFFIX: Final = ".tfstate"
 
 @dataclass(frozen=True)
 class StateFile:
-    """One state file as it is now. ``version_id`` is that of the newest version, or of the delete marker on top."""
+    """One current state file. ``version_id`` is that of the newest version, or of the delete marker on top."""
 
     key: str
     changed_utc: datetime
@@ -38,7 +38,7 @@ class StateFile:
 def state_files(versions: Iterable[ObjectVersion], exports_prefix: str) -> tuple[StateFile, ...]:
     """Every ``*.tfstate`` outside of ``exports_prefix``, by key.
 
-    Of each key only the newest version and a count are held, however long its history is.
+    For each key it holds only the newest version and a count, however long the history is.
     """
     newest: dict[str, ObjectVersion] = {}
     counts: dict[str, int] = {}

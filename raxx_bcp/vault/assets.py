@@ -1,4 +1,4 @@
-"""The export in Dagster: one asset, its checks, and the inventory of what is stored."""
+"""The export in Dagster: one asset, its checks, and the inventory of the stored exports."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -34,12 +34,12 @@ infisical_vault = dg.AssetSpec(
 
 
 class VaultExportConfig(dg.Config):
-    """What a person may say when starting an export by hand."""
+    """Options for a person who starts an export by hand."""
 
     accept_shrink: str = ""
-    """Why fewer secrets than before are right this time; put on record in the manifest."""
+    """Why fewer secrets than before are right this time; recorded in the manifest."""
     accept_emptied: list[str] = Field(default=[])
-    """Folders (project/environment/path) that were emptied on purpose; put on record in the manifest."""
+    """Folders (project/environment/path) that were emptied on purpose; recorded in the manifest."""
 
 
 def vault_export_asset(policy: VaultExport) -> dg.AssetsDefinition:
@@ -79,7 +79,7 @@ def vault_export_asset(policy: VaultExport) -> dg.AssetsDefinition:
 def _export(
     context: dg.AssetExecutionContext, config: VaultExportConfig, raxx: Raxx
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-    """Nothing is materialized unless it was read back; a refusal turns its check red before the run fails."""
+    """It is materialized only after it was read back; a refusal turns its check red before the run fails."""
     policy = raxx.policy.vault_export
     with operator_errors(context, max_retries=policy.max_retries, wait_seconds=policy.retry_wait_seconds):
         try:

@@ -1,7 +1,7 @@
-"""Two vaults item by item: what is equal, what differs, and in which respect. Never a value.
+"""Compares two vaults item by item: what is equal, what differs, and in which respect. Never a value.
 
 Values go through the server's own normalisation before they are compared (``as_stored``): it trims them and
-keeps one newline at the end (Infisical's write API, measured). How often that changed something is counted.
+keeps one newline at the end (Infisical's write API, measured). It counts how often that changed something.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class Difference(NamedTuple):
 
 @dataclass
 class Compared:
-    """What a comparison found. ``left_out`` is what was known beforehand to be impossible to restore."""
+    """The result of a comparison. ``left_out`` is what was known beforehand to be impossible to restore."""
 
     equal: Counter[str] = field(default_factory=Counter)
     different: list[Difference] = field(default_factory=list)
     normalised: Counter[str] = field(default_factory=Counter)
     left_out: list[Difference] = field(default_factory=list)
     order: list[Difference] = field(default_factory=list)
-    """Projects whose environments stand in another order: told, and never a reason to say that something is missing."""
+    """Projects whose environments are in another order: reported, but never a reason to report something as missing."""
 
     @property
     def equal_count(self) -> int:
@@ -63,7 +63,7 @@ class Compared:
         return sum(one.kind == kind for one in self.different)
 
     def add(self, other: Compared) -> None:
-        """Take in what another comparison found."""
+        """Add the result of another comparison."""
         self.equal += other.equal
         self.normalised += other.normalised
         self.different += other.different
@@ -71,7 +71,7 @@ class Compared:
         self.order += other.order
 
     def except_for(self, left_out: Iterable[Difference]) -> Compared:
-        """Take what is ``left_out`` and there all the same for what it is: set by hand, and in nobody's way."""
+        """Accept items of ``left_out`` that exist all the same: somebody set them by hand, and they do no harm."""
         by_hand = {(one.kind, one.where) for one in left_out}
         self.different = [one for one in self.different if one.why != EXTRA or (one.kind, one.where) not in by_hand]
         return self
@@ -99,9 +99,9 @@ def comment_as_stored(comment: str) -> str:
 
 
 def respects(expected: Secret, actual: Secret, *, stored: bool = True) -> tuple[str, ...]:
-    """In which respects the two differ; empty when they are equal.
+    """The respects in which the two differ; empty when they are equal.
 
-    ``stored``: what the server makes of the expected value and comment is as good as they themselves.
+    ``stored``: the server's form of the expected value and comment counts as equal to them.
     """
     differing = [name for name, same in _RESPECTS if not same(expected, actual)]
     if stored and "value" in differing and as_stored(expected.secret_value) == actual.secret_value:
@@ -157,9 +157,9 @@ def compare_heads(expected: OpenedProject, actual: OpenedProject) -> Compared:
 
 
 def compare_order(expected: OpenedProject, actual: Sequence[str]) -> list[Difference]:
-    """Are the environments that are both here and there in the same order? ``actual`` are the slugs there.
+    """Are the environments that exist on both sides in the same order? ``actual`` are the slugs in the target.
 
-    One entry of a kind of its own: each environment is equal or not by what it holds, wherever it stands.
+    One entry of its own kind: each environment is equal or not by its content, at any position.
     """
     wanted = [environment.environment.slug for environment in expected.environments]
     common = [slug for slug in wanted if slug in actual]
@@ -251,7 +251,7 @@ def by_key(secrets: Iterable[msgspec.Raw]) -> dict[str, msgspec.Raw]:
 
 
 def import_source(link: SecretImport) -> tuple[str, str]:
-    """What an import takes: environment and path."""
+    """What an import reads from: environment and path."""
     return link.import_env.slug, link.import_path
 
 
@@ -263,7 +263,7 @@ def in_order(imports: Iterable[SecretImport]) -> list[SecretImport]:
 def _imports(
     found: Compared, where: str, path: str, expected: Sequence[SecretImport], actual: Sequence[SecretImport]
 ) -> None:
-    """Each import once; twins count one by one. Those on both sides must also be in the same order."""
+    """Each import once; duplicates count one by one. Those on both sides must also be in the same order."""
     wanted, there = in_order(expected), in_order(actual)
     left = Counter(map(import_source, there))
     tail_only = list(map(import_source, there)) == list(map(import_source, wanted))[: len(there)]

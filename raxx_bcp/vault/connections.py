@@ -1,4 +1,4 @@
-"""The export's clients, made from the environment: endpoints and credentials are all that differ."""
+"""The export's clients, made from the environment: only endpoints and credentials differ."""
 
 from __future__ import annotations
 

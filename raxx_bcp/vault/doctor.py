@@ -1,4 +1,4 @@
-"""ADR-0103's open question 3, answered by software: what can this identity export, and what can it not?"""
+"""Answers ADR-0103's open question 3 in software: what can this identity export, and what can it not?"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ USES: Final = "vault token"
 
 
 def examine(policy: Policy, now: datetime) -> list[Check]:
-    """Look at all that the export needs, without reading a secret or writing an object."""
+    """Check all that the export needs, without reading a secret or writing an object."""
     bucket = environment.state_bucket(policy)
     return [
         *guarded("operator key", lambda: [_key(policy.vault_export, now)]),
@@ -54,9 +54,9 @@ def _vault(policy: Policy) -> list[Check]:
 
 
 def token_uses(vault: Infisical, own: int | None, org_admin: Infisical | None) -> list[Check]:
-    """How often a token may be used, where that can be known: by the setting, or since one ran out just now.
+    """How often a token may be used, where that is known: from the setting, or because one was used up just now.
 
-    ``own`` is the setting as the exporter may read it; None: it may not, so the second identity is asked.
+    ``own`` is the setting as the exporter may read it; None: it may not, so the second identity reads it.
     """
     limit = own
     if limit is None and org_admin is not None:
@@ -87,7 +87,7 @@ def _projects(joined: list[Membership]) -> list[Check]:
 
 
 def _unseen(joined: list[Membership], org_admin: Infisical | None, policy: VaultExport) -> list[Check]:
-    """What the identity does not see. The vault itself never says: it just leaves it out."""
+    """What the identity does not see. The vault itself never reports that: it only leaves it out."""
     name = "projects not seen"
     organisation = organisation_projects(org_admin)
     missing = gate.unseen_projects(joined, organisation, policy)

@@ -1,7 +1,7 @@
 """The export document: one JSON object that holds all that the API gives, object by object, unaltered.
 
 Every project, folder, secret, import and tag is the vendor's own JSON, byte for byte, in a frame of ours.
-A field that Infisical adds tomorrow is therefore in tomorrow's backup. ``ExportDocument`` is the published
+So a field that Infisical adds tomorrow is in tomorrow's backup. ``ExportDocument`` is the published
 type; ``export-document.schema.json`` beside this module is its JSON Schema, made by ``make schemas``.
 """
 
@@ -62,7 +62,7 @@ class ProjectPart(msgspec.Struct):
 
 
 class Source(msgspec.Struct):
-    """Where and as whom the vault was read."""
+    """Where the vault was read, and by which identity."""
 
     url: str
     org_id: str
@@ -96,7 +96,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def pieces(survey: Survey, export_date: str, started: datetime, read_until: datetime) -> Iterator[bytes]:
-    """The document in pieces, **emptying** ``survey`` as it goes, so that nothing is kept once it is sent."""
+    """The document in pieces. It **empties** ``survey`` as it goes, so that nothing is kept once it is sent."""
     yield _opening(survey, export_date, started, read_until)
     separator = b""
     while survey.projects:
@@ -156,7 +156,7 @@ def _folder(folder: FolderSurvey) -> Iterator[bytes]:
 
 
 class PieceReader:
-    """``pieces`` as a readable binary stream, counting what went through in ``size_bytes``."""
+    """``pieces`` as a readable binary stream, counting the bytes that were read in ``size_bytes``."""
 
     def __init__(self, source: Iterator[bytes]) -> None:
         self._source = source

@@ -1,10 +1,10 @@
 """Folders that had secrets at some time and show none now: emptied on purpose, or hidden from the exporter?
 
 Infisical keeps a folder's ``lastSecretModified`` after its last secret was deleted (measured on a real server), so
-such a folder may stay for years: stopping every export over it ends with the check switched off for good. What it
-held in the last good export decides. Something there: refused, until a person accepts this one folder by name, which
-goes on record; from then on the last good export has nothing there. Nothing there, or nobody knows: a warning with the
-folder's name, as long as role and privileges prove that nothing is hidden.
+such a folder may stay for years. If it stopped every export, somebody would switch the check off for good. So the last
+good export decides. If it has secrets there, the export is refused until a person accepts this one folder by name,
+which is recorded; from then on the last good export has nothing there. If it has none, or is not known, the check
+warns with the folder's name, as long as role and privileges prove that nothing is hidden.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SILENCE: Final = (
 
 @dataclass
 class EmptiedFolders:
-    """Every folder that had secrets once and shows none, by ``project/environment/path``, and what is made of it."""
+    """Every folder that had secrets once and shows none, by ``project/environment/path``, and its verdict."""
 
     baseline: Baseline | None
     held: dict[str, int] = field(default_factory=dict)
@@ -39,9 +39,9 @@ class EmptiedFolders:
     empty_before: list[str] = field(default_factory=list)
     """The last good export has nothing there either."""
     unknown: list[str] = field(default_factory=list)
-    """No earlier export tells; role and privileges prove that nothing is hidden."""
+    """There is no earlier export to compare with; role and privileges prove that nothing is hidden."""
     unproved: list[str] = field(default_factory=list)
-    """No earlier export tells, and neither do role and privileges."""
+    """There is no earlier export to compare with, and role and privileges prove nothing either."""
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -49,7 +49,7 @@ class EmptiedFolders:
         return tuple(sorted([*self.held, *self.accepted, *self.empty_before, *self.unknown, *self.unproved]))
 
     def findings(self) -> list[Check]:
-        """What refuses the export. Empty when all is well."""
+        """The folders that refuse the export. Empty when all is well."""
         findings = [
             Check(
                 COMPLETENESS,
@@ -103,7 +103,7 @@ def emptied_folders(
     policy: VaultExport,
     accepted: Collection[str],
 ) -> EmptiedFolders:
-    """Judge every folder of ``survey`` without secrets that says, or of which the last export says, that it had some.
+    """Judge every empty folder of ``survey`` that had secrets by its own record or by the last export.
 
     ``proved_projects`` are the slugs of those in which role and privileges prove that the identity sees everything;
     ``accepted`` the places that a person accepts for this export.
@@ -129,9 +129,9 @@ def emptied_folders(
 
 
 def places(named: Iterable[str]) -> tuple[str, ...]:
-    """What a person named, as the export writes it: ``raxx-ops/prod/api``, and ``raxx-ops/prod/`` for the root.
+    """The named folder, as the export writes it: ``raxx-ops/prod/api``, and ``raxx-ops/prod/`` for the root.
 
-    Raises ``UsageError`` for what names no folder.
+    Raises ``UsageError`` for a text that names no folder.
     """
     return tuple(_place(name) for name in named)
 
@@ -148,10 +148,10 @@ def _place(name: str) -> str:
 
 
 def _without_secrets(survey: Survey) -> Iterable[tuple[str, str, bool]]:
-    """Project, place, and whether it says that it had secrets, of every folder that may have been emptied in place.
+    """Project, place, and "does its record say that it had secrets?", of every folder that may have been emptied.
 
-    The vault never lists the root, so only the last export can tell of it. A folder below that says nothing of itself
-    was made anew: what it replaced was deleted, as a whole, by somebody who may.
+    The vault never lists the root, so only the last export can show it. A folder below the root without such a record
+    was newly made: somebody with the right to do so deleted the one that it replaced, as a whole.
     """
     for project in survey.projects:
         slug = project.project.slug
@@ -162,7 +162,7 @@ def _without_secrets(survey: Survey) -> Iterable[tuple[str, str, bool]]:
 
 
 def _same_warning(named: Sequence[str]) -> str:
-    """The same for the same folders, whatever the day: Slack is told once of each such set."""
+    """The same for the same folders on any day: Slack gets each such set once."""
     return f"emptied-{hashlib.sha256(' '.join(named).encode()).hexdigest()[:12]}"
 
 

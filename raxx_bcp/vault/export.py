@@ -1,6 +1,6 @@
 """The export from start to end: judge the key, read the vault, gate, encrypt, store, verify.
 
-The order is the safety: everything that can be refused is refused before the vault is read, nothing is
+The order gives the safety: every refusal that is possible comes before the vault is read, nothing is
 stored before the gate is passed, and success is claimed only for what was read back.
 """
 
@@ -45,7 +45,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ExportConnections:
-    """The outside systems that an export talks to. ``org_admin`` is the optional second identity."""
+    """The outside systems that an export uses. ``org_admin`` is the optional second identity."""
 
     vault: Infisical
     bucket: Bucket
@@ -55,7 +55,7 @@ class ExportConnections:
 
 @dataclass(frozen=True)
 class ExportReceipt:
-    """What was stored (``manifest``, which holds no secret) and what was checked of it."""
+    """What was stored (``manifest``, which holds no secret) and its checks."""
 
     manifest: Manifest
     checks: tuple[Check, ...]
@@ -109,10 +109,10 @@ def export_vault(
     """Make and verify the export of ``day`` (``YYYY-MM-DD``, UTC).
 
     ``accept_shrink`` is why fewer secrets are right this time, ``accept_emptied`` names folders
-    (``project/environment/path``) that were emptied on purpose; both go on record in the manifest.
+    (``project/environment/path``) that were emptied on purpose; the manifest records both.
 
     Raises ``ExportRefusedError`` (the gate), ``KeyRefusedError``, ``EncryptionFailedError``, or whatever
-    the clients raise. On any of them nothing of this run counts as an export.
+    the clients raise. After any of them, nothing of this run counts as an export.
     """
     started, accepted = clock(), places(accept_emptied)
     with keyring(operator.armoured, operator.fingerprint, now=started) as ring:

@@ -1,8 +1,8 @@
 """The plaintext gate: what must be true of the vault as read before a byte of it is encrypted.
 
-An export that silently lacks something is worse than none, since it is found out on the worst day.
-Infisical answers 200 to an identity that sees only a part (captures 51_*), so completeness is argued
-from four sides: the identity's own roles, the projects that the policy names, the organisation's own
+An export that silently lacks something is worse than none, since it is discovered on the worst day.
+Infisical answers 200 to an identity that sees only a part (captures 51_*). So four sources prove completeness:
+the identity's own roles, the projects that the policy names, the organisation's own
 list where a second identity may read it, and the last good export.
 """
 
@@ -24,7 +24,7 @@ _MOST_NAMED: Final = 4
 _DENIABLE: Final = frozenset(
     {"secrets", "secret-folders", "secret-imports", "tags", "environments", "workspace", "all", "*"}
 )
-"""Subjects of which a denial can leave something out of an export, or may: in doubt, refuse."""
+"""Subjects whose denial leaves something out of an export, or may do so: in doubt, refuse."""
 
 _INVITE: Final = (
     "In Infisical add the machine identity to {} with the role Viewer (Access Control > Machine Identities)."
@@ -50,9 +50,9 @@ class Baseline:
     key: str
     secret_count: int
     folder_secrets: Mapping[str, int] | None = None
-    """Secrets of each folder that has any, by ``project/environment/path``; None where no export tells."""
+    """Secrets of each folder that has any, by ``project/environment/path``; None where no export records it."""
     folders_key: str = ""
-    """The export that tells: older than ``key`` where that one's run was killed before its manifest."""
+    """The export that records it: older than ``key`` where the run of ``key`` was killed before its manifest."""
 
 
 def membership_findings(
@@ -91,7 +91,7 @@ def unseen_projects(
 
 
 def weak_role(member: Membership) -> list[Check]:
-    """A role that may hide secrets: what it hides is left out with status 200 (captures 51_*, 54b)."""
+    """A role that may hide secrets: the vault leaves those out with status 200 (captures 51_*, 54b)."""
     slug = member.project.slug
     if member.roles is None:
         return [_fail(f"In {slug} the identity may not even read its own role.", _LOOK_AT_ROLE.format(slug))]
@@ -107,15 +107,15 @@ def weak_role(member: Membership) -> list[Check]:
 
 
 def deny_privileges(member: Membership) -> list[Check]:
-    """Additional privileges that deny: what they hide is left out with status 200, whatever the role says.
+    """Additional privileges that deny: the vault leaves those secrets out with status 200, whatever the role says.
 
-    Denied by name, tag, environment or path (the root too); also where only the value is denied. Measured on
-    a real server: the role stays ``viewer``, and nothing else tells.
+    They deny by name, tag, environment or path (the root too), also where they deny only the value. Measured on
+    a real server: the role stays ``viewer``, and nothing else shows it.
     """
     slug = member.project.slug
     if member.privileges is None:
         if member.roles is None:
-            return []  # the role that may not be read is told already, and this follows from it
+            return []  # the unreadable role is already reported, and this follows from it
         return [
             _fail(
                 f"In {slug} the identity's own additional privileges cannot be read, and one that denies would hide "
@@ -141,7 +141,7 @@ def _denied_subjects(privilege: Privilege) -> list[str]:
 
 
 def content_findings(survey: Survey) -> list[Check]:
-    """What is missing from the vault as read, whatever it was before. Empty when all is well."""
+    """What is missing from the vault as read, compared with nothing earlier. Empty when all is well."""
     counts = survey.counts()
     if not sum(count.secrets for count in counts):
         return [
@@ -164,7 +164,7 @@ def content_findings(survey: Survey) -> list[Check]:
 def shrink_check(secret_count: int, baseline: Baseline | None, threshold_ratio: float, accepted_reason: str) -> Check:
     """Has the vault lost more than ``threshold_ratio`` of its secrets since the last good export?
 
-    ``accepted_reason`` is a person's recorded override; it turns the failure into a warning that stays seen.
+    ``accepted_reason`` is a person's recorded override; it turns the failure into a warning that stays visible.
     """
     if baseline is None:
         return Check(SHRINK, Status.PASS, f"{secret_count} secrets; there is no earlier export to compare with.")

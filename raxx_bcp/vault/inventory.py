@@ -1,4 +1,4 @@
-"""Which days have an export, and is the newest one due there? Read from S3, which is the record."""
+"""Which days have an export, and is the newest due one there? Read from S3, which is the record."""
 
 from __future__ import annotations
 
@@ -92,9 +92,9 @@ def take_inventory(bucket: Bucket, policy: VaultExport, now: datetime) -> Invent
 
 
 def freshness_check(bucket: Bucket, policy: VaultExport, now: datetime) -> Check:
-    """Is the newest export that is due there, and whole as its manifest says?
+    """Is the newest due export there, and whole as its manifest says?
 
-    Denied is COULD_NOT_VERIFY, never fresh. This reads S3 and not Dagster's database, where anyone with
+    Denied is COULD_NOT_VERIFY, never fresh. This reads S3 and not Dagster's database, where anyone with access to
     the UI can report a materialization.
     """
     today = now.date().isoformat()

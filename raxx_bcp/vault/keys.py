@@ -1,4 +1,4 @@
-"""The operator's public key: where it comes from, which fingerprint is pinned, and how long it lasts."""
+"""The operator's public key: its source, its pinned fingerprint, and its expiry."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The sidecar ``YYYY-MM-DD.manifest.json``: what an export holds, told without a secret.
+"""The sidecar ``YYYY-MM-DD.manifest.json``: what an export holds, without a secret.
 
 It lets the next run compare, a drill know what to expect, and a person see what a day held, without the
-private key. ``sha256`` ties it to one stored object; a manifest that does not match is no manifest.
+private key. ``sha256`` ties it to one stored object; a manifest that does not match counts as none.
 """
 
 from __future__ import annotations

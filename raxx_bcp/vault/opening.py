@@ -1,6 +1,6 @@
-"""An export in memory: what its plaintext holds, checked once, with every secret kept as its own bytes.
+"""An export in memory: the contents of its plaintext, checked once, with every secret kept as its own bytes.
 
-Secrets stay undecoded views into the plaintext until somebody needs one, so that a vault of 50,000 of them
+Secrets stay undecoded views into the plaintext until they are needed, so that a vault of 50,000 of them
 takes little more memory than its document. Nothing in here shows a value in its ``repr``.
 """
 
@@ -74,7 +74,7 @@ class OpenedExport(msgspec.Struct):
         return sum(project.secret_count for project in self.projects)
 
     def counts(self) -> tuple[EnvironmentCount, ...]:
-        """A row for every environment, as the manifest has them. ``folders`` does not count the root."""
+        """A row for every environment, as in the manifest. ``folders`` does not count the root."""
         return tuple(
             EnvironmentCount(
                 project=project.project.slug,
@@ -102,7 +102,7 @@ _NAMED: Final = msgspec.json.Decoder(_Named)
 
 
 def secret_of(raw: msgspec.Raw) -> Secret:
-    """One secret, decoded. Raises ``msgspec.ValidationError`` where it is none."""
+    """One secret, decoded. Raises ``msgspec.ValidationError`` where it is not one."""
     return _SECRET.decode(raw)
 
 
@@ -112,9 +112,9 @@ def key_of(raw: msgspec.Raw) -> str:
 
 
 def open_document(plaintext: bytes | bytearray) -> OpenedExport:
-    """The export that ``plaintext`` is, of any format version ever written; every secret in it is checked.
+    """The export in ``plaintext``, of any format version ever written; every secret in it is checked.
 
-    Raises ``PermanentError``: foreign content, a version of the future, or an object that does not fit.
+    Raises ``PermanentError``: foreign content, a future version, or an object that does not fit.
     """
     heading = _heading(plaintext)
     if heading.kind != KIND:
@@ -143,7 +143,7 @@ def _heading(plaintext: bytes | bytearray) -> _Heading:
 
 
 def _read_version_1(plaintext: bytes | bytearray) -> OpenedExport | str:
-    """The export, or why it is none, without anything that it holds."""
+    """The export, or why it is not one, without anything that it holds."""
     document = decoded(plaintext, OpenedExport)
     if document is None:
         return misfit(plaintext, OpenedExport)

@@ -1,4 +1,4 @@
-"""A project of the target, read by the same calls as an export reads it, against what it should be."""
+"""A project of the target, read by the same calls as an export reads it, compared with what it should be."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def compare_with(
 ) -> Compared:
     """One environment at a time, so that no more than one is in memory.
 
-    ``made_by_us``: the project was empty before this run, so that only folders which should have imports
-    are asked for them.
+    ``made_by_us``: the project was empty before this run, so it asks for imports only in folders that should have
+    some.
     """
     slug = expected.project.slug
     found = compare_heads(expected, read_head(vault, there))

@@ -1,4 +1,4 @@
-"""What a person needs of an export at three in the morning: what is in it, one value, what changed."""
+"""What a person needs of an export at three in the morning: its contents, one value, what changed."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def _keys(folder: OpenedFolder) -> Iterator[str]:
 
 
 def one_value(document: OpenedExport, place: str) -> str:
-    """The value at ``PROJECT/ENV/PATH/KEY``, as it stands: references are not followed.
+    """The value at ``PROJECT/ENV/PATH/KEY``, as stored: references are not followed.
 
-    Raises ``UsageError`` naming the first part of ``place`` that is not there.
+    Raises ``UsageError`` naming the first part of ``place`` that does not exist.
     """
     parts = [part for part in place.split("/") if part]
     if len(parts) < 3:

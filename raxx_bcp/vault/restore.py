@@ -1,7 +1,7 @@
 """A restore from start to end: plan, write, read back, compare item by item.
 
-Success is claimed only for what was read back and is equal. After a failure the same restore run again
-reads what is there and goes on from it; see docs/decisions/0014-restoring-a-vault.md.
+Success is claimed only for what was read back and is equal. After a failure, run the same restore again: it
+reads what is there and continues from it; see docs/decisions/0014-restoring-a-vault.md.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ REFUSED_SIZE = "too large for the vault or a proxy before it, which refused it: 
 
 @dataclass(frozen=True)
 class Restored:
-    """What a restore did and what was found when everything was read back."""
+    """What a restore did and the result of reading everything back."""
 
     projects: tuple[Project, ...]
     """The projects as they are in the target now."""
@@ -49,7 +49,7 @@ class Restored:
 
     @property
     def ok(self) -> bool:
-        """Is everything there that the export holds? What no call can bring back is not."""
+        """Is everything there that the export holds? Items that no call can bring back do not count."""
         return not self.compared.different and not self.compared.left_out
 
     def as_dict(self) -> dict[str, Any]:
@@ -84,9 +84,9 @@ def restore(
     progress: Progress = _silent,
     created: Callable[[Project], None] = _nobody,
 ) -> Restored:
-    """Plan and carry out in one step. ``writer`` is logged in already; ``slug_of`` renames projects.
+    """Plan and carry out in one step. ``writer`` is already logged in; ``slug_of`` renames projects.
 
-    ``created`` is told of each project right after it was made. Raises what ``plan_restore`` and
+    ``created`` is called for each project right after it was made. Raises what ``plan_restore`` and
     ``carry_out`` raise.
     """
     plan = plan_restore(
@@ -110,7 +110,7 @@ def carry_out(
 ) -> Restored:
     """Write what ``plan`` says, read it back and compare.
 
-    Raises what the client raises, with what was written until then added to the sentence; ``UsageError`` where the
+    Raises what the client raises, with what was already written added to the sentence; ``UsageError`` where the
     plan would write into the export's own vault and nobody has named it.
     """
     plan.require_consent_for_source()
@@ -139,7 +139,7 @@ def _undeleted(
     progress: Progress,
     left_out: Sequence[Difference],
 ) -> ProjectPlan:
-    """Bring its deleted environments back, then look again: what they hold was not to be seen before."""
+    """Restore its deleted environments, then look again: their contents could not be seen before."""
     for one in plan.held:
         if plan.existing is not None:
             writer.undelete_environment(plan.existing.id, one.id)
@@ -196,7 +196,7 @@ def _read_back(
 
 @contextmanager
 def _told(plan: RestorePlan, written: Written, finished: Sequence[str], progress: Progress) -> Iterator[None]:
-    """Add to a failure how far the restore had come: nothing is half-written without being told."""
+    """Add to a failure how far the restore had come: the error reports every partial write."""
     try:
         yield
     except KeyboardInterrupt:

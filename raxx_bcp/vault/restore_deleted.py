@@ -1,6 +1,6 @@
-"""Environments that are marked as deleted in the target: for 14 days they hold their slug, and can be brought back.
+"""Environments that are marked as deleted in the target: for 14 days they hold their slug, and can be restored.
 
-While one holds a slug, no environment of that slug can be made; no list shows it nor an import from it (seen on a real
+While one holds a slug, no environment of that slug can be made; no list shows it or an import from it (seen on a real
 server). So what a project lacks because of it is left out of the comparison until it is back.
 """
 
@@ -21,7 +21,7 @@ class HeldEnvironmentError(PermanentError):
 
 
 def held_by(writer: InfisicalWriter, expected: OpenedProject, there: TargetProject) -> tuple[DeletedEnvironment, ...]:
-    """Those of ``expected`` that are not there because they are marked as deleted. Raises what the client raises."""
+    """Those of ``expected`` that are missing because they are marked as deleted. Raises what the client raises."""
     missing = {one.environment.slug for one in expected.environments} - {one.slug for one in there.environments}
     if not missing:
         return ()
@@ -47,7 +47,7 @@ def _folder(folder: OpenedFolder, slugs: Collection[str]) -> OpenedFolder:
 
 
 def refuse_held(held: Sequence[tuple[str, Sequence[DeletedEnvironment]]]) -> HeldEnvironmentError:
-    """What to say of them; ``held`` are slugs of projects of the target with their deleted environments."""
+    """The sentence about them; ``held`` are slugs of projects of the target with their deleted environments."""
     told = ", ".join(f"{slug}/{one.slug} ({_until(one)})" for slug, ones in held for one in ones)
     return HeldEnvironmentError(
         f"Environments of the export are deleted in that vault, and hold their slugs there: {told}. Nothing was "

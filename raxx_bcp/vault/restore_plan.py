@@ -1,7 +1,7 @@
 """What a restore would do, decided before anything is written: which project is made, completed or left.
 
-A project that is there already is only ever completed: when everything in it is also in the export, and
-equal, it is the remainder of an interrupted restore (or as good as one), and adding what is missing destroys
+A project that already exists is only ever completed. When everything in it is also in the export, and
+equal, it is what an interrupted restore left (or as good as that), and adding what is missing destroys
 nothing. Anything else in it is somebody's work, and is refused unless the project is named to be overwritten.
 """
 
@@ -52,7 +52,7 @@ _MOST_NAMED: Final = 5
 
 
 class TargetNotEmptyError(PermanentError):
-    """A project is there already and holds something that the export does not. Nothing was written."""
+    """A project already exists and holds something that the export does not. Nothing was written."""
 
 
 class Action(enum.StrEnum):
@@ -79,7 +79,7 @@ class ProjectPlan:
     overwrite: bool = False
     """Was it named to be overwritten?"""
     held: tuple[DeletedEnvironment, ...] = ()
-    """Its environments that are marked as deleted there: they are brought back before anything else."""
+    """Its environments that are marked as deleted there: they are restored before anything else."""
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
@@ -111,13 +111,13 @@ class RestorePlan:
     others: tuple[str, ...]
     """Projects of the target that the export does not have: they are left alone."""
     not_chosen: tuple[str, ...]
-    """Projects of the export that were not asked for."""
+    """Projects of the export that were not requested."""
     left_out: tuple[Difference, ...]
     """Items of the export that no API call can bring back."""
     notes: tuple[str, ...]
     kinship: VaultComparison
     into_source: str
-    """How the operator named the vault that the export was read from, to allow writing there; empty: not at all."""
+    """The operator's name for the vault that the export was read from, to allow writing there; empty: not allowed."""
 
     @property
     def writes(self) -> bool:
@@ -158,11 +158,11 @@ def plan_restore(
 ) -> RestorePlan:
     """Look at the target and decide. ``projects`` and ``overwrite`` are slugs of the export; None: all.
 
-    ``into_source`` names the export's own vault, where that is meant; ``undelete``: environments that are marked as
-    deleted in the target are brought back, instead of being in the way.
+    ``into_source`` names the export's own vault, where that is intended. ``undelete``: environments that are marked
+    as deleted in the target are restored; without it they block the restore.
 
     Reads only. Raises ``UsageError`` for a slug that the export does not have, ``TargetNotEmptyError``
-    where a project is in the way, ``HeldEnvironmentError`` where a deleted environment is, and whatever the
+    where a project blocks it, ``HeldEnvironmentError`` where a deleted environment does, and whatever the
     client raises.
     """
     chosen = _chosen(document, projects, overwrite)
@@ -207,7 +207,7 @@ def plan_restore(
 def _kinship(
     document: OpenedExport, writer: InfisicalWriter, there: Mapping[str, TargetProject], into_source: str
 ) -> VaultComparison:
-    """What the target is to the export. Raises ``UsageError`` where ``into_source`` names another vault than it is."""
+    """How the target relates to the export. Raises ``UsageError`` where ``into_source`` names another vault."""
     ids = {project.project.id for project in document.projects} & {project.id for project in there.values()}
     found = match_vault(document.source, writer.url, writer.identity, ids)
     if into_source and (found.kin is not VaultMatch.SOURCE or into_source != found.name):
@@ -305,7 +305,7 @@ def _refuse_if_taken(writer: InfisicalWriter, slug: str) -> None:
 
 
 def action_for(compared: Compared, *, overwrite: bool) -> Action | None:
-    """What is to be done with a project that is there already. None: somebody's work is in the way."""
+    """What to do with a project that already exists. None: somebody's work is in the way."""
     if not compared.different:
         return Action.REORDER if compared.order else Action.NOTHING
     if all(one.why in (MISSING, REMINDER_UNSET) for one in compared.different):

@@ -1,7 +1,7 @@
-"""Writing one project, in the order that the API needs, from whatever is there already.
+"""Writing one project, in the order that the API needs, from any state.
 
 Tags, environments, folders by depth, secrets, imports by position: each only where it is missing. So the
-same code makes a new project, goes on from an interruption at any call, and after a finished restore writes
+same code makes a new project, continues after an interruption at any call, and after a finished restore writes
 nothing.
 """
 
@@ -39,10 +39,10 @@ class Written:
     items: Counter[str] = field(default_factory=Counter)
     held_back: set[str] = field(default_factory=set)
     too_large: set[str] = field(default_factory=set)
-    """The secrets that the vault, or a proxy before it, did not take although the vault's own limit allows them."""
+    """Secrets that the vault, or a proxy before it, refused although the vault's own limit allows them."""
 
     def count(self, kind: str, number: int = 1) -> None:
-        """One call that was answered, and the items of it."""
+        """One answered call, and its items."""
         self.calls += 1
         self.items[kind] += number
 
@@ -50,9 +50,9 @@ class Written:
 def write_project(
     writer: InfisicalWriter, plan: ProjectPlan, target: TargetProject, written: Written, progress: Progress
 ) -> None:
-    """Write what is missing of ``plan.expected`` into ``target``; differing secrets only to overwrite them.
+    """Write what is missing of ``plan.expected`` into ``target``; change differing secrets only to overwrite them.
 
-    Counts into ``written`` as it goes, so that the caller can tell after a failure. Raises what the client
+    Counts into ``written`` as it goes, so that the caller can report it after a failure. Raises what the client
     raises.
     """
     _Project(writer, plan, target, written).write(progress)
@@ -91,7 +91,7 @@ class _Project:
             self._imports(environment, imports[environment.environment.slug])
 
     def _actual(self, environment: Environment) -> OpenedEnvironment:
-        """What is there. What this very run has made is known to be empty, and is not asked for."""
+        """What is there. Objects that this run itself made are known to be empty, and are not read."""
         known = self._there.get(environment.slug)
         if known is None:
             return OpenedEnvironment(environment, 0, [OpenedFolder(ROOT, None, [], [])])
@@ -114,9 +114,9 @@ class _Project:
                 self._written.count("environment")
 
     def _order(self, progress: Progress) -> None:
-        """Put the environments in the export's order. One after the other to its place: the rest moves along.
+        """Put the environments in the export's order. Move one after the other to its place; the others shift.
 
-        A vault that refuses leaves the order as it is: it is told, and nothing depends on it.
+        A vault that refuses leaves the order as it is: the restore reports that, and nothing depends on it.
         """
         there = projects_of(self._writer).get(self._target.slug)
         if there is None or not compare_order(self._expected, [one.slug for one in there.environments]):
@@ -149,7 +149,7 @@ class _Project:
     def _rows(
         self, environment: str, folder: OpenedFolder, known: OpenedFolder | None, tag_ids: Mapping[str, str]
     ) -> tuple[list[Row], list[Row]]:
-        """The secrets to be made, and those to be set after that: reminders, and what is overwritten."""
+        """The secrets to create, and those to update after that: reminders, and what is overwritten."""
         there = by_key(known.secrets) if known else {}
         new, later = [], []
         for raw in folder.secrets:
@@ -176,7 +176,7 @@ class _Project:
             except (TooLargeError, TransientError):  # it answers 500 as well
                 if batch[0].size_bytes <= SHARED_BYTES:
                     raise
-                self._written.too_large |= places  # reading back tells whether it is there; the rest goes on
+                self._written.too_large |= places  # reading back shows whether it is there; the rest continues
                 continue
             self._written.count("secret", len(batch) if done and create else 0)
             if not done:
@@ -188,7 +188,7 @@ class _Project:
             for link in in_order(folder.imports):
                 source = import_source(link)
                 if left[source]:
-                    left[source] -= 1  # it is there already: the vault would take a twin without a word
+                    left[source] -= 1  # it already exists: the vault would accept a duplicate without an error
                     continue
                 self._writer.create_import(self._target.id, expected.environment.slug, folder.path, source)
                 self._written.count("import")

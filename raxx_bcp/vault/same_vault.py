@@ -1,6 +1,6 @@
 """Is the vault that is about to be written to the one that the export was read from?
 
-An address does not tell: one vault has many (``localhost`` and ``127.0.0.1``, a second DNS name, a tunnel). The
+An address does not prove it: one vault has many (``localhost`` and ``127.0.0.1``, a second DNS name, a tunnel). The
 organisation does: the export names the one that it was read from, and every access token names its own (``orgId``,
 seen on a real server). Where either is unknown there are only hints: address, machine identity, the projects' ids.
 """
@@ -18,23 +18,23 @@ from raxx_bcp.vault.document import Source
 
 
 class VaultMatch(enum.StrEnum):
-    """What the vault is to the export."""
+    """How the vault relates to the export."""
 
     SOURCE = "source"
     """The very vault that the export was read from, or a copy of it."""
     OTHER = "other"
     UNKNOWN = "unknown"
-    """One of the two does not name its organisation, and nothing else speaks for the same vault."""
+    """One of the two does not name its organisation, and no other hint points to the same vault."""
 
 
 @dataclass(frozen=True)
 class VaultComparison:
-    """What the vault is to the export, and the sentence that says how that is known."""
+    """How the vault relates to the export, and the sentence that says how that is known."""
 
     kin: VaultMatch
     told: str
     name: str
-    """What a person calls the source by: its organisation's id, or its address where the export has no id."""
+    """The source's name for a person: its organisation's id, or its address where the export has no id."""
     same_server: bool
     """Both have one address, whatever their organisations: a server can hold several."""
 
@@ -44,7 +44,7 @@ class VaultComparison:
 
 
 def match_vault(source: Source, url: str, identity: Identity, project_ids: Collection[str] = ()) -> VaultComparison:
-    """What the vault at ``url`` is to the export of ``source``; ``identity`` is who is logged in there.
+    """How the vault at ``url`` relates to the export of ``source``; ``identity`` is the one that is logged in there.
 
     ``project_ids`` are those that both have: they are hints only, like the address.
     """

@@ -1,7 +1,7 @@
 """Secrets as the vault's batch calls take them, in batches that stay below its limit on a request's size.
 
-They are encoded as raw UTF-8: only ``"``, ``\\`` and control characters are escaped, so that a lone secret may be as
-large as the vault takes at all.
+They are encoded as raw UTF-8: only ``"``, ``\\`` and control characters are escaped, so that a single secret may be
+as large as the vault accepts at all.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from raxx_bcp.clients.infisical_writer import (
 ENVELOPE_BYTES: Final = 8_192
 """Room for the rest of a request: project, environment, a path 20 folders deep."""
 SHARED_BYTES: Final = BODY_LIMIT_BYTES - ENVELOPE_BYTES
-"""What the secrets of one request have together; a larger one goes alone."""
+"""The limit for the secrets of one request together; a larger one goes alone."""
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -38,7 +38,7 @@ class Row:
 
 
 def has_reminder(secret: Secret) -> bool:
-    """Is somebody to be reminded of it?"""
+    """Does it have a reminder?"""
     return secret.secret_reminder_repeat_days is not None or bool(secret.secret_reminder_note)
 
 
@@ -64,24 +64,24 @@ def row_of(secret: Secret, tag_ids: Mapping[str, str], *, remind: bool = False) 
 
 
 def reminder_of(secret: Secret) -> Row:
-    """Only the reminder of ``secret``, for one that is there."""
+    """Only the reminder of ``secret``, for one that already exists."""
     row = NewReminder(secret.secret_key, secret.secret_reminder_note, secret.secret_reminder_repeat_days)
     encoded = _ENCODER.encode(row)
     return Row(secret.secret_key, msgspec.Raw(encoded), len(encoded))
 
 
 def fits(row: Row, environment: str, path: str) -> bool:
-    """Does the vault take ``row`` when it is sent alone?"""
+    """Does the vault accept ``row`` when it is sent alone?"""
     return batch_bytes(environment, path) + row.size_bytes <= SERVER_BODY_LIMIT_BYTES
 
 
 def fits_alone(secret: Secret, environment: str, path: str) -> bool:
-    """Does the vault take ``secret`` when it is sent alone? The ids of its tags are UUIDs."""
+    """Does the vault accept ``secret`` when it is sent alone? The ids of its tags are UUIDs."""
     return fits(row_of(secret, {tag.slug: "0" * 36 for tag in secret.tags}), environment, path)
 
 
 def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """``rows`` in order, each batch as large as one request may be; a larger one alone."""
+    """``rows`` in order, each batch as large as one request may be; a larger row alone."""
     batch: list[Row] = []
     size = 0
     for row in rows:

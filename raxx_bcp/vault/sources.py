@@ -1,6 +1,6 @@
-"""Where an export is taken from: a day in the bucket, an object, or a file; sealed first, then opened.
+"""The source of an export: a day in the bucket, an object, or a file; sealed first, then opened.
 
-A file needs nothing but gpg: no AWS, no policy. What the manifest promises is checked where one is at hand:
+A file needs nothing but gpg: no AWS, no policy. The manifest's values are checked where a manifest is available:
 beside the object or beside the file.
 """
 
@@ -48,7 +48,7 @@ class Sealed:
 
 @dataclass(frozen=True)
 class Days:
-    """Where the exports of days are: asked for only when a day is."""
+    """Where the exports of days are: read only when a day is requested."""
 
     bucket: Bucket
     prefix: str
@@ -77,7 +77,7 @@ def fetch(source: str, days: Callable[[], Days]) -> Sealed:
 def open_export(sealed: Sealed, key: Key) -> OpenedExport:
     """Decrypt, check and compare with the manifest.
 
-    Raises ``DecryptionFailedError`` or ``PermanentError``; nothing of a damaged export is handed on.
+    Raises ``DecryptionFailedError`` or ``PermanentError``; nothing of a damaged export is returned.
     """
     document = open_document(decrypt(sealed.body, key.armoured, home=key.home))
     manifest = sealed.manifest
@@ -112,12 +112,12 @@ def _from_bucket(bucket: Bucket, key: str, manifest_key: str | None, version: st
             "raxx-bcp vault list shows the days that have an export.",
         ) from None
     if manifest and version and version != manifest.version_id:
-        manifest = None  # it speaks of another version of this object
+        manifest = None  # it describes another version of this object
     return _sealed(name, body, manifest)
 
 
 def _manifest_in(bucket: Bucket, key: str) -> Manifest | None:
-    """None where there is none to be had: an export without its manifest is restored all the same."""
+    """None where no manifest is available: an export without its manifest is restored all the same."""
     try:
         return manifests.decode(bucket.get(key))
     except BcpError:

@@ -1,7 +1,7 @@
 """The export in S3: which object a day has, how it may be replaced, and proof that it is there.
 
 One PUT, checked by the server; ``If-None-Match`` or ``If-Match`` so that of two runs at once one wins
-and nothing is lost. Facts that the next run needs also travel as the object's own metadata, so that an
+and nothing is lost. Facts that the next run needs are also in the object's own metadata, so that an
 export whose manifest was never written (a killed run) is still complete in itself.
 """
 
@@ -27,7 +27,7 @@ READ_BACK: Final = "read_back"
 SECOND_COPY: Final = "second_copy"
 CONTENT_TYPE: Final = "application/pgp-encrypted"
 
-_LOOKED_AT: Final = 14  # exports among which one to compare with is looked for
+_LOOKED_AT: Final = 14  # how many exports are searched for one to compare with
 _EXPORT_NAME: Final = re.compile(r"(\d{4}-\d\d-\d\d)\.json\.gpg$")
 
 
@@ -53,7 +53,7 @@ def keys_of(prefix: str, day: str) -> ExportKeys:
 
 
 def day_of(key: str) -> str | None:
-    """The day in an export's key, or None for any other object (a manifest, a stranger)."""
+    """The day in an export's key, or None for any other object (a manifest, a foreign object)."""
     found = _EXPORT_NAME.search(key)
     return found.group(1) if found else None
 
@@ -81,8 +81,8 @@ def choose_target(bucket: Bucket, keys: ExportKeys) -> Target:
 def last_good(bucket: Bucket, prefix: str, up_to_day: str) -> Baseline | None:
     """The newest export up to ``up_to_day`` whose secret count is known, or None for the very first run.
 
-    How many secrets each folder had is in manifests only: the newest one that says so tells, also where the run of the
-    newest export was killed before its own. Raises ``CouldNotVerifyError`` where the role may not list or look.
+    Only manifests say how many secrets each folder had. The newest manifest that says so counts, also where
+    the newest run was killed before its own. Raises ``CouldNotVerifyError`` where the role may not list or look.
     """
     days = [(item.key, day) for item in bucket.objects(prefix) if (day := day_of(item.key)) and day <= up_to_day]
     newest = [(key, keys_of(prefix, day).manifest) for key, day in sorted(days, reverse=True)[:_LOOKED_AT]]
@@ -102,7 +102,7 @@ def _folders(bucket: Bucket, exports: Sequence[tuple[str, str]]) -> tuple[dict[s
         except ObjectAbsentError:
             continue
         except CouldNotVerifyError:
-            return None, ""  # a role that may look but not read: nobody knows
+            return None, ""  # a role that may look but not read: unknown
         if found and found.folder_secrets is not None:
             return found.folder_secrets, key
     return None, ""
@@ -129,9 +129,9 @@ def store_manifest(bucket: Bucket, key: str, manifest: Manifest) -> None:
 
 
 def read_back(bucket: Bucket, receipt: Receipt, recipients: tuple[str, ...]) -> Check:
-    """Is what was stored what was sent: size, checksum, whole packets, exactly the expected readers?
+    """Does the stored object match what was sent: size, checksum, whole packets, exactly the expected readers?
 
-    Where the role may not read, the PUT's own receipt stands: the server verified the checksum.
+    Where the role may not read, the PUT's own receipt counts: the server verified the checksum.
     """
     name = f"{receipt.key} version {receipt.version_id or '(none kept)'}"
     try:
@@ -175,7 +175,7 @@ def second_copy(
 ) -> Check:
     """Store the export once more, in the second bucket of the policy; say plainly when there is none.
 
-    A failure here is a failed check, not an exception: the first copy stands and is reported.
+    A failure here is a failed check, not an exception: the first copy is still good and is reported.
     """
     if bucket is None or not policy.configured:
         return Check(

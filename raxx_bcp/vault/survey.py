@@ -1,4 +1,4 @@
-"""What the walk brings home: the vault as read, grouped the way a restore needs it."""
+"""The result of the walk: the vault as read, grouped the way a restore needs it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ProjectSurvey:
 class Membership:
     """One project that the identity has joined.
 
-    ``roles`` is None where it may not even ask for its role; ``privileges`` is None where the list of its
+    ``roles`` is None where it may not even read its role; ``privileges`` is None where the list of its
     additional privileges could not be read.
     """
 

@@ -27,7 +27,7 @@ class TargetProject(msgspec.Struct):
     description: str | None = None
 
     def as_project(self) -> Project:
-        """What the client calls a project."""
+        """The project as the client knows it."""
         return Project(self.id, self.name, self.slug, tuple(self.environments))
 
 
@@ -46,10 +46,10 @@ def read_head(vault: Infisical, project: TargetProject) -> OpenedProject:
 def read_environment(
     vault: Infisical, project_id: str, environment: Environment, imports_of: Collection[str] | None = None
 ) -> OpenedEnvironment:
-    """One environment with all that it holds. ``imports_of``: the only folders whose imports are asked for.
+    """One environment with all that it holds. ``imports_of``: the only folders whose imports are read.
 
-    The API lists imports folder by folder, a request each; where a restore has just made a folder, nobody
-    has put an import into it but the restore itself.
+    The API lists imports folder by folder, one request each. Where a restore has just made a folder, only the
+    restore itself has put an import into it.
     """
     folders = {ROOT: OpenedFolder(ROOT, None, [], [])}
     for raw in vault.folders(project_id, environment.slug):

@@ -1,4 +1,4 @@
-"""Is a stored export still what it was when it was made? With the private key: does it open to the vault?"""
+"""Is a stored export unchanged since it was made? With the private key: does it open to the vault?"""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PrivateKey:
 
 @dataclass(frozen=True)
 class Verified:
-    """One stored export and what was checked of it."""
+    """One stored export and its checks."""
 
     key: str
     version_id: str | None

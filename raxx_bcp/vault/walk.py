@@ -47,11 +47,11 @@ def memberships(vault: Infisical) -> list[Membership]:
 
 
 def _own_privileges(vault: Infisical, project: Project) -> tuple[Privilege, ...] | None:
-    """None where the list cannot be read, for whatever reason of the server's: unknown is not "none"."""
+    """None where the list cannot be read, for any reason on the server's side: unknown is not "none"."""
     try:
         return tuple(vault.own_privileges(project.slug))
     except (LoginRefusedError, TokenUsedUpError):
-        raise  # that says nothing of this list: nothing at all can be read any more
+        raise  # that is not about this list: nothing at all can be read any more
     except (DeniedError, PermanentError):
         return None
 
@@ -160,7 +160,7 @@ def _finish(started: _ProjectReads, progress: Progress) -> ProjectSurvey:
 
 
 def _decode(raw: msgspec.Raw, kind: type[T], what: str) -> T:
-    """Schema-check one object. The complaint names the place in the object, never its content."""
+    """Schema-check one object. The error names the place in the object, never its content."""
     found = decoded(raw, kind)
     if found is None:
         raise PermanentError(
