@@ -88,7 +88,7 @@ def _reason(error: dict[str, Any], path: list[str], model: type[BaseModel]) -> t
     key, given = (path[-1] if path else "it"), error.get("input")
     if key.endswith("_ratio") and isinstance(given, int | float) and given > 1:
         share = f"{given / 100:g}"
-        looks = f"a ratio lies between 0 and 1, and {given:g} looks like a percentage: write {share}"
+        looks = f"a ratio is between 0 and 1, and {given:g} looks like a percentage: write {share}"
         return looks, f"Write {key} = {share}."
     message = _plain(error)
     unit = _UNIT.search(key)

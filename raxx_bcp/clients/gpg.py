@@ -216,11 +216,11 @@ def _refuse_unusable(key: dict[str, Any], fingerprint: str, now: datetime) -> No
             f"The operator's key {fingerprint} expired on {expires:%Y-%m-%d}."
             if expires
             else f"The operator's key {fingerprint} has expired.",
-            "Extend it where the private key is (gpg --quick-set-expire), and give the public key exported anew.",
+            "Extend it where the private key is (gpg --quick-set-expire), and export the public key again.",
         )
     if key["trust"] in ("d", "i"):
         raise KeyRefusedError(
-            f"The operator's key {fingerprint} is disabled or invalid.", "Export it anew from the operator's keyring."
+            f"The operator's key {fingerprint} is disabled or invalid.", "Export it again from the operator's keyring."
         )
 
 
@@ -241,7 +241,7 @@ def _encryption_key(key: dict[str, Any], fingerprint: str, now: datetime) -> dic
         reason = "it has no encryption subkey"
     raise KeyRefusedError(
         f"The operator's key {fingerprint} cannot encrypt: {reason}.",
-        "Add or extend an encryption subkey where the private key is, and give the public key exported anew.",
+        "Add or extend an encryption subkey where the private key is, and export the public key again.",
     )
 
 

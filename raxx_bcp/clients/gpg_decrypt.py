@@ -165,9 +165,9 @@ def _refusal(code: int, words: Sequence[str]) -> DecryptionFailedError:
     if fits and code >= 0:  # a gpg that was killed says nothing about the message
         return MessageDamagedError(
             f"gpg could not decrypt the export (exit code {code}): the key fits, and the message is damaged.",
-            "Nothing of it was used. Take another day's export, an earlier version, or the second copy.",
+            "None of it was used. Take another day's export, an earlier version, or the second copy.",
         )
     return DecryptionFailedError(
         f"gpg could not decrypt the export (exit code {code}).",
-        "Either the key could not be unlocked, or this is no whole encrypted message: raxx-bcp vault verify.",
+        "Either the key could not be unlocked, or this is not a whole encrypted message: raxx-bcp vault verify.",
     )

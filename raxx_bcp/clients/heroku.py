@@ -249,7 +249,7 @@ class Heroku:
         if (owned.id, owned.app_name) != (database.id, database.app_name):
             raise PermanentError(
                 f"Heroku was not asked to {action}: what is attached there belongs to app {owned.app_name}.",
-                "Nothing was changed. Whatever asked for it is a mistake in the program: report it.",
+                "Nothing was changed. The request is a bug in the program: report it.",
             )
         before = {one.uuid for one in self.transfers(database.app_name)}
         path = f"/databases/{_segment(database.id)}/restores"
@@ -282,7 +282,7 @@ class Heroku:
             raise PermanentError(
                 f"Heroku was not asked to {action}: a throwaway app has a legal name that begins with "
                 f"{self.throwaway_prefix}.",
-                "Nothing was changed. Whatever asked for it is a mistake in the program: report it.",
+                "Nothing was changed. The request is a bug in the program: report it.",
             )
 
     def _surely(self, create: Callable[[], T], look: Callable[[], T | None], *, again: bool = True) -> T:
@@ -347,7 +347,7 @@ class Heroku:
             if not following or following == before:
                 break
         raise CouldNotVerifyError(
-            f"Heroku could not {action} to the end: after {len(found)} it did not say where the list goes on.",
+            f"Heroku could not {action} to the end: after {len(found)} it did not say where the list continues.",
             "Try again; nothing is concluded from half a list.",
         )
 

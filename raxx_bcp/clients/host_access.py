@@ -54,5 +54,5 @@ class HostAccess:
         if operation != OPERATION or params.get("instanceName") not in self.names:
             raise PermanentError(
                 f"{operation} was refused before it was sent: this client only logs in to hosts with a copy guard.",
-                "Nothing was changed. Whatever asked for it is a mistake in the program.",
+                "Nothing was changed. The request is a bug in the program.",
             )

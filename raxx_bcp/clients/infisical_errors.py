@@ -104,5 +104,5 @@ def refusal(answer: Answer, path: str, *, address_from: str = "INFISICAL_URL", r
         )
     return PermanentError(
         f"The vault answered {path} with {answer.status} ({said(answer) or 'no reason given'}).",
-        "Look at the vault's log for that request; nothing of this answer was stored.",
+        "Look at the vault's log for that request; none of this answer was stored.",
     )

@@ -255,7 +255,7 @@ class InfisicalWriter(Infisical):
         if written.approval is None and written.secrets is None:
             raise UnreadableAnswerError(
                 f"The vault answered {method} /api/v4/secrets/batch with success, but not with what was written.",
-                "Look for a proxy in between, then run the restore again: it reads what is there and goes on.",
+                "Look for a proxy in between, then run the restore again: it reads what is there and continues.",
             )
         return written.approval is None
 
@@ -280,7 +280,7 @@ class InfisicalWriter(Infisical):
         except TransientError as error:
             raise TransientError(
                 f"{error.what} Whether {method} {route} was done is not known.",
-                "Run the same restore again: it reads what is there, and goes on from it.",
+                "Run the same restore again: it reads what is there, and continues from it.",
             ) from None
 
 
@@ -332,5 +332,5 @@ def _refusal(answer: Answer, method: str, route: str) -> BcpError:
         )
     return PermanentError(
         f"The vault answered {method} {route} with {answer.status} ({said(answer) or 'no reason given'}).",
-        "Look at the vault's log for that request. What was written before it stays; a second run goes on from it.",
+        "Look at the vault's log for that request. What was written before it stays; a second run continues from it.",
     )

@@ -239,13 +239,13 @@ class Instances:
 
     def _refuse_name(self, operation: str, name: str) -> None:
         if name in self.protected or name not in self.names:
-            raise _refused(operation, f"{name or 'an instance without a name'} is none of the throwaway instances")
+            raise _refused(operation, f"{name or 'an instance without a name'} is not one of the throwaway instances")
 
 
 def _refused(operation: str, why: str) -> PermanentError:
     return PermanentError(
         f"{operation} was refused before it was sent: {why}.",
-        "Nothing was changed. Whatever asked for it is a mistake in the program, or a name in bcp.toml was changed.",
+        "Nothing was changed. The request is a bug in the program, or a name in bcp.toml was changed.",
     )
 
 

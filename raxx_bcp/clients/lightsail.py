@@ -199,7 +199,7 @@ def _refuse_other_operations(event_name: str, **_named: Any) -> None:
     if operation not in ALLOWED:
         raise PermanentError(
             f"{operation} was refused before it was sent: this client only handles snapshots.",
-            "Nothing was changed. Whatever asked for it is a mistake in the program: report it.",
+            "Nothing was changed. The request is a bug in the program: report it.",
         )
 
 

@@ -53,7 +53,7 @@ class DumpRemoval:
         ``TransientError`` (unreachable, busy).
         """
         if not OURS.fullmatch(f"{day}/{name}"):
-            raise UsageError(f"{day!r}/{name!r} is no file of a dump set.", "Nothing was removed; report it.")
+            raise UsageError(f"{day!r}/{name!r} is not a file of a dump set.", "Nothing was removed; report it.")
         key = f"{self.prefix}{day}/{name}"
         with s3_errors(f"delete {key} from", self.bucket, denied=PermanentError):
             self._client.delete_object(Bucket=self.bucket, Key=key)
@@ -67,5 +67,5 @@ class DumpRemoval:
             raise PermanentError(
                 f"{operation} was refused before it was sent: this client only removes files of dump sets below "
                 f"{self.prefix}.",
-                "Nothing was changed. Whatever asked for it is a mistake in the program: report it.",
+                "Nothing was changed. The request is a bug in the program: report it.",
             )

@@ -198,7 +198,7 @@ class Scratch:
         if operation not in ALLOWED or not ours or "BypassGovernanceRetention" in params:
             raise PermanentError(
                 f"{operation} was refused before it was sent: this client reaches nothing but {self.root}.",
-                "Nothing was changed. Whatever asked for it is a mistake in the program: report it.",
+                "Nothing was changed. The request is a bug in the program: report it.",
             )
 
     def _is_ours(self, key: object, operation: str) -> bool:
@@ -268,7 +268,7 @@ def _refuse_all_but_lists(event_name: str, **_named: Any) -> None:
     if operation != "ListObjectVersions":
         raise PermanentError(
             f"{operation} was refused before it was sent: this client only lists.",
-            "Nothing was changed. Whatever asked for it is a mistake in the program: report it.",
+            "Nothing was changed. The request is a bug in the program: report it.",
         )
 
 

@@ -170,7 +170,7 @@ class BucketSettings:
         known = {name.value: name for name in names}
         if answered and answered not in known:
             raise CouldNotVerifyError(
-                f"What S3 says of the versioning of bucket {self.name} is no known answer.",
+                f"What S3 says of the versioning of bucket {self.name} is not a known answer.",
                 "Look at the bucket in the S3 console; this server may not be S3.",
             )
         return known[answered] if answered else absent

@@ -139,7 +139,7 @@ class Shell:
         if pump.too_much:
             raise PermanentError(
                 f"A command on {self._where} wrote more than {max_output_bytes} bytes, and was ended.",
-                "Nothing of it was kept. Look on the host what there is so much of.",
+                "None of it was kept. Find out on the host why the output is so large.",
             )
         return Completed(exit_code, bytes(pump.stdout), bytes(pump.stderr))
 

@@ -94,7 +94,7 @@ class Spool:
         except OSError as error:
             raise SpoolError(
                 f"Evidence rows cannot be kept in {self.directory}: {error.strerror}.",
-                "Mend the directory, its rights or the disk.",
+                "Fix the directory, its rights or the disk.",
             ) from None
 
 

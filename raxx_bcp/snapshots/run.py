@@ -188,7 +188,7 @@ _STILL_THERE: Final = "still there"
 
 
 _DELETE_BY_HAND: Final = (
-    "The snapshot of today stands. Give the role lightsail:DeleteInstanceSnapshot (deploy/iam/), or delete them in the "
+    "Today's snapshot is kept. Give the role lightsail:DeleteInstanceSnapshot (deploy/iam/), or delete them in the "
     "Lightsail console; the next run tries again."
 )
 _LOOK_AT_LIST: Final = "Look at raxx-bcp snapshot list; the next run tries again."

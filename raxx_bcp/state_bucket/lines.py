@@ -68,7 +68,7 @@ def default_encryption(found: DefaultEncryption | None) -> Check:
         return Check(
             DEFAULT_ENCRYPTION,
             Status.WARN,
-            "the bucket has no default encryption: what asks for none may lie in clear.",
+            "the bucket has no default encryption: an object whose writer asks for none may be stored unencrypted.",
             f"Set it to AES256 (SSE-S3) or to a KMS key: {_RUNBOOK}.",
         )
     key = f" with key {found.kms_key}" if found.kms_key else ""

@@ -62,7 +62,7 @@ def expiry_check(key: PublicKey, warning_days: Sequence[int], now: datetime) -> 
         KEY_EXPIRY,
         Status.WARN,
         f"{detail} (within {threshold}). From then on no export can be made.",
-        "Extend it where the private key is (gpg --quick-set-expire), and give the public key exported anew.",
+        "Extend it where the private key is (gpg --quick-set-expire), and export the public key again.",
         warning_id=f"{key.fingerprint}-{threshold}-days",
     )
 

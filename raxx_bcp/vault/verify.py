@@ -129,7 +129,7 @@ def _content(body: bytes, manifest: Manifest, private_key: PrivateKey) -> Check:
     document = decoded(plaintext, ExportDocument)
     if document is None:
         why = misfit(plaintext, ExportDocument)
-        return Check(CONTENT, Status.FAIL, f"it opens, but is no export document: {why}.", "Use another day.")
+        return Check(CONTENT, Status.FAIL, f"it opens, but is not an export document: {why}.", "Use another day.")
     secrets = sum(len(f.secrets) for p in document.projects for e in p.environments for f in e.folders)
     found = f"{secrets} secrets of {len(document.projects)} projects"
     if (secrets, len(document.projects)) != (manifest.secret_count, manifest.project_count):

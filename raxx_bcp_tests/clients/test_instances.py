@@ -111,7 +111,7 @@ def test_even_the_client_behind_the_door_deletes_no_other(lab: Lab, name: str, f
     client = lab.client()
     door = Instances(names=NAMES, protected=PRODUCTION, client=client)
     assert door.get("raxx-vault") is not None
-    with pytest.raises(PermanentError, match="none of the throwaway instances"):
+    with pytest.raises(PermanentError, match="not one of the throwaway instances"):
         client.delete_instance(instanceName=name, **force)
     assert set(standing(lab)) == set(PRODUCTION)
 

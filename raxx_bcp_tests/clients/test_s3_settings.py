@@ -133,7 +133,7 @@ def test_a_state_that_s3_does_not_have_is_unknown_and_not_off(
     settings: BucketSettings, stub: Stubber, answer: dict[str, str]
 ) -> None:
     stub.add_response("get_bucket_versioning", answer)
-    with pytest.raises(CouldNotVerifyError, match="no known answer"):
+    with pytest.raises(CouldNotVerifyError, match="not a known answer"):
         settings.versioning()
 
 

@@ -336,7 +336,7 @@ def test_the_shipped_rights_end_no_version_and_reach_nothing_else(shop: Shop) ->
     ],
 )
 def test_the_door_takes_only_days_and_names_of_a_set(shop: Shop, day: str, name: str) -> None:
-    with pytest.raises(UsageError, match="no file of a dump set"):
+    with pytest.raises(UsageError, match="not a file of a dump set"):
         DumpRemoval(BUCKET, shop.prefix, client=shop.pruner).delete(day, name)
 
 

@@ -79,7 +79,7 @@ def test_our_tags_on_another_name_delete_nothing(at: Desk) -> None:
     at.lightsail.client().tag_resource(resourceName="raxx-vault", tags=tags)  # type: ignore[arg-type]
     swept = sweep(at)
     (left,) = swept.still_there
-    assert "none of the throwaway instances" in left.problem
+    assert "not one of the throwaway instances" in left.problem
     assert at.standing() == set(PRODUCTION)
 
 
