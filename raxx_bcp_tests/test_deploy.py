@@ -58,7 +58,9 @@ def test_every_variable_of_the_example_is_read_somewhere() -> None:
     named = re.findall(
         r"^((?:RAXX_BCP|INFISICAL|SLACK|HEROKU)_[A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE
     )
-    code = "\n".join(path.read_text() for path in (ROOT / "raxx_bcp").rglob("*.py"))
+    code = "\n".join(
+        path.read_text() for room in ("raxx_bcp", "raxx_bcp_sandbox") for path in (ROOT / room).rglob("*.py")
+    )
     assert [name for name in named if f'"{name}"' not in code] == []
 
 

@@ -159,12 +159,12 @@ def plan(sets: Iterable[StoredSet], *, daily: int, weekly: int, today: str, need
     kept = _reasons(good, daily, weekly)
     oldest_daily = min(day for day, because in kept.items() if because.startswith("daily"))
     by_day = {one.day: one for one in known}
-    _add_bases(kept, by_day)
     for one in known:
         if one.state is SetState.STRANGE:
             kept.setdefault(one.day, f"left alone: {one.state}")
         elif one.day >= oldest_daily or len(good) < daily:
             kept.setdefault(one.day, f"{one.state}, not older than the daily ones")
+    _add_bases(kept, by_day)  # last: of whatever stays, also of a set that is not whole
     return Plan(
         tuple(Kept(one, kept[one.day]) for one in known if one.day in kept),
         tuple(one for one in known if one.day not in kept),

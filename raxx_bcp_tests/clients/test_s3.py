@@ -341,7 +341,7 @@ def test_nothing_in_this_door_can_delete() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute) and node.value.attr == "_client"
     }
-    assert used_on_client == {
+    assert used_on_client - {"meta"} == {  # meta is what the client knows of itself
         "get_bucket_versioning",
         "get_object",
         "get_object_lock_configuration",

@@ -121,3 +121,11 @@ def test_over_random_lists(drawn: dict[int, tuple[SetState, list[int]]]) -> None
     assert not gone or (len(good) >= 7 and min(kept) == good[0])
     assert not gone & {days for days, (state, _) in drawn.items() if state is SetState.STRANGE}
     assert not gone & {base for days in kept for base in drawn[days][1]} or made.why_not
+
+
+def test_what_a_set_that_is_not_whole_builds_on_stays_with_it() -> None:
+    """Its newest files may be the only ones of that night: without their base they could not be read."""
+    nights = [one(days) for days in range(40)]
+    broken = one(3, SetState.NOT_WHOLE, 60)
+    assert {3, 60} <= set(stays(decided(*nights[:3], broken, *nights[4:], one(60))))
+    assert 60 in goes(decided(*nights, one(60))), "nothing builds on it"

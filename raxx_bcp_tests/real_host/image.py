@@ -95,6 +95,8 @@ def _proxy() -> list[str]:
 
 
 def _run(argv: list[str], log: IO[bytes]) -> None:
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
+    """Without this machine's temporary folder, which the image does not have: packages make files there."""
+    environ = {name: value for name, value in os.environ.items() if name not in ("TMPDIR", "TEMP", "TMP")}
+    done = subprocess.run(argv, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{argv[0]} ended with exit code {done.returncode}: read {cache_directory()}/build.log")

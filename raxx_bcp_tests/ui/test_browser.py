@@ -62,7 +62,7 @@ def _start_drill(page: Page, demo: Demo, operator: str) -> None:
     page.goto(f"{demo.url}/assets/heroku_postgres_drill")
     page.get_by_role("button", name="Materialize").first.click()
     expect(page.get_by_text('Missing required config entry "operator"').first).to_be_visible(timeout=30_000)
-    page.get_by_text("row_tolerance_ratio").first.click()
+    page.get_by_text("revision", exact=True).first.click()
     page.keyboard.press("End")
     page.keyboard.press("Enter")
     page.keyboard.type(f"operator: {operator}")

@@ -32,9 +32,11 @@ _POLICY: Final = "-P OUTPUT DROP"
 _HARMLESS: Final = re.compile(
     r"-A (?:OUTPUT|FORWARD) (?:-o (?:lo|docker0|br-\+)"
     r"|-m (?:conntrack --ct|state --)state (?:RELATED,ESTABLISHED|ESTABLISHED,RELATED)) -j ACCEPT"
+    r"|-A OUTPUT -d 169\.254\.169\.254/32 -p tcp -m tcp --dport 80 -j ACCEPT"
     r"|-A (?:OUTPUT|FORWARD) (?:.* )?-j (?:DROP|REJECT(?: --reject-with \S+)?)"
 )
-"""Loopback, answers, and towards this host's own containers."""
+"""Loopback, answers, towards this host's own containers, and the cloud's metadata service. The copy guard leaves that
+one open, since cloud-init has the launch script from it; it is link-local and leads nowhere else."""
 _NO_FURTHER: Final = re.compile(r"-A FORWARD -j (?:DROP|REJECT(?: --reject-with \S+)?)")
 """A rule behind it in the chain is never reached, such as Docker's own rules, which let containers out."""
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")

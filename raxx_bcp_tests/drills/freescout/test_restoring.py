@@ -34,7 +34,7 @@ NAMED = {
 FIRST_CAUSES = {
     **dict.fromkeys(("migration-missing", "no-conversations", "no-dump", "no-env", "no-modules", "other-database"), 2),
     **dict.fromkeys(("orphans-published-conversations-without-threads", "orphans-threads-without-conversation"), 2),
-    **dict.fromkeys(("short-attachments", "stale"), 2),
+    **dict.fromkeys(("short-attachments", "stale", "utf8mb3"), 2),
     "no-attachments": 3,
     "schema-only": 4,
 }

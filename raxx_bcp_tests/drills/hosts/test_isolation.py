@@ -206,8 +206,11 @@ def test_a_unit_that_runs_or_may_start_ends_the_drill(
         f"{RULES}-A OUTPUT -o eth0 -j ACCEPT\n",
         f"{RULES}-A OUTPUT -m conntrack --ctstate NEW,RELATED,ESTABLISHED -j ACCEPT\n",
         f"{RULES}-A OUTPUT ! -o lo -j ACCEPT\n",
+        f"{RULES}-A OUTPUT -d 169.254.169.254/32 -j ACCEPT\n",
+        f"{RULES}-A OUTPUT -d 169.254.0.0/16 -p tcp -m tcp --dport 80 -j ACCEPT\n",
+        f"{RULES}-A OUTPUT -d 169.254.169.254/32 -p tcp -m tcp --dport 8080 -j ACCEPT\n",
     ],
-    ids=["policy", "smtp", "all", "a chain of ufw", "a device", "new ones", "all but lo"],
+    ids=["policy", "smtp", "all", "ufw", "device", "new", "not lo", "metadata host", "link-local", "metadata port"],
 )
 def test_a_rule_that_may_let_something_out_ends_the_drill(
     drill: Drill, machine: Machine, host: Host, policy: ThrowawayInstances, tables: str, rules: str
@@ -242,10 +245,11 @@ def test_a_way_out_for_containers_ends_the_drill(
     [
         RULES.replace("RELATED,ESTABLISHED", "ESTABLISHED,RELATED"),
         f"{RULES}-A OUTPUT -o docker0 -j ACCEPT\n-A OUTPUT -o br-+ -j ACCEPT\n",
+        f"{RULES}-A OUTPUT -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j ACCEPT\n",
         f"{RULES}-A OUTPUT -d 10.0.0.0/8 -j DROP\n-A OUTPUT -j REJECT --reject-with icmp-port-unreachable\n",
         "-P OUTPUT DROP\n",
     ],
-    ids=["order", "its own containers", "more that drops", "closed altogether"],
+    ids=["order", "its own containers", "the metadata service", "more that drops", "closed altogether"],
 )
 def test_a_rule_that_lets_nothing_out_is_fine(
     drill: Drill, machine: Machine, host: Host, policy: ThrowawayInstances, rules: str

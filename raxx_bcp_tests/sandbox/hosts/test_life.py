@@ -145,7 +145,7 @@ class TestReboots:
         assert again.sql("SELECT value FROM options WHERE name = 'planted'") == ["kept"]
         rules = again.run("sudo -n iptables -S OUTPUT").out.splitlines()
         assert (rules[0], rules[-1]) == ("-P OUTPUT DROP", "-A OUTPUT -j REJECT"), "the guard closes it at each boot"
-        assert len(rules) == 6, "the launch script's own rules do not outlive a boot"
+        assert len(rules) == 7, "the launch script's own rules do not outlive a boot"
         assert again.run("systemctl is-active cron").out == "inactive\n", "it is masked on its disk"
         assert again.run("grep -c isolated cloud-init-output.log").out == "1\n", "a launch script runs once"
         assert lab.access("stopped")["hostKeys"] == keys
