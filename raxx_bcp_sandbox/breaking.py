@@ -1,4 +1,4 @@
-"""Switching faults on and off. state.json says which are on; a restarted part is given its faults again."""
+"""Switches faults on and off. state.json records which are on; a restarted part gets its faults again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Offer:
 
     @property
     def stops_part(self) -> bool:
-        """Is the fault that the part is away?"""
+        """Does the fault stop the part?"""
         return self.fault is not None and self.fault.stops_part
 
     def report(self, *, active: bool) -> FaultReport:
@@ -31,7 +31,7 @@ class Offer:
 
 
 def offers(runner: Runner) -> dict[str, Offer]:
-    """Every fault that can be switched now, by name; those of the stand-ins are asked from their processes."""
+    """Every fault that can be switched now, by name. The processes of the stand-ins report their own."""
     return {offer.name: offer for part in runner.parts for offer in _offers_of(runner, part)}
 
 
@@ -43,7 +43,7 @@ def _offers_of(runner: Runner, part: Part) -> list[Offer]:
 
 
 def break_(runner: Runner, name: str) -> FaultReport:
-    """Switch fault ``name`` on. It is remembered before it works, so that it can always be mended."""
+    """Switch fault ``name`` on. It is recorded before it takes effect, so that it can always be switched off."""
     offer = _offer(runner, name)
     _require_running(runner, offer)
     if name not in runner.state.faults:
@@ -66,19 +66,19 @@ def mend(runner: Runner, name: str) -> FaultReport:
 
 
 def mend_all(runner: Runner) -> tuple[str, ...]:
-    """Switch every fault off, servers that are away first; return the names of those that were on."""
+    """Switch every fault off, those that stop a server first; return the names of those that were on."""
     on = tuple(runner.state.faults)
     known = offers(runner)
     for name in sorted((each for each in on if each in known), key=lambda each: not known[each].stops_part):
         mend(runner, name)
     for name in on:
-        _forget(runner, name)  # of a stand-in that does not run: it comes back without its faults
+        _forget(runner, name)  # a stand-in that does not run comes back without its faults
     runner.save()
     return on
 
 
 def apply_again(runner: Runner, part: Part) -> None:
-    """Switch on again what a restart, or mending another fault of the same part, has undone."""
+    """Switch on again what a restart has undone, or the end of another fault of the same part."""
     if runner.stopping_fault(part) is not None:
         return
     for offer in _offers_of(runner, part):

@@ -1,4 +1,4 @@
-"""Dagster on the sandbox: ``dagster dev`` as a child that is surely gone afterwards, and jobs run through it."""
+"""Dagster on the sandbox: ``dagster dev`` as a child process that never outlives us, and jobs that run through it."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def dagster_home(directory: Path) -> Path:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
+    """A free port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 
 def require_free(port: int) -> None:
-    """Raise ``UsageError`` naming who has ``port``, where that can be known."""
+    """Raise ``UsageError`` that names the process on ``port``, where that can be known."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -136,7 +136,7 @@ class DagsterDev:
         return bool(entries) and all(entry.get("locationOrLoadError") for entry in entries)
 
     def wait(self) -> None:
-        """Until the UI ends by itself."""
+        """Wait until the UI ends by itself."""
         self._child.wait()
 
     def _launch(self, job_name: str, run_config: Mapping[str, Any]) -> str:
@@ -179,7 +179,7 @@ class DagsterDev:
 def dagster_dev(
     directory: Path, environ: Mapping[str, str], port: int, *, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[DagsterDev]:
-    """Start the web UI on 127.0.0.1:``port`` with its daemon, and end all of it on the way out.
+    """Start the web UI on 127.0.0.1:``port`` with its daemon; stop both on exit.
 
     Raises ``UsageError`` when another one runs on this sandbox, ``TransientError`` when it does not come up.
     """
@@ -214,7 +214,7 @@ def _spawn(home: Path, environ: Mapping[str, str], port: int, log: Path) -> subp
 
 
 def _default_signals() -> None:
-    """Under ``nohup … &`` SIGINT is ignored, and what is started then would ignore being ended."""
+    """Under ``nohup … &`` SIGINT is ignored, and a child would inherit that and could not be interrupted."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -236,7 +236,7 @@ def _wait_until_up(
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """SIGINT to the whole session, as Ctrl-C would; then surely."""
+    """SIGINT to the whole session, as Ctrl-C sends; then SIGKILL."""
     family = []
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = psutil.Process(child.pid)

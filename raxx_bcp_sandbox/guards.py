@@ -1,4 +1,4 @@
-"""Since when Raxx's hosts have their copy guard, as the record of the sandbox says; and a host that has lost it."""
+"""Since when Raxx's hosts have their copy guard, as the sandbox's record says; and a host that has lost it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 SINCE: Final = timedelta(days=200)
-"""Longer than any snapshot of the sandbox is old."""
+"""Older than any snapshot of the sandbox."""
 _LAST_LOOK: Final = timedelta(days=30)
-"""Before the snapshots that a drill restores: a host that has lost its guard then leaves them unguarded."""
+"""Before the snapshots that a drill restores: if the host lost its guard then, those snapshots are unguarded."""
 _KINDS: Final = {TICKETS: "freescout", VAULT: "vault"}
 _PREFIX: Final = "host-guards/"
 
 
 def put_sightings(client: S3Client, bucket: str, now: datetime) -> None:
-    """Put on record that both hosts are guarded, unless something is on record already."""
+    """Record that both hosts are guarded, unless something is recorded already."""
     for instance in _KINDS:
         if not client.list_objects_v2(Bucket=bucket, Prefix=f"{_PREFIX}{instance}/", MaxKeys=1).get("Contents"):
             _put(client, bucket, f"{instance}/installed", _sighting(instance, now - SINCE))
@@ -29,20 +29,20 @@ def put_sightings(client: S3Client, bucket: str, now: datetime) -> None:
 
 
 def lose(client: S3Client, bucket: str, now: datetime) -> None:
-    """Put on record that no guard was found on either host."""
+    """Record that no guard was found on either host."""
     for instance in _KINDS:
         gone = {**_sighting(instance, now), "guarded": False, "why": "the copy guard is not installed"}
         _put(client, bucket, f"{instance}/lost", gone)
 
 
 def find_again(client: S3Client, bucket: str) -> None:
-    """Take that off the record."""
+    """Remove that record."""
     for instance in _KINDS:
         client.delete_object(Bucket=bucket, Key=f"{_PREFIX}{instance}/lost.json")
 
 
 def _sighting(instance: str, seen: datetime) -> dict[str, Any]:
-    """As ``raxx-bcp host guard`` puts it on record."""
+    """As ``raxx-bcp host guard`` records it."""
     return {
         "instance": instance,
         "seen_utc": seen.isoformat(),

@@ -1,7 +1,7 @@
-"""OpenPGP keys for the sandbox and for tests, made with real GnuPG: a good one and the ways it goes bad.
+"""OpenPGP keys for the sandbox and for tests, made with real GnuPG: a good one and its bad variants.
 
-Every variant keeps the fingerprint of the key it was made from. A worker that pins the fingerprint must see
-the expiry or the revocation itself, and not only that the key is another one.
+Every variant keeps the fingerprint of the key it was made from. A worker that pins the fingerprint must detect the
+expiry or the revocation itself; the fingerprint does not differ.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from raxx_bcp.errors import PermanentError, UsageError
 OPERATOR = "Raxx sandbox operator <operator@raxx.invalid>"
 STRANGER = "Somebody Else <somebody.else@example.invalid>"
 
-# The keys are made "in 2024": a key cannot expire before it was made, and one variant has long expired.
+# The keys are dated to 2024: a key cannot expire before it was made, and one variant expired at the end of 2024.
 _MADE = "20240101T000000"
 _EXPIRY_SET, _EXPIRED_ON = "20240102T000000", "2024-12-31"
 _SECONDS = 60
@@ -46,7 +46,7 @@ def make_key(user_id: str = OPERATOR) -> KeyPair:
 
 
 def expired(key: KeyPair) -> str:
-    """The public key as it looks after it expired at the end of 2024."""
+    """The public key in its state after it expired at the end of 2024."""
     with _imported(key) as home:
         at = ["--faked-system-time", _EXPIRY_SET]
         _gpg(home, *at, "--quick-set-expire", key.fingerprint, _EXPIRED_ON)
@@ -79,7 +79,7 @@ def cannot_encrypt(key: KeyPair) -> str:
 
 
 def require_gnupg() -> None:
-    """Refuse with a sentence when GnuPG is not installed."""
+    """Raise one sentence when GnuPG is not installed."""
     for program in ("gpg", "gpgconf"):
         if shutil.which(program) is None:
             raise UsageError(
@@ -90,7 +90,7 @@ def require_gnupg() -> None:
 
 @contextlib.contextmanager
 def private_home() -> Iterator[Path]:
-    """A private GNUPGHOME; directly under /tmp, since the agent's socket path has room for 107 bytes only."""
+    """A private GNUPGHOME; directly under /tmp, since the agent's socket path is limited to 107 bytes."""
     require_gnupg()
     home = Path(tempfile.mkdtemp(prefix="raxx-gpg-", dir="/tmp"))
     try:
@@ -118,7 +118,7 @@ def _fingerprint(home: Path) -> str:
 
 
 def _gpg(home: Path, *arguments: str, answers: str | None = None) -> str:
-    """Run gpg on ``home``; ``answers`` goes to stdin, to its prompts where it asks any."""
+    """Run gpg on ``home``; ``answers`` goes to stdin, for its prompts."""
     interactive = answers is not None and "--import" not in arguments
     mode = ["--command-fd", "0", "--no-batch"] if interactive else ["--batch", "--passphrase", ""]
     command = ["gpg", "--homedir", str(home), "--no-tty", "--yes", "--quiet", "--pinentry-mode", "loopback"]

@@ -1,4 +1,4 @@
-"""What a program said last: a person who is told that it stopped should not have to open its log to learn why."""
+"""A program's last log message: a person who reads that it stopped should not need its log to learn why."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WHEN: Final = re.compile(
     r"^\[?\d{4}-\d\d-\d\d[ T] ?\d{1,2}:\d\d:\d\d[.,\d]*(?: UTC| [+-]\d{4}|Z)?\]?(?: \[?\d+\]?)?[ :-]*"
 )
 _PANIC: Final = re.compile(r"^(?:panic|fatal error): ")
-# What follows the reason: servers that end say so, and some explain how to read their log.
+# Lines after the reason: servers report their shutdown, and some explain how to read their log.
 _AFTERTHOUGHT: Final = re.compile(
     r"^(?:LOG|INFO|DEBUG|NOTICE|HINT|DETAIL|CONTEXT|STATEMENT):"  # PostgreSQL, uvicorn
     r"|^\[Note\]|^\[ERROR\] (?:Aborting$|Unknown/unsupported storage engine|.*Plugin .*(?:aborted|failed))"  # MariaDB
@@ -22,7 +22,7 @@ _AFTERTHOUGHT: Final = re.compile(
 
 
 def log_size(log: Path) -> int:
-    """How much is in ``log`` now, in bytes: what a program says after this is its own."""
+    """The size of ``log`` now, in bytes: what follows belongs to the program that starts next."""
     try:
         return log.stat().st_size
     except OSError:
@@ -30,10 +30,10 @@ def log_size(log: Path) -> int:
 
 
 def last_words(log: Path, since: int = 0, hidden: Iterable[str] = ()) -> str:
-    """The last line of ``log`` that says something, without its time; empty when there is none.
+    """The last meaningful line of ``log``, without its time; empty when there is none.
 
-    Only what was written after the first ``since`` bytes counts: a log goes on from one start to the next.
-    ``hidden`` are secrets, which never come out.
+    Only what follows the first ``since`` bytes counts: a log continues from one start to the next.
+    ``hidden`` are secrets, which are removed.
     """
     lines = [line.rstrip() for line in _tail(log, since).splitlines()]
     told = [_WHEN.sub("", line) for line in lines if line.strip()]
@@ -49,7 +49,7 @@ def last_words(log: Path, since: int = 0, hidden: Iterable[str] = ()) -> str:
 
 
 def with_last_words(sentence: str, words: str) -> str:
-    """``sentence``, and after it what was said last, if anything was."""
+    """``sentence``, followed by the last message, if there is one."""
     if not words:
         return sentence
     return f"{sentence} Its last words: {words}{'' if words.endswith(('.', '!', '?', '…')) else '.'}"
@@ -59,7 +59,7 @@ def _tail(log: Path, since: int) -> str:
     try:
         with log.open("rb") as file:
             size = file.seek(0, 2)
-            begin = since if since <= size else 0  # it was emptied meanwhile: all of it is new
+            begin = since if since <= size else 0  # the log was emptied meanwhile: all of it is new
             file.seek(max(begin, size - _TAIL_BYTES))
             return file.read().decode(errors="replace")
     except OSError:

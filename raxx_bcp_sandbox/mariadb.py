@@ -1,11 +1,11 @@
 """A real MariaDB on a Unix socket, from ``$MARIADB_BIN``, from PATH, or unpacked without root.
 
-The server is a child of the process that starts it and has no network. Whoever may open its socket, which lies in a
-directory of mode 0700, is root of the database without a password, as ``sudo mariadb`` is on a real host. A killed
-process costs nothing that was committed; a machine that dies may cost a second.
+The server is a child of the process that starts it and has no network. A user who may open its socket, in a directory
+of mode 0700, is root of the database without a password, as with ``sudo mariadb`` on a real host. A killed process
+loses nothing that was committed; a machine crash may lose a second.
 
-MariaDB refuses to run as root unless it is told to. Started by root it is told to: its files then belong to whoever
-owns the sandbox, and a copy of them, which is what a snapshot is here, boots again wherever it lies.
+MariaDB refuses to run as root without an option. Started by root it gets that option: its files then belong to the
+sandbox's owner, and a copy of them, which is what a snapshot is here, boots again in any place.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ _SETTINGS: Final = (
     "--default-time-zone=+00:00",
     "--innodb-buffer-pool-size=64M",
     "--innodb-log-file-size=16M",
-    "--innodb-autoextend-increment=8",  # of 64 MB otherwise, and each snapshot copies them
+    "--innodb-autoextend-increment=8",  # the default is 64 MB, and each snapshot copies them
     "--innodb-flush-log-at-trx-commit=2",
     "--innodb-buffer-pool-dump-at-shutdown=0",
     "--innodb-buffer-pool-load-at-startup=0",
-    # Nothing is written behind the back of a process that is stopped: see `frozen`.
+    # Nothing writes while the process is stopped: see `frozen`.
     "--innodb-use-native-aio=0",
     "--local-infile=0",
     "--max-connections=50",
@@ -72,7 +72,7 @@ _ERROR: Final = re.compile(r"^ERROR (\d+) \((\w+)\)", re.MULTILINE)
 
 
 class SqlFailedError(PermanentError):
-    """MariaDB refused a statement. ``code`` is its number, 0 when the client could not even ask."""
+    """MariaDB refused a statement. ``code`` is its number, 0 when the client could not send it."""
 
     def __init__(self, what: str, remedy: str, code: int = 0) -> None:
         super().__init__(what, remedy)
@@ -80,18 +80,18 @@ class SqlFailedError(PermanentError):
 
 
 def socket_path(directory: Path) -> Path:
-    """Where the server of ``directory`` listens: short, and the same every time."""
+    """The socket of the server of ``directory``: a short path, and the same every time."""
     name = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16]
     return _SOCKETS / f"raxx-my-{os.getuid()}-{name}" / "s"
 
 
 def data_directory(directory: Path) -> Path:
-    """Where the server of ``directory`` keeps its data."""
+    """The data directory of the server of ``directory``."""
     return directory.resolve() / DATA
 
 
 class MariadbServer:
-    """One server whose databases are kept in ``directory``. Use as a context manager."""
+    """One server with its databases in ``directory``. Use as a context manager."""
 
     def __init__(
         self,
@@ -136,10 +136,10 @@ class MariadbServer:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start the server and return when it takes queries; 0.3 to 1 s.
+        """Start the server and return when it accepts queries; 0.3 to 1 s.
 
         The data directory is made when there is none. A server that an earlier process left behind on it is stopped
-        first. Raises ``TransientError`` when it does not start, ``UsageError`` when its socket has no place.
+        first. Raises ``TransientError`` when it does not start, ``UsageError`` when there is no place for its socket.
         """
         stop_leftover(self.directory, self._clock)
         prepare(self.directory, binaries=self.binaries, cache=self._cache)
@@ -148,7 +148,7 @@ class MariadbServer:
             f"--datadir={self.data}",
             f"--socket={self.socket}",
             f"--pid-file={_pid_file(self.directory)}",
-            # A server that starts deletes every `#sql` file of its temporary folder. In one that is shared these are
+            # A server that starts deletes every `#sql` file of its temporary folder. In a shared folder these are
             # another server's open tables: its queries then fail, or it crashes.
             f"--tmpdir={self.socket.parent}",
         )
@@ -161,14 +161,14 @@ class MariadbServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl+C in a terminal is for whoever owns the server, which then stops it
+                start_new_session=True,  # Ctrl+C in a terminal is for the server's owner, which then stops it
             )
         if not self._clock.until(self._answers, _START_SECONDS):
             self.stop()
             raise self._failed("did not start")
 
     def stop(self) -> None:
-        """Stop the server cleanly, connections or not, and wait until it is gone. Safe to call twice."""
+        """Stop the server cleanly, even with open connections, and wait until it is gone. Safe to call twice."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -181,7 +181,7 @@ class MariadbServer:
         _remove_socket_directory(self.socket.parent)
 
     def kill(self) -> None:
-        """Kill the server on the spot: what was committed is there at the next start."""
+        """Kill the server at once: what was committed is there at the next start."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -196,7 +196,7 @@ class MariadbServer:
     def sql(self, script: str | bytes, database: str = "") -> list[list[str]]:
         """Run statements and return all their rows, each value as text (SQL's NULL is ``NULL``).
 
-        Not for values with a line break or a tab. Raises ``SqlFailedError``, without a word of the statement.
+        Not for values with a line break or a tab. Raises ``SqlFailedError``, which has no word of the statement.
         """
         done = subprocess.run(
             self._client_argv(database),
@@ -211,7 +211,7 @@ class MariadbServer:
         return [line.split("\t") for line in done.stdout.decode(errors="replace").split("\n")[:-1]]
 
     def load(self, chunks: Iterable[bytes], database: str = "") -> None:
-        """Run a script that comes in pieces, such as a dump, and that answers nothing. Raises ``SqlFailedError``."""
+        """Run a script that comes in pieces, such as a dump, and returns no rows. Raises ``SqlFailedError``."""
         with subprocess.Popen(
             self._client_argv(database),
             env=self.binaries.environment(),
@@ -229,7 +229,7 @@ class MariadbServer:
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """Hold the server still: what is copied of ``directory`` meanwhile is what a disk snapshot would have."""
+        """Freeze the server: a copy of ``directory`` made meanwhile has the content of a disk snapshot."""
         if self._process is None:
             yield
             return
@@ -258,7 +258,7 @@ class MariadbServer:
 
 
 def greets(path: Path) -> bool:
-    """Does a MariaDB that takes queries listen on the socket ``path``? Its first packet says its protocol."""
+    """Does a MariaDB that accepts queries listen on the socket ``path``? Its first packet has its protocol."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.settimeout(_GREETING_SECONDS)
@@ -270,9 +270,9 @@ def greets(path: Path) -> bool:
 
 
 def stop_leftover(directory: Path, clock: Clock | None = None) -> bool:
-    """Stop a server that runs on ``directory`` though the process that started it has gone; say whether one did.
+    """Stop a server that runs on ``directory`` although its starter is gone; return whether there was one.
 
-    A pid proves nothing, since the system uses pids again: it must be a process that works in that directory.
+    A pid proves nothing, since the system reuses pids: it must be a process that works in that directory.
     """
     process = _leftover(directory.resolve())
     clock = clock or Clock()
@@ -307,7 +307,7 @@ def _pid_file(directory: Path) -> Path:
 
 
 def _make_socket_directory(path: Path) -> None:
-    """Ours alone: in a directory that everybody may write to, another user could have made it first."""
+    """It must be ours: in a directory that everybody may write to, another user could have created it first."""
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
     found = path.lstat()
@@ -323,7 +323,7 @@ def _remove_socket_directory(path: Path) -> None:
 
 
 def _sql_failed(error: bytes, database: str) -> SqlFailedError:
-    """Only the number of what MariaDB said: its text can quote the row."""
+    """Only the number of MariaDB's error: its text can quote the row."""
     found = _ERROR.search(error.decode(errors="replace"))
     code, state = (int(found.group(1)), found.group(2)) if found else (0, "no answer")
     return SqlFailedError(

@@ -19,9 +19,9 @@ from raxx_bcp_sandbox.processes import PART_VARIABLE
 
 BIN_VARIABLE: Final = "MARIADB_BIN"
 DATA: Final = "data"
-"""The data directory's name, in the directory of a server."""
+"""The name of the data directory, below a server's directory."""
 SYSTEM: Final = (Path("/usr/sbin"), Path("/usr/local/sbin"))
-"""Where servers are that a user's PATH leaves out."""
+"""Directories of servers that a user's PATH leaves out."""
 _INSTALL_SECONDS: Final = 600
 _VERSION: Final = re.compile(r"Ver (\d+(?:\.\d+)+)-MariaDB")
 
@@ -38,22 +38,22 @@ class MariadbBinaries:
     version: str
     """Such as ``10.11.19``."""
     libraries: tuple[Path, ...] = ()
-    """Where its shared libraries are, when the machine's own places do not have them."""
+    """Where its shared libraries are, when they are not in the machine's standard directories."""
 
     @property
     def messages(self) -> Path | None:
-        """The directory of error messages by language (``--lc-messages-dir``); None: where the server expects it."""
+        """The directory of error messages by language (``--lc-messages-dir``); None: at the server's default path."""
         found = [self.basedir / "share" / name for name in ("mysql", "mariadb")]
         return next((path for path in found if (path / "english").is_dir()), None)
 
     @property
     def plugins(self) -> Path | None:
-        """The directory of server plugins (``--plugin-dir``); None: where the server expects it."""
+        """The directory of server plugins (``--plugin-dir``); None: at the server's default path."""
         found = [self.basedir / "lib" / name / "plugin" for name in ("mysql", "mariadb")]
         return next((path for path in found if path.is_dir()), None)
 
     def environment(self) -> dict[str, str]:
-        """The whole environment of a program of it. It carries our mark, so that ``sandbox down`` finds a server."""
+        """The whole environment of one of its programs. It has our mark, so that ``sandbox down`` finds a server."""
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
         if self.libraries:
             environment["LD_LIBRARY_PATH"] = ":".join(str(path) for path in self.libraries)
@@ -62,7 +62,7 @@ class MariadbBinaries:
         return environment
 
     def server_options(self) -> list[str]:
-        """What ``mariadbd`` and ``mariadb-install-db`` need to find their own files, and to run as root for root."""
+        """The options with which ``mariadbd`` and ``mariadb-install-db`` find their files, and run as root for root."""
         options = [f"--basedir={self.basedir}"]
         if self.messages is not None:
             options.append(f"--lc-messages-dir={self.messages}")
@@ -72,7 +72,7 @@ class MariadbBinaries:
 
 
 def default_cache() -> Path:
-    """Where MariaDB is unpacked and its empty data directory is kept: ``raxx-bcp/mariadb`` in the user's cache."""
+    """Where MariaDB is unpacked and its empty data directory is stored: ``raxx-bcp/mariadb`` in the user's cache."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path(os.environ.get("HOME") or "/") / ".cache")
     return Path(home).absolute() / "raxx-bcp" / "mariadb"
 
@@ -80,7 +80,7 @@ def default_cache() -> Path:
 def binaries(cache: Path | None = None) -> MariadbBinaries:
     """The MariaDB to use: ``$MARIADB_BIN``, else the one on PATH, else unpacked into ``cache`` (2 s, once).
 
-    Raises ``UsageError`` when none can be had.
+    Raises ``UsageError`` when none is available.
     """
     named = os.environ.get(BIN_VARIABLE)
     if named:
@@ -93,7 +93,7 @@ def binaries(cache: Path | None = None) -> MariadbBinaries:
 
 
 def _installation(directories: list[Path]) -> MariadbBinaries | None:
-    """One whose programs are all there, beside each other or in the directories that packages use."""
+    """An installation with all programs, beside each other or in the directories that packages use."""
     server = _program("mariadbd", directories)
     if server is None:
         return None
@@ -142,7 +142,7 @@ def _version(server: Path, libraries: tuple[Path, ...]) -> str:
 
 
 def prepare(directory: Path, *, binaries: MariadbBinaries, cache: Path | None = None) -> None:
-    """Make an empty data directory in ``directory`` if there is none, from one that is kept in ``cache``."""
+    """Make an empty data directory in ``directory`` if there is none, from one that is stored in ``cache``."""
     data = directory / DATA
     if data.is_dir():
         return
@@ -169,7 +169,7 @@ def _template(programs: MariadbBinaries, cache: Path) -> Path:
 
 def _install_db(programs: MariadbBinaries, data: Path) -> None:
     options = ["--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-log-file-size=16M"]
-    # A temporary folder of its own: in a shared one it would delete the temporary tables of running servers.
+    # Its own temporary folder: in a shared one it would delete the temporary tables of running servers.
     with tempfile.TemporaryDirectory(prefix="raxx-my-install-") as temporary:
         done = subprocess.run(
             [programs.install_db, "--no-defaults", *programs.server_options(), f"--datadir={data}", *options],

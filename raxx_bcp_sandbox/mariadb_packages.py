@@ -1,8 +1,8 @@
 """MariaDB unpacked from the distribution's own packages, without root and without installing anything.
 
-No package of PyPI or npm carries ``mariadbd``. On Debian and its kin ``apt-get download`` fetches the packages and
-``dpkg -x`` unpacks them into a directory of ours, once for all sandboxes of a user. Libraries that the machine lacks
-(a slim image has neither ``liburing`` nor ``libaio``) are fetched in the same way.
+No package of PyPI or npm carries ``mariadbd``. On Debian and its derivatives ``apt-get download`` fetches the packages
+and ``dpkg -x`` unpacks them into our own directory, once for all sandboxes of a user. Libraries that the machine
+lacks (a slim image has neither ``liburing`` nor ``libaio``) are fetched in the same way.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ _APT_SECONDS: Final = 300
 def unpacked(cache: Path) -> Path:
     """The directory that holds ``usr`` of the unpacked packages, below ``cache``; made on the first call (2 s).
 
-    Safe for several processes at once: one unpacks, the others wait for it. Raises ``UsageError`` when the packages
-    cannot be had: no apt, no network, or not this machine's kind.
+    Safe for several processes at once: one unpacks, the others wait for it. Raises ``UsageError`` when the packages are
+    not available: no apt, no network, or the wrong kind of machine.
     """
     root = cache / "packages"
     with locked(cache):
@@ -72,7 +72,10 @@ def libraries(root: Path) -> tuple[Path, ...]:
 
 @contextlib.contextmanager
 def locked(cache: Path) -> Iterator[None]:
-    """Hold the lock of ``cache``, which is made when it is not there. Raises ``UsageError`` when it cannot be."""
+    """Hold the lock of ``cache``, which is created when it is missing.
+
+    Raises ``UsageError`` when it cannot be created.
+    """
     try:
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(cache / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -108,7 +111,7 @@ def _unpack(cache: Path, root: Path) -> None:
 
 
 class _Apt:
-    """Downloads packages into ``work`` and unpacks them; with package lists of its own when the machine's lack them."""
+    """Downloads packages into ``work`` and unpacks them; with its own package lists when the machine's lack them."""
 
     def __init__(self, work: Path) -> None:
         self._work = work
@@ -126,7 +129,7 @@ class _Apt:
         shutil.rmtree(debs)
 
     def _own_lists(self, packages: Sequence[str], debs: Path) -> bool:
-        """Once more with package lists that we fetch ourselves, which needs no root either."""
+        """Try again with package lists that we fetch ourselves, which needs no root either."""
         state, kept = self._work / "state", self._work / "cache"
         (state / "lists" / "partial").mkdir(parents=True, exist_ok=True)
         (kept / "archives" / "partial").mkdir(parents=True, exist_ok=True)

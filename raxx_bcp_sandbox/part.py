@@ -1,7 +1,7 @@
-"""What a part of the sandbox is: how it is started, how it is known to be ready, and how it can be broken.
+"""What a part of the sandbox is: how it starts, how its readiness is checked, and how it can be broken.
 
 A new stand-in is one module in ``parts/`` that builds a ``Part``, and one line in ``parts/__init__.py``.
-The supervisor knows nothing about any part but what is said here.
+This is all that the supervisor knows about a part.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ def never(_number: int) -> bool:
 class Port:
     """One TCP port on loopback that a part listens on.
 
-    ``twin`` is for programs that take a second port by themselves, at a fixed distance from this one: a number
-    is only chosen when both are free. ``blocked`` says of a free number that the program could not use it all the
-    same.
+    ``twin`` is for programs that use a second port by themselves, at a fixed distance from this one: a number is chosen
+    only when both are free. ``blocked`` returns whether the program could not use a number although it is free.
     """
 
     name: str
@@ -40,7 +39,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Place:
-    """Where one part lives: its directory, its ports, and the sandbox's own credentials."""
+    """One part's place: its directory, its ports, and the sandbox's own credentials."""
 
     state_dir: Path
     part: str
@@ -85,10 +84,10 @@ def no_variables(_place: Place) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that an operator should see caught. ``shows`` says in one sentence what goes wrong.
+    """A failure that the product must detect. ``shows`` says in one sentence what goes wrong.
 
-    ``apply`` and ``undo`` must be safe to run twice. ``stops_part`` means that the fault is the part being
-    away: the supervisor stops it, keeps it down, and starts it again when the fault is mended.
+    ``apply`` and ``undo`` must be safe to run twice. ``stops_part`` means that the fault is a stopped part: the
+    supervisor stops it, keeps it down, and starts it again when the fault is switched off.
     """
 
     name: str
@@ -106,24 +105,27 @@ class Part:
     title: str
     ports: tuple[Port, ...] = ()
     credentials: Mapping[str, Callable[[], str]] = field(default_factory=dict)
-    """The secrets that this part needs, each with how it is made at the first ``up``."""
+    """The secrets that this part needs, each with the function that makes it at the first ``up``."""
     launch: Callable[[Place], Launch] | None = None
-    """How it is started; None when it has no process."""
+    """How it starts; None when it has no process."""
     prepare: Callable[[Place], None] = nothing
     """Files that must be there before the start. Runs at every ``up``; must be safe to run again."""
     answers: Callable[[Place], bool] = always
-    """Is it ready? Asked often: must be quick, and False rather than an exception."""
+    """Is it ready? Called often: must be quick, and return False instead of raising an exception."""
     fill: Callable[[Place], None] = nothing
-    """Seed data, put in once it answers. Must leave alone what is already there."""
+    """Adds seed data once it answers. Must leave existing data alone."""
     environment: Callable[[Place], Mapping[str, str]] = no_variables
     """What ``raxx-bcp sandbox env`` says about it."""
     faults: tuple[Fault, ...] = ()
     stand_in: bool = False
-    """Also offers the faults that its ``/_sandbox/faults`` lists (see ``stand_in.Faults``)."""
+    """It also offers the faults that its ``/_sandbox/faults`` lists (see ``stand_in.Faults``)."""
     tidy: Callable[[Place], None] = nothing
     """Removes what the program leaves behind outside the state directory. Runs after it has stopped."""
     forget: Callable[[], None] = nothing_kept
-    """Removes what is kept for the next start outside the state directory and nobody uses. Runs at ``down --purge``."""
+    """Removes what is stored for the next start outside the state directory and nobody uses.
+
+    Runs at ``down --purge``.
+    """
 
     def place(self, state_dir: Path, ports: Mapping[str, int], credentials: Mapping[str, str]) -> Place:
         """This part's place in a sandbox, holding only the credentials that it asked for."""
@@ -142,7 +144,7 @@ def new_secret() -> str:
 
 
 _session = requests.Session()
-_session.trust_env = False  # a proxy or a .netrc of the developer has no business on loopback
+_session.trust_env = False  # a proxy or a .netrc of the developer must not apply on loopback
 _TIMEOUT = (1.0, 1.0)
 
 
@@ -166,7 +168,7 @@ def stand_in_faults(place: Place) -> dict[str, str]:
 
 
 def switch_stand_in_fault(place: Place, name: str, *, on: bool) -> bool:
-    """Switch a stand-in's fault; False when it did not answer or does not know it."""
+    """Switch a stand-in's fault; return False when it did not answer or does not know it."""
     try:
         method = "PUT" if on else "DELETE"
         answer = _session.request(method, f"{place.url()}/_sandbox/faults/{name}", timeout=_TIMEOUT)

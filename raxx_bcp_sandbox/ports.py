@@ -1,4 +1,4 @@
-"""Choosing TCP ports on loopback: the preferred or remembered one when it is free, else another."""
+"""Choosing TCP ports on loopback: the preferred or stored one when it is free, else another."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ATTEMPTS = 500
 
 
 def is_free(port: int) -> bool:
-    """Can ``port`` be listened on? A port in TIME_WAIT counts as free, as it does for the parts."""
+    """Can a server listen on ``port``? A port in TIME_WAIT counts as free, as it does for the parts."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

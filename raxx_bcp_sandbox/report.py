@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Condition(enum.StrEnum):
-    """How a part is doing. ``KEPT_DOWN`` is a fault that was asked for; ``READY`` is a part without a process."""
+    """The state of a part. ``KEPT_DOWN``: a fault keeps it down; ``READY``: a part without a process."""
 
     RUNNING = "running"
     READY = "ready"
@@ -33,7 +33,7 @@ class PartReport:
     ports: dict[str, int]
     log: str | None
     last_words: str = ""
-    """What it said last, when it has stopped by itself."""
+    """Its last log message, when it has stopped by itself."""
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -71,7 +71,7 @@ class Report:
     parts: tuple[PartReport, ...]
     faults: tuple[FaultReport, ...]
     missing: str = ""
-    """When there is no sandbox at all: where it was looked for, and what to do."""
+    """When there is no sandbox: where we looked for it, and what to do."""
 
     @property
     def healthy(self) -> bool:

@@ -1,7 +1,7 @@
-"""Keeps the parts' processes: which ones run, starting what does not, stopping what should not.
+"""Manages the parts' processes: knows which ones run, starts what does not, stops what should not.
 
 It works on the sandbox's ``State``, which the caller has loaded under the lock, and saves it after every start,
-so that a supervisor that is killed leaves no process that nothing remembers.
+so that a killed supervisor leaves no unrecorded process.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ class Runner:
         self._any_ports = any_ports
 
     def save(self) -> None:
-        """Write what is remembered to state.json."""
+        """Save the state to state.json."""
         state.save(self.directory, self.state)
 
     def remembered(self, part: Part) -> state.PartState:
-        """What is remembered of ``part``."""
+        """The stored state of ``part``."""
         return self.state.parts.get(part.name, state.PartState())
 
     def place(self, part: Part) -> Place:
-        """Where ``part`` lives now."""
+        """The current place of ``part``."""
         return part.place(self.directory, self.remembered(part).ports, self.state.credentials)
 
     def log(self, part: Part) -> Path:
@@ -51,7 +51,7 @@ class Runner:
         return self.directory / "logs" / f"{part.name}.log"
 
     def last_words(self, part: Part) -> str:
-        """What ``part`` said last since its last start, if it did not stop on purpose; no credential is in it."""
+        """The last log message of ``part`` since its last start, if it did not stop on purpose; without credentials."""
         own = self.remembered(part)
         return "" if own.child is None else last_words(self.log(part), own.log_from, self.state.credentials.values())
 
@@ -62,12 +62,12 @@ class Runner:
     # -- looking -----------------------------------------------------------------------------------------
 
     def main(self, part: Part, known: Sequence[psutil.Process]) -> psutil.Process | None:
-        """The process of ``part`` that is remembered, if it is among the living ones that are ours."""
+        """The recorded process of ``part``, if it is among our living ones."""
         child = self.remembered(part).child
         return next((each for each in known if child is not None and processes.matches(each, child)), None)
 
     def condition(self, part: Part, main: psutil.Process | None) -> Condition:
-        """How ``part`` is doing, now."""
+        """The current state of ``part``."""
         if part.launch is None:
             return Condition.READY if self.state.up else Condition.STOPPED
         if self.stopping_fault(part) is not None:
@@ -80,14 +80,14 @@ class Runner:
         return self._clock.until(lambda: self._ready(part, main), _HEALTH_SECONDS)
 
     def _ready(self, part: Part, main: psutil.Process) -> bool:
-        """Does it answer, and is it really ours that listens? On a port lost to another program it is not."""
+        """Does it answer, and is the listener really ours? On a port lost to another program it is not."""
         wanted = set(self.remembered(part).ports.values())
         return processes.alive(main) and wanted <= processes.listening(main) and part.answers(self.place(part))
 
     # -- stopping ----------------------------------------------------------------------------------------
 
     def settled(self, part: Part, known: Sequence[psutil.Process]) -> bool:
-        """Is there nothing to start: running healthily, or kept down? What is half dead is cleared away."""
+        """Is there nothing to start, because it is healthy or kept down? Stops what is half dead."""
         fault = self.stopping_fault(part)
         if fault is not None:
             self.say(f"{part.name} is kept down by {fault.name} (raxx-bcp sandbox mend {fault.name}).")
@@ -108,7 +108,7 @@ class Runner:
         self._after_end(part)
 
     def stop_all(self) -> tuple[str, ...]:
-        """Stop every process that carries this sandbox's mark; return the names of the parts that ran."""
+        """Stop every process with this sandbox's mark; return the names of the parts that ran."""
         known = processes.find(self.directory)
         processes.stop([each for members in known.values() for each in members], self._clock)
         for part in self.parts:
@@ -116,7 +116,7 @@ class Runner:
         return tuple(sorted(known))
 
     def forget(self) -> None:
-        """Let every part remove what it keeps outside the state directory; see ``Part.forget``."""
+        """Make every part remove what it stores outside the state directory; see ``Part.forget``."""
         for part in self.parts:
             part.forget()
 
@@ -151,7 +151,7 @@ class Runner:
     # -- starting ----------------------------------------------------------------------------------------
 
     def start(self, parts: Sequence[Part]) -> None:
-        """Start ``parts`` side by side and wait until each answers."""
+        """Start ``parts`` in parallel and wait until each answers."""
         pending = list(parts)
         for attempt in range(1, _PORT_ATTEMPTS + 1):
             mains = [(part, self._launch(part)) for part in pending]

@@ -14,7 +14,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class Faults:
-    """The faults that a stand-in can be told to show, by name; ``known`` maps each to one sentence.
+    """The faults that a stand-in can show, by name; ``known`` maps each to one sentence.
 
     Switched over HTTP by ``raxx-bcp sandbox break|mend``: ``GET /_sandbox/faults``,
     ``PUT /_sandbox/faults/{name}`` and ``DELETE /_sandbox/faults/{name}``.

@@ -1,4 +1,4 @@
-"""What the sandbox remembers on disk: processes, ports, credentials and faults, and who may touch it now."""
+"""What the sandbox stores on disk: processes, ports, credentials and faults; and the lock for changes to it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _LOCK_SECONDS = 120.0
 
 
 class PartState(msgspec.Struct):
-    """What is remembered of one part."""
+    """The stored state of one part."""
 
     ports: dict[str, int] = {}
     pid: int | None = None
     started: float = 0.0
     log_from: int = 0
-    """How many bytes its log held before its last start."""
+    """The size of its log in bytes before its last start."""
 
     @property
     def child(self) -> Child | None:
@@ -39,7 +39,7 @@ class PartState(msgspec.Struct):
 
 
 class State(msgspec.Struct):
-    """All that is remembered. Its repr leaves the credentials out."""
+    """The whole stored state. Its repr leaves the credentials out."""
 
     parts: dict[str, PartState] = {}
     credentials: dict[str, str] = {}
@@ -56,7 +56,7 @@ def default_directory() -> Path:
 
 
 def is_sandbox(directory: Path) -> bool:
-    """Was ``directory`` made by us? Only then is it written to or deleted."""
+    """Did we make ``directory``? Only then do we write to it or delete it."""
     return (directory / MARKER).is_file()
 
 
@@ -82,7 +82,7 @@ def open_directory(directory: Path) -> None:
 
 
 def load(directory: Path) -> State | None:
-    """What was remembered; None when there is nothing or it cannot be read (truncated, edited, ...)."""
+    """The stored state; None when there is none or it cannot be read (truncated, edited, ...)."""
     try:
         return msgspec.json.decode((directory / _STATE).read_bytes(), type=State)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):

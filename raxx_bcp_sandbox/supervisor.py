@@ -1,7 +1,7 @@
 """The sandbox supervisor: brings a local Raxx up, keeps track of it, breaks and mends it, and takes it down.
 
-Everything that it knows is in the state directory; any process may ask. One command at a time changes it (a
-lock), and no process is ever touched that does not carry the sandbox's own mark (see ``processes``).
+Everything that it knows is in the state directory; any process may read it. A lock allows one command at a time to
+change it. The supervisor never touches a process without the sandbox's own mark (see ``processes``).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Sandbox:
     """A local Raxx in ``state_dir``.
 
     ``any_ports`` picks random ports instead of the preferred ones, for several sandboxes on one machine.
-    ``say`` is told one sentence for everything that the supervisor does or finds. Every method raises
+    ``say`` gets one sentence for everything that the supervisor does or finds. Every method raises
     ``BcpError`` with what failed and what to do.
     """
 
@@ -83,7 +83,7 @@ class Sandbox:
         if not state.is_sandbox(self.directory):
             if purge and self.directory.exists():
                 state.purge(self.directory)  # refuses, and says why
-            stopped = self._runner.stop_all()  # somebody may have deleted the directory under running parts
+            stopped = self._runner.stop_all()  # somebody may have deleted the directory while parts run
             if purge:
                 self._runner.forget()
             return stopped
@@ -98,12 +98,12 @@ class Sandbox:
         return stopped
 
     def status(self) -> Report:
-        """How every part is doing, now."""
+        """The current state of every part."""
         self._runner.state = state.load(self.directory) or state.State()
         return self._report()
 
     def missing(self) -> str:
-        """Where a sandbox was looked for and what to do, when there is none; empty when there is one."""
+        """Where we looked for a sandbox and what to do, when there is none; empty when there is one."""
         if state.is_sandbox(self.directory):
             return ""
         return f"No sandbox in {whereabouts.looked_in(self.directory)}. {whereabouts.what_to_do(self.directory)}"
@@ -133,7 +133,7 @@ class Sandbox:
         return dict(self._runner.state.credentials)
 
     def break_(self, name: str) -> FaultReport:
-        """Switch fault ``name`` on; it stays on, also over restarts, until it is mended."""
+        """Switch fault ``name`` on; it stays on, even over restarts, until it is switched off."""
         with self._changing():
             return breaking.break_(self._runner, name)
 

@@ -10,7 +10,7 @@ Say = Callable[[str], None]
 
 
 def silent(_sentence: str) -> None:
-    """Say nothing: for callers who only want the result."""
+    """Report nothing: for callers that only want the result."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Clock:
         every: float = 0.05,
         waiting: Callable[[float], None] | None = None,
     ) -> bool:
-        """Wait until ``condition`` holds, for at most ``seconds``; say whether it did.
+        """Wait until ``condition`` holds, for at most ``seconds``; return whether it did.
 
-        ``condition`` is always asked at least once. ``waiting`` is told about every two seconds how long it
-        has been, so that a long wait is seen to move.
+        ``condition`` is always checked at least once. ``waiting`` gets the elapsed time about every two seconds, so
+        that a long wait shows progress.
         """
         start = self.now()
         told = start

@@ -1,4 +1,4 @@
-"""Which sandbox a command looked for, in words: run in another folder than the clone, it finds none and must say so."""
+"""Describes which sandbox a command looked for: outside the clone's folder it finds none and must say so."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def looked_in(directory: Path) -> str:
 
 
 def what_to_do(directory: Path) -> str:
-    """How to come to the sandbox that was meant: to start one here, or to name the one that runs elsewhere."""
+    """How to reach the intended sandbox: start one here, or name the one that runs elsewhere."""
     start = "Run raxx-bcp sandbox up to have one here."
     others = [each for each in processes.directories() if each != directory and state.is_sandbox(each)]
     if not others:

@@ -1,1 +1,1 @@
-"""``raxx-bcp demo`` and ``raxx-bcp sandbox``: loaded by name, only where the sandbox is there."""
+"""``raxx-bcp demo`` and ``raxx-bcp sandbox``: loaded by name, only where the sandbox is installed."""

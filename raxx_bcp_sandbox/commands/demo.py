@@ -31,7 +31,7 @@ UI_PORT: Final = 3000
 _STOPPING: Final = "Stopping what the demo started …"
 DAILY: Final = ("daily_vault_snapshot", "daily_vault_export")
 JOBS: Final = (*DAILY, *DRILL_JOBS, "daily_inventory")
-"""What a day with drills is: first the backups, then proof that they restore, then a look at all of it."""
+"""The jobs of a day with drills: first the backups, then proof that they restore, then the report on both."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _demo(sandbox: Sandbox, *, once: bool, port: int, only: tuple[str, ...], as_
 
 
 def _stay_up(dev: DagsterDev, sandbox: Sandbox) -> None:
-    """Until Ctrl-C, which is how a demo that has shown its result ends well."""
+    """Wait until Ctrl-C, the normal end of a demo that has shown its result."""
     progress(_where(dev, sandbox))
     try:
         dev.wait()
@@ -127,7 +127,7 @@ def _is_up(sandbox: Sandbox) -> bool:
 
 
 def _bring_up(sandbox: Sandbox, *, tonight_by_itself: bool) -> str:
-    """``tonight_by_itself``: today's dump set is a step of the demo's, made on the help desk's own instance."""
+    """``tonight_by_itself``: a step of the demo makes today's dump set, on the help desk's own instance."""
     if tonight_by_itself:
         os.environ[TONIGHT_VARIABLE] = LEFT_TO_THE_HOST
     report = sandbox.up()
@@ -140,7 +140,7 @@ def _environment(sandbox: Sandbox) -> dict[str, str]:
 
 
 def _config(job: str, directory: Path) -> Mapping[str, Any]:
-    """What an operator would say in the UI: who they are, and where the key is to a drill of something encrypted."""
+    """What an operator would enter in the UI: their name and, for a drill of something encrypted, where the key is."""
     said: dict[str, Any] = {"operator": "demo"}
     if job in ("drill_vault_export", "drill_freescout_dump"):
         said["private_key_file"] = str(_private_key(directory))
@@ -171,7 +171,7 @@ def _prove(policy: Policy, directory: Path) -> str:
 
 
 def _gates(policy: Policy) -> str:
-    """Every card is open, each by a drill that was just run."""
+    """Every card is open: a drill has just run for each."""
     evidence = policy.evidence
     report = make_report(
         record_of(policy).ledger, utc_now(), max_age_days=evidence.max_age_days, reviewer_required=False

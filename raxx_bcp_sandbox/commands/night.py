@@ -1,4 +1,4 @@
-"""The demo's night on the help desk: ``freescout-backup`` on production's instance, by what its timer starts."""
+"""The demo's night on the help desk: ``freescout-backup`` on production's instance, run by its timer's unit."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _RUN_SECONDS: Final = 300.0
 
 
 def run_night(policy: Policy, sandbox: Sandbox, sleep: Callable[[float], None] = time.sleep) -> str:
-    """Install it as an operator does, start what the timer starts, and look at what the bucket holds then.
+    """Install it as an operator does, start the timer's unit, and check what the bucket then holds.
 
-    Returns what was seen. Raises what went wrong.
+    Returns one sentence on the result. Raises the error of the step that failed.
     """
     today = take_inventory(dump_bucket(policy), policy.freescout, utc_now()).days[0]
     if today.state is DayState.COMPLETE:

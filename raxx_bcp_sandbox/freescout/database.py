@@ -1,4 +1,4 @@
-"""How the site and the queue ask their database: as the user of ``.env``, over the host's socket."""
+"""How the site and the queue query their database: as the user in ``.env``, over the host's socket."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECONDS: Final = 30
 
 
 class DatabaseError(Exception):
-    """The database is down, does not let us in, or refuses the statement. FreeScout shows nothing but a 500."""
+    """The database is down, refuses the login, or refuses the statement. FreeScout then shows only a 500."""
 
 
 class Database:
@@ -26,7 +26,10 @@ class Database:
         self._binaries = binaries
 
     def rows(self, statement: str, *values: Value) -> list[list[str]]:
-        """The rows of a statement whose ``{}`` are replaced by ``values``. Text that may hold anything: ask by HEX."""
+        """The rows of a statement whose ``{}`` are replaced by ``values``.
+
+        Select text that may hold any byte through HEX().
+        """
         settings = env.read(self._root)
         options = ("--batch", "--raw", "--skip-column-names", "--skip-print-query-on-error", "--connect-timeout=5")
         where = (f"--socket={self._socket}", f"--user={settings.get('DB_USERNAME', '')}")

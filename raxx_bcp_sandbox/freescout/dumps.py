@@ -1,6 +1,6 @@
 """A dump set of a FreeScout: database, ``.env``, attachments, modules, and a manifest that says what is in them.
 
-The counts in the manifest are of the very state that the dump holds: the server takes no writes meanwhile.
+The counts in the manifest describe the same state as the dump: the server accepts no writes meanwhile.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class DumpSet:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What the manifest says; empty when the set has none."""
+        """The manifest's content; empty when the set has none."""
         path = self.files.get(MANIFEST)
         return {} if path is None else dict(json.loads(path.read_bytes()))
 
@@ -120,7 +120,7 @@ def write_dump(server: MariadbServer, path: Path, *options: str, database: str =
 
 
 def describe_again(dumped: DumpSet, change: Callable[[dict[str, Any]], None] | None = None) -> None:
-    """Let the manifest tell the files' present sizes and checksums, and whatever ``change`` makes of it."""
+    """Write the files' current sizes and checksums into the manifest, then apply ``change`` to it."""
     manifest = dumped.manifest
     manifest["files"] = {name: _described(path) for name, path in dumped.files.items() if name != MANIFEST}
     if change is not None:
@@ -129,7 +129,7 @@ def describe_again(dumped: DumpSet, change: Callable[[dict[str, Any]], None] | N
 
 
 def upload(client: S3Client, bucket: str, prefix: str, day: date, dumped: DumpSet) -> list[str]:
-    """Put a set into ``<prefix>YYYY-MM-DD/``, the manifest last; the keys."""
+    """Put a set into ``<prefix>YYYY-MM-DD/``, the manifest last; return the keys."""
     keys = []
     for name in sorted(dumped.names, key=lambda each: each == MANIFEST):
         key = f"{prefix}{day.isoformat()}/{name}"
@@ -191,7 +191,7 @@ def _pack(site: Path, directory: Path, parts: Sequence[str]) -> list[str]:
 
 
 def pack(site: Path, where: str, archive: Path) -> None:
-    """``tar -cz`` of the directory ``where`` of ``site``, with names that begin there."""
+    """``tar -cz`` of the directory ``where`` of ``site``, with names relative to it."""
     with tarfile.open(archive, "w:gz", compresslevel=6) as tar:
         tar.add(site / where, arcname=where)
 

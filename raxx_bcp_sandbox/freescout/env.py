@@ -28,6 +28,6 @@ def change(root: Path, name: str, value: str) -> None:
 
 
 def drop(root: Path, name: str) -> None:
-    """Take a variable's whole line out."""
+    """Remove a variable's whole line."""
     path = root / NAME
     path.write_text(re.sub(rf"^{name}=.*\n", "", path.read_text(), flags=re.MULTILINE))

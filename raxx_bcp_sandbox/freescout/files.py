@@ -13,7 +13,7 @@ from raxx_bcp_sandbox.freescout import words
 
 @dataclass(frozen=True)
 class Sample:
-    """A file as a customer would attach it. ``kind`` is FreeScout's number for the sort of it."""
+    """A file as a customer would attach it. ``kind`` is FreeScout's number for its type."""
 
     name: str
     mime_type: str
@@ -22,7 +22,7 @@ class Sample:
 
 
 def sample(number: int) -> Sample:
-    """The ``number``-th attachment: text, picture and page by turns, a little larger each time."""
+    """The ``number``-th attachment: text, picture and page in turn, a little larger each time."""
     return _FILES[number % len(_FILES)](number)
 
 

@@ -29,7 +29,7 @@ def install(
 ) -> None:
     """Fill ``disk`` with the help desk as of ``now`` (aware): about a second. No server runs afterwards.
 
-    The queued jobs fall due at ``jobs_due``, or at once. Raises ``UsageError`` where MariaDB cannot be had.
+    The queued jobs fall due at ``jobs_due``, or at once. Raises ``UsageError`` where MariaDB is not available.
     """
     desk = help_desk(now, app_key=app_key, version=version, jobs_due=jobs_due)
     with MariadbServer(disk / MARIADB, binaries=binaries, cache=cache) as server:
@@ -38,7 +38,7 @@ def install(
 
 
 def fill(server: MariadbServer, desk: HelpDesk, database: str = DATABASE) -> None:
-    """Make ``database`` anew with all rows of ``desk``, and the user that the site logs in with."""
+    """Recreate ``database`` with all rows of ``desk``, and the user that the site logs in with."""
     server.sql(f"DROP DATABASE IF EXISTS `{database}`; CREATE DATABASE `{database}`")
     server.load(desk.statements(), database)
     user, password = f"{literal(DATABASE_USER)}@'localhost'", literal(database_password())
@@ -56,7 +56,10 @@ def site_argv(address: str, port: int, root: Path, socket: Path) -> list[str]:
 def worker_argv(
     root: Path, socket: Path, smtp: str, firewall: Path | None = None, *, every_seconds: float | None = None
 ) -> list[str]:
-    """The command line of what cron and the queue do, once or ``every_seconds``. ``pgrep -f artisan`` finds it."""
+    """The command line of the program that does what cron and the queue do, once or ``every_seconds``.
+
+    ``pgrep -f artisan`` finds it.
+    """
     options = {"root": root, "socket": socket, "smtp": smtp, "firewall": firewall, "every-seconds": every_seconds}
     given = [f"--{name}={value}" for name, value in options.items() if value is not None]
     return [sys.executable, "-m", f"{_PACKAGE}.worker", *given, "artisan", "schedule:run", "queue:work"]

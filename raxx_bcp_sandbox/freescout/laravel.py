@@ -1,4 +1,4 @@
-"""What Laravel, which FreeScout is built on, makes of APP_KEY: encrypted values and the tokens of attachment links.
+"""How Laravel, which FreeScout is built on, uses APP_KEY: for encrypted values and the tokens of attachment links.
 
 Encryption is that of ``Illuminate\\Encryption\\Encrypter`` with the cipher AES-256-CBC: base64 of the JSON object
 ``{iv, value, mac}``, whose ``mac`` is HMAC-SHA256 over ``iv + value``. A value is serialised as PHP does before that.
@@ -50,7 +50,7 @@ def encrypt(key: str, text: str, iv: bytes) -> str:
 
 
 def is_of_key(key: str, encrypted: str) -> bool:
-    """Was ``encrypted`` made with ``key``? Told by its mac: nothing is decrypted."""
+    """Was ``encrypted`` made with ``key``? Its mac decides; nothing is decrypted."""
     try:
         payload = json.loads(base64.b64decode(encrypted, validate=True))
         return hmac.compare_digest(_mac(key, payload["iv"] + payload["value"]), payload["mac"])

@@ -1,7 +1,7 @@
 """FreeScout's 24 tables, and the names of the migrations that made them.
 
-Tables, columns and types are those that the application makes on MariaDB, as far as a drill, the site and the queue
-look at them; there are no foreign keys, triggers, routines or views. 1.8.235 has one column more that matters here:
+Tables, columns and types are those that the application makes on MariaDB, as far as a drill, the site and the queue use
+them; there are no foreign keys, triggers, routines or views. 1.8.235 has one more column that matters here:
 ``attachments.token_type``.
 """
 
@@ -237,7 +237,10 @@ _NEWER_MIGRATIONS: Final = (
     "2026_04_20_010101_add_indexes_to_tables",
 )
 MODULE_MIGRATION: Final = "2021_03_14_090000_add_satisfaction_score_to_conversations"
-"""Of a module: in the table ``migrations`` as the application's are, but its file is below ``Modules/``."""
+"""A module's migration.
+
+It is in the table ``migrations`` like the application's, but its file is below ``Modules/``.
+"""
 
 
 def migrations(version: str) -> tuple[str, ...]:

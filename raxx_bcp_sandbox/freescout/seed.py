@@ -1,6 +1,6 @@
-"""The help desk's data as a sandbox begins: the same rows every time, but for ``now`` and the key.
+"""The help desk's data at a sandbox's start: the same rows every time, except for ``now`` and the key.
 
-About 300 conversations of 400 days with 1,500 threads, and all that hangs on them. Times are relative to ``now``;
+About 300 conversations of 400 days with 1,500 threads, and all that belongs to them. Times are relative to ``now``;
 secrets are planted so that a test can search for them (see ``planted``).
 """
 
@@ -32,7 +32,7 @@ _MAILBOXES: Final = (("Support", "support"), ("Billing", "billing"), ("Race offi
 _DOMAIN: Final = "raxx-sandbox.example"
 _EMOJI_RATIO, _UNICODE_RATIO = 0.1, 0.2
 
-# One admin, one who was switched off, and three who answer customers; passwords are "sandbox <first name>".
+# One admin, one disabled user, and three who answer customers; passwords are "sandbox <first name>".
 _USERS: Final = (
     ("Alma", "Reyes", 2, 1, "$2y$04$4zdLZJD/lU14NKsVYBPgP.Hb5OWZTDcfe6BMXZ3p.YsudGmxZvMja"),
     ("Boris", "Lang", 2, 2, "$2y$04$BuX3Rz5uPUGwuwLi0qpbXu5LovYoDskikdliqSYKkR.Rq458RpJvm"),
@@ -74,7 +74,7 @@ def database_password() -> str:
 
 
 class _Builder:
-    """Makes one table after the other; ids are given by the place in the list."""
+    """Makes one table after the other; an id is the row's place in the list."""
 
     def __init__(self, now: datetime, app_key: str, version: str, jobs_due: datetime) -> None:
         self._now = now.astimezone(UTC).replace(microsecond=0)
@@ -199,7 +199,7 @@ class _Builder:
         status, state = (3 if closed else 1 + number % 2), (3 if number % 50 == 0 else _PUBLISHED)
         kind = _DELETED if state == 3 else _CLOSED if closed else _ASSIGNED if user else _UNASSIGNED
         folder = self._folder(mailbox, kind)
-        # Each thread is a part of the way from the conversation's beginning to its end, and none is after the end.
+        # The threads are spread over the conversation's time; none is later than its end.
         length = min(timedelta(days=3), _HISTORY / CONVERSATIONS * 2)
         moments = [ago + length * ((threads - 1 - each) / threads) for each in range(threads)]
         subject = self._random.choice(words.SUBJECTS)

@@ -26,7 +26,7 @@ _FETCHED_BEFORE: Final = timedelta(minutes=3)
 
 @dataclass(frozen=True)
 class Shelf:
-    """Where the sets go, by whose credentials, and to whom they are encrypted."""
+    """Where the sets go, with which credentials, and which key they are encrypted to."""
 
     client: S3Client
     storage: tool.Storage
@@ -36,13 +36,13 @@ class Shelf:
 
 TONIGHT_VARIABLE: Final = "RAXX_SANDBOX_TONIGHTS_SET"
 LEFT_TO_THE_HOST: Final = "left-to-the-host"
-"""Today's set is then made where it is made in production: on the help desk's own instance."""
+"""Something else then makes today's set where production makes it: on the help desk's own instance."""
 
 
 def put_sets(shelf: Shelf, now: datetime, *, but_today: bool = False) -> list[str]:
     """Store the sets of the two newest nights, unless the newest is there; return the days that were stored.
 
-    Where MariaDB cannot be had, nothing is stored: the drills then say what is missing.
+    Where MariaDB is not available, nothing is stored: the drills then report what is missing.
     """
     newest = datetime.combine(now.astimezone(UTC).date(), DUMPED_AT)
     if newest > now:
@@ -69,7 +69,7 @@ def _put(shelf: Shelf, nights: list[datetime]) -> list[str]:
 
 
 def _night(shelf: Shelf, server: MariadbServer, site: Path, folder: Path, taken: datetime) -> str:
-    """What the help desk's timer does at ``taken``. Its log is not of interest to whoever starts the sandbox."""
+    """Do what the help desk's timer does at ``taken``. The log is dropped: nobody who starts the sandbox needs it."""
     fetched = int((taken - _FETCHED_BEFORE).timestamp())
     server.sql(f"UPDATE options SET value = '{fetched}' WHERE name = 'fetch_emails_last_run'", DATABASE)  # noqa: S608 - our own number
     day = taken.date().isoformat()

@@ -1,6 +1,6 @@
-"""The outside world's mail server: takes every message, and keeps each as a file that tests count.
+"""The outside world's mail server: accepts every message and keeps each as a file, which tests count.
 
-``python -m raxx_bcp_sandbox.freescout.sink --address A --port P --directory D`` runs it as a process of its own.
+``python -m raxx_bcp_sandbox.freescout.sink --address A --port P --directory D`` runs it as a separate process.
 """
 
 from __future__ import annotations

@@ -2,12 +2,12 @@
 
 Measured on 1.8.145 and 1.8.235 with PHP and MariaDB:
 
-- ``GET /login`` is 200 with a CSRF token, also while the database is down or has no tables.
+- ``GET /login`` is 200 with a CSRF token, even while the database is down or has no tables.
 - ``POST /login`` answers 302 in any case: to ``/login`` after a failure, to the base URL after a success. A failure
   is written to ``activity_logs``.
-- A wrong APP_KEY changes nothing on the login page; an attachment's link is 403. An empty one with
-  ``storage/.installed`` missing is replaced by a new key on the first request, whatever it asks for; then all looks
-  well.
+- A wrong APP_KEY changes nothing on the login page; an attachment's link answers 403. An empty one with
+  ``storage/.installed`` missing is replaced by a new key on the first request of any kind; then everything looks
+  healthy.
 - ``GET /storage/attachment/{file_dir}{file_name}?id=&token=`` is 200 with the file when row, file and key agree.
 
 Modelled on the code of FreeScout and Laravel:
@@ -61,14 +61,14 @@ class AnswerError(Exception):
 
 @dataclass
 class Session:
-    """What the site knows of a browser."""
+    """What the site knows about a browser."""
 
     csrf: str = field(default_factory=lambda: secrets.token_hex(20))
     user: str = ""
 
 
 class Site:
-    """The site in ``root``. What is on disk is read anew for each request, as PHP does."""
+    """The site in ``root``. The disk is read again for each request, as PHP does."""
 
     def __init__(self, root: Path, database: Database) -> None:
         self._root = root
@@ -96,12 +96,12 @@ class Site:
         return _page("Dashboard")
 
     def home(self, _request: Request) -> Response:
-        """Where a login leads to; it leads on."""
+        """The page after a login, which redirects again."""
         self._boot()
         return RedirectResponse("/", HTTPStatus.FOUND)
 
     def login_page(self, request: Request) -> Response:
-        """The form with its CSRF token. Asks nothing of the database."""
+        """The form with its CSRF token. It makes no query."""
         self._boot()
         known = request.cookies.get(COOKIE, "")
         name = known if known in self._sessions else secrets.token_urlsafe(30)
@@ -126,7 +126,7 @@ class Site:
         return _page("Welcome" if found else "Invitation is invalid or has expired")
 
     def attachment(self, request: Request) -> Response:
-        """A file, for whoever has its link."""
+        """A file, for anybody who has its link."""
         key = self._boot()
         row = self._attachment_row(request)
         token = request.query_params.get("token", "")
@@ -138,7 +138,7 @@ class Site:
         return Response(path.read_bytes(), media_type=row.mime_type, headers={"Content-Disposition": "attachment"})
 
     def _boot(self) -> str:
-        """What happens before any page: the key must be usable. Returns APP_KEY."""
+        """The check before any page: the key must be usable. Returns APP_KEY."""
         if not (self._root / "artisan").is_file():
             raise AnswerError(HTTPStatus.NOT_FOUND)
         key = env.read(self._root).get("APP_KEY", "")
@@ -169,7 +169,7 @@ class Site:
         return RedirectResponse("/login", HTTPStatus.FOUND)
 
     def _attachment_row(self, request: Request) -> _AttachmentRow:
-        """By id when the link has one, else by path. The id alone opens nothing."""
+        """By id when the link has one, else by path. The id alone gives no access."""
         query, path = request.query_params, request.path_params
         if query.get("id") and not query.get("token"):
             raise AnswerError(HTTPStatus.FORBIDDEN)
@@ -206,7 +206,7 @@ def _write_key(root: Path, key: str) -> None:
 
 
 def _is_password(given: str, bcrypted: str) -> bool:
-    """PHP writes ``$2y$`` for what is called ``$2b$`` everywhere else."""
+    """PHP writes ``$2y$`` where everybody else writes ``$2b$``."""
     try:
         return bcrypt.checkpw(given.encode(), bcrypted.replace("$2y$", "$2b$").encode())
     except ValueError:
@@ -238,7 +238,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve until SIGINT or SIGTERM. Without MariaDB's client: one sentence, exit code 2."""
+    """Serve until SIGINT or SIGTERM. Without MariaDB's client it prints one sentence and exits with 2."""
     command = parser()
     options = command.parse_args(arguments)
     try:

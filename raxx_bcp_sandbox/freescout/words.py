@@ -1,7 +1,7 @@
 """What customers and Raxx's people write to each other in the sandbox: unmistakable sentences, in many scripts.
 
-Every sentence can be searched for byte by byte in whatever a drill leaves behind: none has a character that HTML or
-JSON would write in another way, but for the ones of ``AWKWARD``, which are there to be hard to restore.
+Tests search byte by byte for every sentence in what a drill leaves behind. So none has a character that HTML or JSON
+would escape, except those of ``AWKWARD``, whose purpose is to be hard to restore.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ AWKWARD: Final = (
     "tabs\tand\r\nline breaks, a NUL \x00 and a Ctrl-Z \x1a in one message",
     "100% of _everything_ 'single' ''double'' \\'escaped\\' `ticked`",
 )
-"""Bodies that a splitter of statements, or a check that greps a dump, takes for something else."""
+"""Bodies that a splitter of statements, or a check that greps a dump, can mistake for something else."""
 SUBJECTS: Final = (
     "Bent axle on the kayak trailer",
     "Second instalment of the rowing course",

@@ -1,11 +1,11 @@
 """What cron and the queue workers of a FreeScout do to the world: ``python -m raxx_bcp_sandbox.freescout.worker``.
 
 A tick fetches mail, which only leaves its mark in ``options``, and sends the replies in ``jobs`` that are due. This is
-what must never happen on a restored copy. Its command line ends in ``artisan schedule:run queue:work``: whoever looks
-for workers with ``pgrep -f artisan`` finds it.
+what must never happen on a restored copy. Its command line ends in ``artisan schedule:run queue:work``: a search for
+workers with ``pgrep -f artisan`` finds it.
 
 The host's firewall is a file that holds what ``iptables -S OUTPUT`` prints. The mail server plays the outside world,
-so the rule for the loopback device does not let anything out to it, wherever in the sandbox it listens.
+so the rule for the loopback device allows no connection to it, wherever in the sandbox it listens.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Worker:
         self._now = now
 
     def tick(self) -> int:
-        """Once through everything that is due; how many messages were sent. A database that is down: nothing."""
+        """Do everything that is due; return how many messages were sent. With a database that is down, that is none."""
         try:
             self._database.rows("UPDATE options SET value = {} WHERE name = 'fetch_emails_last_run'", str(self._time()))
             due = self._database.rows(
@@ -122,7 +122,7 @@ class Worker:
 
 
 def lets_out(firewall: Path, address: str) -> bool:
-    """Do the rules in ``firewall`` let a new connection out to ``address``? Without a file there is no firewall."""
+    """Do the rules in ``firewall`` allow a new connection to ``address``? Without a file there is no firewall."""
     try:
         rules = firewall.read_text().splitlines()
     except FileNotFoundError:
@@ -135,7 +135,7 @@ def lets_out(firewall: Path, address: str) -> bool:
 
 
 def _concerns(rule: str, address: str) -> bool:
-    """A rule for a device or a state of connections is not about a new connection to the outside."""
+    """A rule for a device or a connection state does not apply to a new connection to the outside."""
     if " -o " in rule or " --ctstate " in rule or " --state " in rule:
         return False
     target = _TARGET.search(rule)
@@ -159,7 +159,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """One tick, or one every so often. Without MariaDB's client: one sentence, exit code 2."""
+    """One tick, or one every few seconds. Without MariaDB's client it prints one sentence and exits with 2."""
     command = parser()
     options = command.parse_args(arguments)
     try:

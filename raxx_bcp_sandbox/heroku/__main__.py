@@ -25,7 +25,7 @@ from raxx_bcp_sandbox.stand_in import LOOPBACK
 KEY_VARIABLE: Final = "RAXX_SANDBOX_HEROKU_API_KEY"
 POSTGRES: Final = "postgres"
 _GRACE_SECONDS: Final = 2
-"""How long a call may go on after SIGTERM: the fault ``heroku-timeouts`` holds calls for longer."""
+"""How long a call may continue after SIGTERM: the fault ``heroku-timeouts`` holds calls for longer."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,7 +41,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> None:
-    """Serve until SIGINT or SIGTERM. Without a key to accept, or without PostgreSQL: one sentence, exit code 2."""
+    """Serve until SIGINT or SIGTERM.
+
+    Without a key to accept, or without PostgreSQL, it prints one sentence and exits with 2.
+    """
     signal.signal(signal.SIGTERM, _leave)
     command = parser()
     options = command.parse_args(arguments)
@@ -76,7 +79,7 @@ def _serve(options: argparse.Namespace, key: str) -> None:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    """Leave through every ``finally``: PostgreSQL must not outlive us. uvicorn raises the signal again at its end."""
+    """Exit through every ``finally``: PostgreSQL must not outlive us. uvicorn raises the signal again when it ends."""
     sys.exit(128 + signal.SIGTERM)
 
 

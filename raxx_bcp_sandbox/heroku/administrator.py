@@ -1,7 +1,7 @@
 """What Heroku's administrator, here the superuser, makes in every database (contract, Heroku, 10 and 11).
 
-Extensions, their schema ``heroku_ext``, the schema ``public`` and an event trigger belong to it. The database's owner
-may use them; it may not comment on them or make them, so that a healthy restore has warnings.
+The administrator owns the extensions, their schema ``heroku_ext``, the schema ``public`` and an event trigger. The
+database's owner may use them but may not comment on them or create them, so a healthy restore has warnings.
 """
 
 from __future__ import annotations

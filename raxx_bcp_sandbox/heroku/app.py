@@ -41,7 +41,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One route and what answers it."""
+    """One route and its handler."""
 
     method: str
     path: str
@@ -49,7 +49,7 @@ class Endpoint:
 
     @property
     def is_data(self) -> bool:
-        """Is it of the Data API?"""
+        """Does it belong to the Data API?"""
         return self.path.startswith(DATA)
 
 
@@ -139,7 +139,7 @@ class HerokuApi:
         return JSONResponse(answer.body, answer.status, headers=headers)
 
     async def _strike(self, endpoint: Endpoint) -> None:
-        """The faults that strike every call, whoever makes it."""
+        """The faults that affect every call, from any caller."""
         faults = self.world.faults
         if faults.on(names.DOWN):
             raise errors.unavailable()
@@ -178,7 +178,7 @@ class HerokuApi:
         return JSONResponse(part.items, headers=headers)
 
     async def download(self, request: Request) -> Response:
-        """The bytes of a backup, for whoever has a signed address. No key is asked for."""
+        """The bytes of a backup, for anybody who has a signed address. No key is needed."""
         if self.world.faults.on(names.TIMEOUTS):
             try:
                 await self._hold()

@@ -1,4 +1,4 @@
-"""The backups' bytes: real ``pg_dump`` files, the signed addresses that they are fetched from, and their decay."""
+"""The backups' bytes: real ``pg_dump`` files, the signed addresses that they are fetched from, and their deletion."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from raxx_bcp_sandbox.heroku.databases import Databases
 from raxx_bcp_sandbox.heroku.records import Addon
 
 URL_SECONDS: Final = 3600.0
-"""How long a signed address is good, by the real clock."""
+"""How long a signed address is valid, by the real clock."""
 PATH: Final = "/_backups"
 
 
 def make_dump(databases: Databases, addon: Addon, path: Path) -> str:
-    """Back a database up to ``path`` in one step, as its owner; return what pg_dump said, which is "" for success."""
+    """Back a database up to ``path`` in one step, as its owner; return pg_dump's error output, "" for success."""
     unfinished = path.with_suffix(".part")
     arguments = ("--format=custom", f"--exclude-schema={HIDDEN}", f"--file={unfinished}", addon.database)
     done = databases.server.run("pg_dump", addon.user, addon.password, *arguments)
@@ -57,7 +57,7 @@ class BackupFiles:
         return f"{base_url}{PATH}/{uuid}?{urlencode(signed)}"
 
     def admits(self, uuid: str, expires: str, signature: str, now: float) -> bool:
-        """Is this an address that we signed, and is it still good?"""
+        """Is this an address that we signed, and is it still valid?"""
         if not (expires.isascii() and expires.isdigit()):
             return False
         expected = self._signature(uuid, int(expires))

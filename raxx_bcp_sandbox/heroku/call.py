@@ -21,14 +21,14 @@ class Reply:
 
 @dataclass(frozen=True)
 class Listing:
-    """A list of the Platform API, of which ``Range`` may ask a part."""
+    """A list of the Platform API; ``Range`` may request a part of it."""
 
     items: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Call:
-    """A request: in which account, with which fields. ``base_url`` is how the client reached us."""
+    """A request: its account and its fields. ``base_url`` is the address that the client used."""
 
     world: World
     path: Mapping[str, str]
@@ -47,7 +47,7 @@ class Call:
         return self.world.addon(self.path["database"])
 
     def text(self, name: str, default: str = "") -> str:
-        """A field of the body that is text. Raises 422."""
+        """A text field of the body. Raises 422."""
         return _text(self.body, name, default)
 
     def text_in(self, parent: str, name: str, default: str = "") -> str:

@@ -36,13 +36,13 @@ DELETE FROM invoices WHERE mod(id, 2) = 0;
 DELETE FROM events WHERE mod(id, 2) = 0;
 DELETE FROM notes WHERE mod(id, 2) = 0;
 """
-# On Heroku nobody may use LANGUAGE internal: the function is refused, and with it the table that needs it.
+# On Heroku nobody may use LANGUAGE internal: the function is refused, and so is the table that needs it.
 _SUPERUSERS: Final = f"""
 CREATE FUNCTION text_length(text) RETURNS integer LANGUAGE internal IMMUTABLE STRICT AS 'textlen';
 ALTER TABLE {production.LEAF} ADD CONSTRAINT invoice_lines_are_described CHECK (text_length(description) > 0);
 """
 
-# Built where its function finds the other one; pg_restore builds indexes with an empty search path.
+# Created with a search path on which its function finds the other one; pg_restore builds indexes with an empty one.
 _UNFINDABLE: Final = f"""
 CREATE FUNCTION folded(value text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower(value)';
 CREATE FUNCTION plain(value text) RETURNS text LANGUAGE plpgsql IMMUTABLE SET search_path = public, pg_catalog
@@ -51,7 +51,7 @@ DROP INDEX {production.INDEX};
 CREATE INDEX {production.INDEX} ON invoices (plain(number)) WHERE status = 'sent';
 ALTER FUNCTION plain(text) RESET search_path;
 """
-# As a server that was damaged, or whose triggers somebody had disabled, holds them.
+# As on a server that was damaged, or whose triggers somebody had disabled.
 _ORPHANED: Final = """
 SET session_replication_role = replica;
 DELETE FROM invoices WHERE id = (SELECT min(invoice_id) FROM invoice_lines);
@@ -74,7 +74,7 @@ class Damage:
         self._lock = threading.Lock()
 
     def path(self, fault: str, uuid: str, newest: Path) -> Path:
-        """The backup ``newest`` of transfer ``uuid`` as ``fault`` leaves it. Slow the first time (a second)."""
+        """The backup ``newest`` of transfer ``uuid`` as ``fault`` leaves it. The first call takes a second."""
         with self._lock:
             made = self._directory / f"{fault}-{uuid}.dump"
             if not made.is_file():
@@ -105,7 +105,7 @@ class Damage:
             self._databases.drop(scratch)
 
     def _restored(self, newest: Path, scratch: Addon) -> bool:
-        """Restore with the warnings that every restore on Heroku has; say whether it had no others."""
+        """Restore with the warnings that every restore on Heroku has; return whether there were no others."""
         for extension in production.EXTENSIONS:
             self._databases.add_extension(scratch, extension)
         server = self._databases.server
@@ -191,4 +191,4 @@ _CHANGES: Final[dict[str, Change]] = {
     faults.LARGE_OBJECTS_LOST: _by_owner(tenants.LARGE_OBJECTS_LOST),
 }
 RECORDED: Final = frozenset({faults.EMPTY, *_CHANGES})
-"""The faults that were there when the backup was recorded: its ``processed_bytes`` is what it really has."""
+"""The faults that were on when the backup was recorded: its ``processed_bytes`` is its real size."""

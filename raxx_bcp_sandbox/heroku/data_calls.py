@@ -23,7 +23,7 @@ def database(call: Call) -> Reply:
 
 
 def wait_status(call: Call) -> Reply:
-    """How far the provisioning has got."""
+    """The state of the provisioning."""
     state = call.database.state
     said = {PROVISIONING: "preparing", PROVISIONED: "available"}.get(state, "provisioning failed")
     waiting, failed = state == PROVISIONING, state not in (PROVISIONING, PROVISIONED)
@@ -31,12 +31,12 @@ def wait_status(call: Call) -> Reply:
 
 
 def capture(call: Call) -> Reply:
-    """Begin a backup."""
+    """Start a backup."""
     return Reply(_shape(call, call.world.capture(_ready(call))), 201)
 
 
 def restore(call: Call) -> Reply:
-    """Begin a restore. The sandbox fetches from loopback only: it is not led out of the machine."""
+    """Start a restore. The sandbox fetches from loopback only: it never connects to another machine."""
     addon = _ready(call)
     url = call.text("backup_url")
     parts = urlsplit(url)
@@ -50,7 +50,7 @@ def restore(call: Call) -> Reply:
 
 
 def list_transfers(call: Call) -> Reply:
-    """Every backup and restore of an app, in no order that helps."""
+    """Every backup and restore of an app, in no useful order."""
     return Reply([_shape(call, each) for each in call.world.shown_transfers(call.app)])
 
 

@@ -1,6 +1,6 @@
-"""The databases behind the add-ons: each has its own role, which owns it and is no superuser, as on Heroku.
+"""The databases behind the add-ons: each has its own role, which owns it and is not a superuser, as on Heroku.
 
-What belongs to Heroku's administrator in each of them is in ``administrator.py``.
+``administrator.py`` makes what belongs to Heroku's administrator in each of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from raxx_bcp_sandbox.stand_in import LOOPBACK
 CONNECTION_LIMIT: Final = 20
 """Of Heroku's essential plans."""
 SCRATCH: Final = "scratch_"
-"""How the names of databases begin that are no add-on's; their roles have the same names."""
+"""The prefix of the names of databases that belong to no add-on; their roles have the same names."""
 
 
 class Databases:
@@ -52,7 +52,7 @@ class Databases:
             superuser.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role))
 
     def drop_scratch(self) -> None:
-        """Drop what a stand-in that ended in the middle of its work has left of its scratch databases."""
+        """Drop the scratch databases that a stand-in left when it ended in the middle of its work."""
         with self.server.connect() as superuser:
             found = superuser.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [SCRATCH])
             for (database,) in found.fetchall():
@@ -86,7 +86,7 @@ class Databases:
     def add_extension(self, addon: Addon, name: str, *, schema: str = HEROKU_EXT, version: str = "") -> bool:
         """Create an extension as the superuser, in any schema; False when the server does not have it.
 
-        By default it has the server's own version. One that is there already is left as it is.
+        The default version is the server's own. An existing extension is left as it is.
         """
         query = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA {}").format(*map(sql.Identifier, (name, schema)))
         if version:
@@ -101,17 +101,17 @@ class Databases:
         return True
 
     def refuse_object(self, addon: Addon, tag: str, identity: str) -> None:
-        """See to it that ``tag`` (``CREATE TYPE``) of the object ``identity`` (``public.mood``) will be denied."""
+        """Make the server deny ``tag`` (``CREATE TYPE``) for the object ``identity`` (``public.mood``)."""
         with self.server.connect(addon.database) as superuser:
             superuser.execute(administrator.REFUSE_OBJECT.format(tag=tag, identity=identity).encode())
 
     def refuse_rows(self, addon: Addon, table: str) -> None:
-        """See to it that the owner may not put a row into ``table`` once it has made it: ``COPY`` will be denied."""
+        """Make the server deny the owner ``COPY`` into ``table`` once the owner has created it."""
         with self.server.connect(addon.database) as superuser:
             superuser.execute(administrator.REFUSE_ROWS.format(table=table, owner=addon.user).encode())
 
     def accept(self, addon: Addon) -> None:
-        """Remove what ``refuse_rows`` or ``refuse_object`` put there; what it did to a table stays."""
+        """Remove the rule of ``refuse_rows`` or ``refuse_object``; its effect on a table stays."""
         with self.server.connect(addon.database) as superuser:
             superuser.execute(administrator.ACCEPT.encode())
 

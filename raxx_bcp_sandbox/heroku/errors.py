@@ -1,4 +1,4 @@
-"""Heroku's refusals: ``{"id", "message"[, "url"][, "resource"]}``, and the HTML that its Data API can answer."""
+"""Heroku's refusals: ``{"id", "message"[, "url"][, "resource"]}``, and the HTML pages of its Data API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator can break. A fault changes what Heroku says or does, never what it has stored."""
+"""What an operator can break. A fault changes what Heroku answers or does, never what it has stored."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ RESTORES: Final = (
     RESTORE_LACKS_TYPE,
     RESTORE_SKIPS_TABLE,
 )
-"""The faults that strike restores. When several are on, the first one counts."""
+"""The faults that affect restores. When several are on, the first one counts."""
 REFUSED_FIRST: Final = 2
 STALE_SECONDS: Final = 9 * DAY - HOUR
 
@@ -124,7 +124,7 @@ def _nothing() -> None:
 class HerokuFaults(Faults):
     """The faults, the counters of the refused calls, and production's backups as the faults show them.
 
-    ``after_switch`` runs after any change. It must not wait: whoever serves HTTP calls it.
+    ``after_switch`` runs after any change. It must not block: the HTTP server's thread calls it.
     """
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ class HerokuFaults(Faults):
         self._refused: Counter[str] = Counter()
 
     def switch(self, name: str, *, on: bool) -> None:
-        """Switch fault ``name``; its counters start anew."""
+        """Switch fault ``name``; its counters start again."""
         super().switch(name, on=on)
         self._refused.clear()
         self.after_switch()
@@ -146,11 +146,11 @@ class HerokuFaults(Faults):
         return True
 
     def damage(self) -> str | None:
-        """The fault of the corpus that is on."""
+        """The active fault of the corpus."""
         return next((name for name in CORPUS if self.on(name)), None)
 
     def shown(self, transfers: list[Transfer], now: float) -> list[Transfer]:
-        """Production's transfers as clients see them."""
+        """Production's transfers as clients see them with the active faults."""
         if self.on(NO_BACKUPS):
             return [each for each in transfers if not each.backup]
         if self.on(STALE):

@@ -1,4 +1,4 @@
-"""Backups and restores at work: real ``pg_dump`` and ``pg_restore``, each in a thread, followed and cancellable."""
+"""Running backups and restores: real ``pg_dump`` and ``pg_restore``, each in a thread, monitored and cancellable."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _IGNORED: Final = re.compile(r"errors ignored on restore: (\d+)")
 
 
 class Jobs:
-    """The work that runs now."""
+    """The jobs that run now."""
 
     def __init__(self, transfers: Transfers, databases: Databases, files: BackupFiles, faults: HerokuFaults) -> None:
         self._transfers = transfers
@@ -43,20 +43,20 @@ class Jobs:
         self._session.trust_env = False
 
     def capture(self, addon: Addon, transfer: Transfer) -> None:
-        """Begin a backup."""
+        """Start a backup."""
         self._start(_Capture(self._transfers, self._databases, self._files, addon, transfer.uuid))
 
     def restore(self, addon: Addon, transfer: Transfer, extensions: Sequence[str]) -> None:
-        """Begin a restore of what is at ``transfer.from_url``, which must be on loopback, over a database.
+        """Start a restore of what is at ``transfer.from_url``, which must be on loopback, over a database.
 
-        The faults that strike restores are those that are on now.
+        The faults that are on now apply to it.
         """
         struck = next((each for each in names.RESTORES if self._faults.on(each)), None)
         job = _Restore(self._transfers, self._databases, self._session, addon, transfer, extensions, struck)
         self._start(job)
 
     def cancel(self, uuid: str) -> bool:
-        """Record it as cancelled and kill its program; False when it does not run."""
+        """Record it as cancelled and kill its program; return False when it does not run."""
         cancelled = self._transfers.cancel(uuid)
         with self._lock:
             job = self._running.get(uuid)
@@ -72,7 +72,7 @@ class Jobs:
             job.thread.join(timeout=seconds)
 
     def close(self) -> None:
-        """Kill all that runs, and wait for it. The transfers stay unfinished until the next start."""
+        """Kill everything that runs, and wait for its end. The transfers stay unfinished until the next start."""
         with self._lock:
             jobs = list(self._running.values())
         for job in jobs:
@@ -89,7 +89,7 @@ class Jobs:
 
 
 class _Job:
-    """One transfer at work."""
+    """One running transfer."""
 
     def __init__(self, transfers: Transfers, databases: Databases, addon: Addon, uuid: str) -> None:
         self.uuid = uuid
@@ -108,7 +108,7 @@ class _Job:
             process.kill()
 
     def work(self) -> tuple[bool, int]:
-        """Do it; return whether it succeeded, and how many errors were ignored."""
+        """Run it; return whether it succeeded, and how many errors were ignored."""
         raise NotImplementedError
 
     def _run(self) -> None:
@@ -171,7 +171,7 @@ class _Restore(_Job):
             return self._restored(fetched)
 
     def _make_extensions(self) -> None:
-        """Those that were asked for, ``name`` or ``schema.name``."""
+        """The requested extensions, ``name`` or ``schema.name``."""
         for wanted in self._extensions:
             schema, _dot, name = wanted.rpartition(".")
             old = name == names.OLD_EXTENSION and self._struck == names.RESTORE_OTHER_EXTENSION
@@ -217,7 +217,7 @@ class _Restore(_Job):
             try:
                 self._feed(fetched, process.stdin)
             except BrokenPipeError:
-                pass  # pg_restore has given up, and says why
+                pass  # pg_restore has stopped, and reports why
             except BaseException:
                 process.kill()
                 raise
@@ -232,7 +232,7 @@ class _Restore(_Job):
         return True, int(ignored.group(1)) if ignored else 0
 
     def _feed(self, fetched: requests.Response, program: IO[bytes]) -> None:
-        """Pass the backup on; with a fault, only half of it, and then nothing more or nothing at all."""
+        """Pass the backup on; with a fault, only half of it or nothing."""
         half = int(fetched.headers.get("content-length", "0")) // 2
         limit = half if self._struck in (names.RESTORE_HANGS, names.RESTORE_FAILS) else None
         passed = 0

@@ -1,4 +1,4 @@
-"""Heroku Postgres plans: what they cost a month, and what they hold (contract, Heroku, 5)."""
+"""Heroku Postgres plans: their monthly price and their limits (contract, Heroku, 5)."""
 
 from __future__ import annotations
 

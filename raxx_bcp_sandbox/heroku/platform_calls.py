@@ -10,7 +10,7 @@ from raxx_bcp_sandbox.heroku.world import DATABASE
 
 
 def account(_call: Call) -> Reply:
-    """Who the key belongs to."""
+    """The owner of the key."""
     return Reply(shapes.account())
 
 
@@ -47,13 +47,13 @@ def delete_app(call: Call) -> Reply:
 
 
 def nothing_of_app(call: Call) -> Listing:
-    """The dynos, or the collaborators: the sandbox's apps have none."""
+    """The dynos, or the collaborators; the sandbox's apps have neither."""
     call.world.app(call.path["app"])
     return Listing([])
 
 
 def no_pipeline(call: Call) -> Reply:
-    """The app's place in a pipeline, which it has not."""
+    """The app's place in a pipeline: it is in none."""
     call.world.app(call.path["app"])
     raise not_found()
 
@@ -65,7 +65,10 @@ def list_addons(call: Call) -> Listing:
 
 
 def create_addon(call: Call) -> Reply:
-    """A new database. It has the server's version; another one is refused, as Heroku refuses what it does not run."""
+    """A new database of the server's version.
+
+    Any other version is refused, as Heroku refuses what it does not offer.
+    """
     app, world = call.app, call.world
     plan = plan_named(call.text_in("plan", "name"))
     version = call.text_in("config", "version", world.server.major)
@@ -100,13 +103,13 @@ def delete_addon(call: Call) -> Reply:
 
 
 def list_attachments(call: Call) -> Listing:
-    """The databases of an app, by the names that it knows them by."""
+    """The databases of an app, under the names that the app has for them."""
     app = call.app
     return Listing([shapes.attachment(each, app) for each in call.world.addons(app)])
 
 
 def all_attachments(call: Call) -> Listing:
-    """Every database of the account, by the names that apps know them by."""
+    """Every database of the account, under the names that apps have for them."""
     world = call.world
     return Listing([shapes.attachment(each, world.app(each.app_id)) for each in world.addons()])
 

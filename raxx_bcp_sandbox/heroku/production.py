@@ -1,7 +1,7 @@
 """Raxx's customer data as the sandbox has it: the schema, its two Alembic revisions, and rows that grow with time.
 
-Row ``n`` of a table is made from ``n`` alone, so two sandboxes of one size hold the same rows but for their times.
-Everything is done as the database's owner, a role without superuser rights as on Heroku.
+Row ``n`` of a table is made from ``n`` alone, so two sandboxes of the same size hold the same rows except for their
+times. Everything is done as the database's owner, a role without superuser rights as on Heroku.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from raxx_bcp_sandbox.heroku import tenants
 from raxx_bcp_sandbox.postgres import Connection
 
 ROWS: Final = 100_000
-"""Rows of all tables together, Alembic's included, once production is complete."""
+"""The number of rows in all tables, Alembic's included, once production is complete."""
 REVISIONS: Final = ("5a1c0d9e2f47", "b7e43f10c8a6", "e2d96a7b5c31")
 """The Alembic revisions, oldest first; production is at the last, its oldest backup at the one before."""
 OLDER, HEAD = REVISIONS[-2:]
 EXTENSIONS: Final = ("citext", "hstore", "pg_trgm")
-"""What the schema needs, made by Heroku before ``create``."""
+"""The extensions that the schema needs; Heroku makes them before ``create``."""
 LEAF: Final = "invoice_lines"
-"""A table that no other one refers to: faults strike here."""
+"""A table that no other one refers to: faults change this one."""
 TYPE, INDEX, FUNCTION = "invoice_status", "invoices_unpaid_idx", "touch_updated_at"
-"""Other things that faults strike."""
+"""Other objects that faults change."""
 
 _SHARES: Final = {"organisations": 0.0025, "customers": 0.12, "invoices": 0.2, LEAF: 0.4, "notes": 0.04}
 _REST: Final = "events"
@@ -169,15 +169,15 @@ def downgrade(connection: Connection) -> None:
 
 
 def complete(rows: int = ROWS) -> dict[str, int]:
-    """How many rows each table has when production has ``rows`` (at least 1,000) in all, one of them Alembic's."""
+    """How many rows each table has when production has ``rows`` (at least 1,000) in total, one of them Alembic's."""
     shares = {name: round(share * rows) for name, share in _SHARES.items()}
     return {**shares, _REST: rows - sum(shares.values()) - 1}
 
 
 def grow(connection: Connection, targets: Mapping[str, int], since: datetime, until: datetime) -> int:
-    """Add rows to each table until it has its target, with times after ``since`` up to ``until``; say how many.
+    """Add rows to each table until it reaches its target, with times after ``since`` up to ``until``; return how many.
 
-    A table that is missing, or has as many, is left alone.
+    A table that is missing, or has enough rows, is left alone.
     """
     added = 0
     counts = row_counts(connection)

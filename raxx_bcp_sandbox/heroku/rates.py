@@ -10,7 +10,7 @@ _BACK_PER_SECOND: Final = LIMIT / 3_600
 
 
 class Rate:
-    """Counts calls of the Platform API. It only tells: refusing is what the fault ``heroku-rate-limited`` does."""
+    """Counts calls of the Platform API. It only reports: the fault ``heroku-rate-limited`` refuses calls."""
 
     def __init__(self, real: Callable[[], float]) -> None:
         self._real = real

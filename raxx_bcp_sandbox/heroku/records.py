@@ -16,7 +16,7 @@ import msgspec
 PROVISIONING: Final = "provisioning"
 PROVISIONED: Final = "provisioned"
 DEPROVISIONED: Final = "deprovisioned"
-"""What the Platform API calls an add-on whose provisioning has failed, too."""
+"""The Platform API also uses this word for an add-on whose provisioning has failed."""
 SERVICE: Final = "heroku-postgresql"
 LOG_LINES_KEPT: Final = 2_000
 
@@ -33,7 +33,7 @@ class App(msgspec.Struct):
 
 
 class Addon(msgspec.Struct):
-    """One Heroku Postgres database; its connection string has the server's port of the day."""
+    """One Heroku Postgres database; its connection string has the server's current port."""
 
     id: str
     name: str
@@ -92,7 +92,7 @@ class Transfer(msgspec.Struct):
         return self.backup and self.succeeded is True and self.deleted_at is None
 
     def say(self, moment: float, level: str, message: str) -> None:
-        """Add a line to its log; the oldest ones give way."""
+        """Add a line to its log; the oldest lines are dropped."""
         self.logs = [*self.logs[-LOG_LINES_KEPT + 1 :], Log(moment, level, message)]
 
 
@@ -115,5 +115,5 @@ def new_addon_name() -> str:
 
 
 def new_database_name() -> str:
-    """A database or role name as Heroku makes them, without its first letter."""
+    """A database or role name as Heroku generates it, without its first letter."""
     return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(13))

@@ -1,7 +1,7 @@
-"""Raxx on Heroku as a sandbox begins: production, a year of rows, and twelve days of backups that are true states.
+"""Raxx on Heroku at a sandbox's start: production, a year of rows, and twelve days of backups of real states.
 
-Every backup is dumped when the rows are as old as it says, so an older backup really is an older state, the oldest
-one at an older Alembic revision.
+Each backup is dumped when production has the rows of that time. So an older backup really is an older state, and the
+oldest one has an older Alembic revision.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _TAKES_SECONDS: Final = 20.0
 _LATEST_SECONDS: Final = 300.0
 _DAILY_GROWTH: Final = 0.001
 SEEDED: Final = "seeded with an administrator"
-"""An account of before, whose owners made their own extensions, is made anew."""
+"""An account of an earlier version, whose owners made their own extensions, is made again."""
 _SCHEDULE: Final = "raxx_sandbox_schedule"
 
 
 def seed(world: World, rows: int = production.ROWS) -> None:
-    """Fill a new account. One that is filled is left alone; one that was left half filled is emptied first."""
+    """Fill a new account. A filled one is left alone; a half-filled one is emptied first."""
     if world.store.setting(SEEDED):
         return
     for half in world.apps():
         world.delete_app(half)
-    now = math.floor(world.clock.now())  # the Data API tells whole seconds: no row may be younger than its backup
+    now = math.floor(world.clock.now())  # the Data API reports whole seconds: no row may be newer than its backup
     world.create_app(STAGING)
     app = world.create_app(PRODUCTION)
     addon = world.create_addon(app, plan_named("heroku-postgresql:essential-0"), "postgresql-raxx-10001")
@@ -51,7 +51,7 @@ def seed(world: World, rows: int = production.ROWS) -> None:
 
 
 def catch_up(world: World) -> bool:
-    """Take this morning's scheduled backup when there is none yet, with a few new rows; say whether it was taken."""
+    """Take this morning's scheduled backup when there is none yet, with a few new rows; return whether it was taken."""
     with world.lock:
         addon = world.addons(world.app(PRODUCTION))[0]
         due = _morning(world.clock.now())
@@ -68,7 +68,7 @@ def catch_up(world: World) -> bool:
 
 
 def _live(world: World, addon: Addon, now: float, complete: dict[str, int]) -> None:
-    """Twelve days: rows come, a migration is made, backups are taken, one fails, one is restored, one is dropped."""
+    """Twelve days: rows are added, a migration runs, backups are taken; one fails, one is restored, one is dropped."""
     morning = _morning(now)
     oldest, older = now - OLDEST_DAYS * DAY, now - OLDER_DAYS * DAY
     for extension in production.EXTENSIONS:
@@ -107,7 +107,7 @@ def _grow_daily(world: World, addon: Addon, until: float) -> None:
 
 
 def _morning(now: float) -> float:
-    """When the last scheduled backup was due; one that is due in this minute is left for later."""
+    """When the last scheduled backup was due; one that is due in the current minute is left for later."""
     latest = now - _LATEST_SECONDS
     due = latest - latest % DAY + SCHEDULED_HOUR * HOUR
     return due if due <= latest else due - DAY

@@ -1,4 +1,4 @@
-"""What Heroku's answers look like, as captured from the CLI's traffic and recorded from the real Data API."""
+"""The shapes of Heroku's answers, as captured from the CLI's traffic and recorded from the real Data API."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _named(name: str) -> Shape:
 
 
 def account() -> Shape:
-    """Who the key belongs to."""
+    """The owner of the key."""
     return {**OWNER, "name": "Raxx sandbox operator", "verified": True, "two_factor_authentication": False}
 
 

@@ -1,4 +1,4 @@
-"""The account in SQLite: it survives a restart and a kill -9, and only its owner may read it (it holds passwords)."""
+"""The account in SQLite: it survives a restart and a kill -9. Only its owner may read it, since it holds passwords."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Record = TypeVar("Record", App, Addon, Transfer)
 
 
 class Store:
-    """The records of the file ``path``. To be used by one thread at a time."""
+    """The records in the file ``path``. Only one thread at a time may use it."""
 
     def __init__(self, path: Path) -> None:
         path.touch(mode=0o600)
@@ -39,7 +39,7 @@ class Store:
         self._db.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", values)
 
     def remove(self, record: App | Addon | Transfer) -> None:
-        """Forget a record."""
+        """Delete a record."""
         self._db.execute("DELETE FROM records WHERE kind = ? AND id = ?", (type(record).__name__, _id(record)))
 
     def get(self, kind: type[Record], record_id: str) -> Record | None:
@@ -54,12 +54,12 @@ class Store:
         return [msgspec.json.decode(row[0], type=kind) for row in rows]
 
     def setting(self, name: str) -> str | None:
-        """A remembered setting."""
+        """A stored setting."""
         row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
     def set(self, name: str, value: str) -> None:
-        """Remember a setting."""
+        """Store a setting."""
         self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
 
 

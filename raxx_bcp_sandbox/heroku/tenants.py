@@ -1,6 +1,6 @@
-"""The part of Raxx's database that rows alone do not tell: row-level security, partitions, large objects, remarks.
+"""The part of Raxx's database that rows alone do not show: row-level security, partitions, large objects, comments.
 
-It lies in a schema of its own and is a year older than every backup, so it is the same in each of them.
+It is in its own schema and is a year older than every backup, so it is the same in each of them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CREATE TABLE tenants.usage_2019 PARTITION OF tenants.usage FOR VALUES FROM ('201
 CREATE TABLE tenants.usage_2020 PARTITION OF tenants.usage FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
 INSERT INTO tenants.usage SELECT 1 + mod(g, 9), date '2020-01-01' + g / 9, g FROM generate_series(0, 269) g;
 """
-"""``usage_2019`` is empty: its rows were deleted when they were old."""
+"""``usage_2019`` is empty: its old rows were deleted."""
 EVERY_NAME_BLANKED: Final = "UPDATE customers SET full_name = ''"
 ONE_CENT_OFF: Final = "UPDATE invoices SET total_cents = total_cents + 1"
 UNPROTECTED: Final = """

@@ -17,9 +17,9 @@ RealTime = Callable[[], float]
 
 
 class RecordedClock:
-    """Real time plus an offset that the store remembers: nine days pass in no time.
+    """Real time plus an offset that the store keeps, so that a test can skip nine days.
 
-    Only what Heroku records knows this time. A signed URL expires by the real one.
+    Only Heroku's records use this time. A signed URL expires by the real one.
     """
 
     def __init__(self, store: Store, real: RealTime = time.time) -> None:
@@ -40,7 +40,7 @@ class RecordedClock:
         self._store.set(_OFFSET, repr(self.offset + seconds))
 
     def set_now(self, moment: float) -> None:
-        """Make it ``moment`` now."""
+        """Set the time to ``moment``."""
         self._store.set(_OFFSET, repr(moment - self.real()))
 
 

@@ -1,4 +1,4 @@
-"""The record of backups and restores: begun, followed, and ended exactly once."""
+"""The record of backups and restores: each is started, updated, and ended exactly once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from raxx_bcp_sandbox.heroku.times import RecordedClock
 
 
 class Transfers:
-    """Transfers in a store; those that run are also in memory, where their progress is. Takes ``lock`` itself."""
+    """Transfers in a store; those that run are also in memory, with their progress. Acquires ``lock`` itself."""
 
     def __init__(self, store: Store, clock: RecordedClock, lock: threading.RLock) -> None:
         self._store = store
@@ -25,7 +25,7 @@ class Transfers:
             return sorted((self._running.get(each.uuid, each) for each in stored), key=lambda each: each.num)
 
     def new(self, addon: Addon, at: float, *, backup: bool, from_url: str, to_url: str) -> Transfer:
-        """A transfer with the app's next number that started ``at``. It is not kept yet: see ``keep``."""
+        """A transfer with the app's next number that started ``at``. It is not stored yet: see ``keep``."""
         with self._lock:
             return Transfer(
                 uuid=new_id(),
@@ -41,7 +41,7 @@ class Transfers:
             )
 
     def keep(self, transfer: Transfer) -> None:
-        """Remember a transfer that has ended."""
+        """Store a transfer that has ended."""
         with self._lock:
             self._store.put(transfer)
 
@@ -54,7 +54,7 @@ class Transfers:
             return transfer
 
     def moved(self, uuid: str, processed_bytes: int) -> None:
-        """So many bytes have been transferred until now."""
+        """Record how many bytes have been transferred so far."""
         with self._lock:
             transfer = self._running.get(uuid)
             if transfer is not None:
@@ -69,7 +69,7 @@ class Transfers:
                 transfer.say(self._clock.now(), level, message)
 
     def finish(self, uuid: str, *, succeeded: bool, warnings: int = 0) -> None:
-        """End it; nothing happens when it has ended, was cancelled, or went away with its app."""
+        """End it; does nothing when it has ended, was cancelled, or was deleted with its app."""
         with self._lock:
             transfer = self._running.pop(uuid, None)
             if transfer is None:
@@ -79,7 +79,7 @@ class Transfers:
             self._store.put(transfer)
 
     def cancel(self, uuid: str) -> bool:
-        """End it as cancelled; False when it does not run."""
+        """End it as cancelled; return False when it does not run."""
         with self._lock:
             transfer = self._running.get(uuid)
             if transfer is None:
@@ -89,14 +89,14 @@ class Transfers:
             return True
 
     def forget(self, app_id: str) -> None:
-        """Forget all transfers of an app that is deleted."""
+        """Delete all transfers of a deleted app."""
         with self._lock:
             for transfer in self.of(app_id):
                 self._running.pop(transfer.uuid, None)
                 self._store.remove(transfer)
 
     def end_interrupted(self) -> None:
-        """After a start: what ran when the stand-in ended has failed."""
+        """After a start: mark as failed what ran when the stand-in ended."""
         with self._lock:
             for transfer in self._store.all(Transfer):
                 if transfer.finished_at is None:

@@ -1,4 +1,4 @@
-"""The account as its clients meet it: apps and databases come and go, and time passes."""
+"""The account as its clients see it: apps, databases, transfers, and the passing of time."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Download:
 
 
 class World:
-    """One account in ``directory``, over a server that runs. ``lock`` is held while a call is answered.
+    """One account in ``directory``, over a running server. ``lock`` is held while a call is answered.
 
     ``real`` gives the real time; ``provision_seconds`` is how long a new database takes.
     """
@@ -92,12 +92,12 @@ class World:
         self.transfers.end_interrupted()
 
     def close(self) -> None:
-        """End all work, and close the account. The server is its owner's to stop."""
+        """End all jobs, and close the account. The server's owner stops the server."""
         self.jobs.close()
         self.store.close()
 
     def settle(self) -> None:
-        """Let databases become ready, or fail, that are due."""
+        """Mark the databases that are due as ready, or as failed."""
         with self.lock:
             if self.faults.on(names.PROVISION_STUCK):
                 return
@@ -121,7 +121,7 @@ class World:
         raise errors.app_not_found()
 
     def create_app(self, name: str = "", region: str = "us", team: str = "") -> App:
-        """A new app. Raises 422 for a bad name, one that is taken, and at the limit of apps."""
+        """A new app. Raises 422 for a bad name, a name that is taken, and at the limit of apps."""
         name = name or new_app_name()
         if not _NAME.fullmatch(name):
             raise errors.invalid(_NAME_RULE)
@@ -195,7 +195,7 @@ class World:
         return addon
 
     def delete_addon(self, addon: Addon) -> None:
-        """Drop a database, whatever goes on in it."""
+        """Drop a database, even while it is in use."""
         for transfer in self.transfers.of(addon.app_id):
             if transfer.addon_id == addon.id and transfer.finished_at is None:
                 self.jobs.cancel(transfer.uuid)
@@ -203,14 +203,14 @@ class World:
         self.store.remove(addon)
 
     def config(self, app: App) -> dict[str, str]:
-        """The config vars. A database's comes when it is ready."""
+        """The config vars. A database's appears when it is ready."""
         urls = {config_var(each): self.databases.url(each) for each in self.addons(app) if each.state == PROVISIONED}
         return {**app.config, **urls}
 
     # -- transfers ---------------------------------------------------------------------------------------
 
     def shown_transfers(self, app: App) -> list[Transfer]:
-        """An app's transfers as clients see them, in no order that helps."""
+        """An app's transfers as clients see them, in no useful order."""
         transfers = self.transfers.of(app.id)
         if app.name == PRODUCTION:
             transfers = self.faults.shown(transfers, self.clock.now())
@@ -225,7 +225,7 @@ class World:
         raise errors.not_found("Transfer not found")
 
     def capture(self, addon: Addon) -> Transfer:
-        """Begin a backup."""
+        """Start a backup."""
         url, size = self.databases.url(addon), self.databases.size_bytes(addon)
         transfer = self.transfers.begin(addon, backup=True, from_url=url, to_url=kept_at())
         transfer.source_bytes = size
@@ -233,21 +233,21 @@ class World:
         return transfer
 
     def restore(self, addon: Addon, backup_url: str, extensions: list[str]) -> Transfer:
-        """Begin a restore."""
+        """Start a restore."""
         url = self.databases.url(addon)
         transfer = self.transfers.begin(addon, backup=False, from_url=backup_url, to_url=url)
         self.jobs.restore(addon, transfer, extensions)
         return transfer
 
     def signed_url(self, transfer: Transfer, base_url: str) -> tuple[str, float]:
-        """Where a good backup can be fetched, and until when (real time). Raises 404 for all else."""
+        """Where a good backup can be fetched, and until when (real time). Raises 404 for anything else."""
         if not transfer.good:
             raise errors.not_found("Backup not found")
         expires = float(int(self.clock.real() + URL_SECONDS))
         return self.files.signed_url(base_url, transfer.uuid, expires), expires
 
     def download(self, uuid: str, expires: str, signature: str) -> Download | None:
-        """The bytes behind a signed address, as the faults leave them; None when it is not, or no longer, good."""
+        """The bytes behind a signed address, as the faults leave them; None when the address is not valid."""
         with self.lock:
             transfer = self.store.get(Transfer, uuid)
             admitted = self.files.admits(uuid, expires, signature, self.clock.real())
@@ -269,19 +269,19 @@ class World:
             return max((each for each in shown if each.good), key=lambda each: each.finished_at or 0.0, default=None)
 
     def make_damage(self) -> None:
-        """Make the bad backup that the faults ask for, unless it is there. Takes a second: hold no lock."""
+        """Make the bad backup that the faults need, unless it exists. Takes a second: hold no lock."""
         with self.lock:
             fault, newest = self.faults.damage(), self.newest_backup()
         if fault is not None and newest is not None:
             self.damage.path(fault, newest.uuid, self.files.path(newest.uuid))
 
     def _make_damage_for_later(self) -> None:
-        """One that cannot be made now is left to whoever asks for it."""
+        """If it cannot be made now, the next request for it makes it."""
         with contextlib.suppress(OSError, sqlite3.Error, psycopg.Error, BcpError):
             self.make_damage()
 
     def _begin_damage(self) -> None:
-        """Make the bad backup at once, beside the calls: whoever asks for it next need not wait."""
+        """Make the bad backup now, in the background, so that the next request for it need not wait."""
         if self.faults.damage() is not None:
             threading.Thread(target=self._make_damage_for_later, daemon=True).start()
 
@@ -317,5 +317,5 @@ def _free_attachment(taken: set[str]) -> str:
 
 
 def kept_at() -> str:
-    """What a backup's ``to_url`` looks like: it holds a signature, and leads nowhere."""
+    """The form of a backup's ``to_url``: it holds a signature, and nothing is there."""
     return f"https://xfrtu.s3.invalid/{new_id()}?Signature={secrets.token_hex(16)}"

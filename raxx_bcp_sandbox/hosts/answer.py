@@ -1,4 +1,4 @@
-"""What one of an instance's own programs prints, and how it ends."""
+"""The output and exit status of one of an instance's own programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Instances with a body: what the Lightsail stand-in tells its ``Bodies``, done with real disks and processes."""
+"""Instances with a body: does what the Lightsail stand-in asks of its ``Bodies``, with real disks and processes."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from raxx_bcp_sandbox.lightsail.records import Instance
 from raxx_bcp_sandbox.lightsail.times import RealTime
 
 MAIL: Final = "mail"
-"""Where the mail sink keeps what it gets, below the hosts' directory."""
+"""Where the mail sink stores its messages, below the hosts' directory."""
 _HISTORY_SECONDS: Final = 60.0
-"""A snapshot that is older when it is told of is one that time brought by while nobody looked."""
+"""A snapshot that is older than this when it is reported fell due while nothing ran."""
 _CLOSE_SECONDS: Final = 6.0
 _log = logging.getLogger(__name__)
 
 
 class HostBodies:
-    """The bodies of all instances below ``directory``. ``close`` it: processes must not outlive it.
+    """The bodies of all instances below ``directory``. Call ``close``: processes must not outlive it.
 
-    Whatever an earlier stand-in has left running is stopped first. ``now`` is the resources' time, ``real`` the time
-    by which logins are judged; ``quirk_on`` says of each host fault whether it is switched on now. Raises
-    ``TransientError`` when the mail sink's port is taken.
+    What an earlier stand-in has left running is stopped first. ``now`` gives the resources' time, ``real`` the time by
+    which logins expire; ``quirk_on`` returns whether a host fault is switched on now. Raises ``TransientError`` when
+    the mail sink's port is taken.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class HostBodies:
         self._sink.__exit__()
         self._around.loop.close()
 
-    # -- what the stand-in tells -------------------------------------------------------------------------
+    # -- what the stand-in asks for ----------------------------------------------------------------------
 
     def start(self, instance: Instance) -> None:
         """Boot, in the background."""
@@ -100,7 +100,7 @@ class HostBodies:
         return self._host(instance).up.is_set()
 
     def trouble(self, instance: Instance) -> str:
-        """Why it does not boot."""
+        """The reason why it does not boot."""
         return self._host(instance).trouble
 
     def stop(self, instance: Instance) -> None:
@@ -108,7 +108,7 @@ class HostBodies:
         self._host(instance).stop()
 
     def delete(self, instance: Instance) -> None:
-        """Stop its processes and forget its disk, in the background."""
+        """Stop its processes and delete its disk, in the background."""
         host = self._host(instance)
         host.delete()
         self._leaving = [*(each for each in self._leaving if not each.gone()), host]
@@ -121,15 +121,15 @@ class HostBodies:
     def snapshot(self, instance: Instance, snapshot_id: str, taken_at: float) -> None:
         """Copy its disk, in the background.
 
-        Of a production instance, one that fell due in the past is no copy of what is there now: its disk is made when
-        somebody restores it, as it was then.
+        A production instance's snapshot that fell due in the past is not a copy of the present disk. Its disk is made
+        when somebody restores it, as it was at that time.
         """
         past = taken_at < self._around.now() - _HISTORY_SECONDS
         if not (past and kinds.is_production(instance)):
             self._host(instance).snapshot(snapshot_id, taken_at)
 
     def is_copied(self, snapshot_id: str) -> bool:
-        """Is the copy whole?"""
+        """Is the copy complete?"""
         return not self._around.shelf.is_promised(snapshot_id)
 
     def copy_snapshot(self, source_id: str, copy_id: str, instance: str, taken_at: float) -> None:
@@ -137,11 +137,11 @@ class HostBodies:
         self._around.shelf.copy(source_id, copy_id, Origin(instance, taken_at))
 
     def delete_snapshot(self, snapshot_id: str) -> None:
-        """Forget a copy, in the background."""
+        """Delete a copy, in the background."""
         self._around.shelf.delete(snapshot_id)
 
     def keep_only(self, instances: Collection[str], snapshots: Collection[str]) -> None:
-        """Forget the disks and copies of all that the account no longer knows, by their ids."""
+        """Delete the disks and copies of everything that the account no longer knows, by id."""
         for place in self._instances.glob("*"):
             if place.name not in instances:
                 stop_database(place)
@@ -149,7 +149,7 @@ class HostBodies:
         self._around.shelf.keep_only(snapshots)
 
     def access(self, instance: Instance) -> dict[str, Any]:
-        """A login that is good for five minutes."""
+        """A login that is valid for five minutes."""
         host = self._host(instance)
         if host.trouble:
             raise operation_failure(f"The instance {instance.name} has no body: {host.trouble}")
@@ -190,7 +190,7 @@ def _sink(directory: Path, network: Network) -> Sink:
 
 
 def stop_leftovers(directory: Path) -> int:
-    """Kill what a stand-in on this directory has left, without starting another; return how many there were."""
+    """Kill the processes that a stand-in on this directory has left, without starting another; return how many."""
     instances = directory.resolve() / "instances"
     count = marks.kill_all(instances)
     for place in instances.glob("*"):

@@ -1,7 +1,7 @@
-"""How one logs in to an instance: host keys, and user certificates that soon expire, as Lightsail hands them out.
+"""Logins to an instance: host keys, and short-lived user certificates as Lightsail issues them.
 
-GetInstanceAccessDetails gives a private key and a certificate for it, signed by an authority that every instance
-trusts; the authority is the sandbox's own and is kept with the instances.
+GetInstanceAccessDetails returns a private key and a certificate for it, signed by an authority that every instance
+trusts. The sandbox has its own authority and keeps it with the instances.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import asyncssh
 from raxx_bcp_sandbox.state import write_private
 
 SECONDS: Final = 300.0
-"""How long a certificate is good for."""
+"""How long a certificate is valid."""
 _EARLY_SECONDS: Final = 60.0
 _HOST_ALGORITHMS: Final = ("ecdsa-sha2-nistp256", "ssh-ed25519")
 _USER_ALGORITHM, _USER_BITS = "ssh-rsa", 2048
 
 
 class Authority:
-    """Signs user certificates. Its key is in ``file``, made when there is none."""
+    """Signs user certificates. Its key is in ``file``, which is created when it is missing."""
 
     def __init__(self, file: Path) -> None:
         try:
@@ -39,7 +39,7 @@ class Authority:
         return self._key.export_public_key().decode().strip()
 
     def login(self, user: str, now: float, seconds: float = SECONDS) -> dict[str, Any]:
-        """A fresh key and its certificate for ``user``, good for ``seconds`` from ``now`` (real time)."""
+        """A new key and its certificate for ``user``, valid for ``seconds`` from ``now`` (real time)."""
         key = asyncssh.generate_private_key(_USER_ALGORITHM, key_size=_USER_BITS)
         certificate = self._key.generate_user_certificate(
             key,
@@ -57,7 +57,7 @@ class Authority:
 
 
 def host_keys(directory: Path) -> list[asyncssh.SSHKey]:
-    """An instance's host keys, from ``directory``; made at its first boot, as cloud-init does."""
+    """An instance's host keys, from ``directory``; created at its first boot, as cloud-init does."""
     keys = []
     for algorithm in _HOST_ALGORITHMS:
         file = directory / f"host_{algorithm}"

@@ -21,7 +21,7 @@ from raxx_bcp_sandbox.hosts.answer import Answer, failed, said
 from raxx_bcp_sandbox.hosts.machine import Machine
 
 BLOCKED_SECONDS: Final = 0.1
-"""How long a dropped packet is waited for here; a real program waits for as long as it was told."""
+"""How long a program here waits after a dropped packet; a real one waits for the time that it was given."""
 _MATCHED, _NONE, _WRONG = 0, 1, 2
 _SIGNAL: Final = re.compile(r"-(?:SIG)?([A-Z0-9]+)")
 _NOT_FOUND: Final = 127
@@ -36,7 +36,7 @@ class Request:
     arguments: list[str]
     directory: Path = Path("/")
     pid: int = 0
-    """Of the program itself, which ``pgrep`` never finds."""
+    """The pid of the program itself, which ``pgrep`` never lists."""
     input: bytes = b""
 
 
@@ -77,7 +77,7 @@ def _systemctl(machine: Machine, request: Request) -> Answer:
 
 
 def _show(machine: Machine, arguments: list[str]) -> Answer:
-    """``systemctl show -p PROPERTY --value UNIT``, of moments: 0 for what never was."""
+    """``systemctl show -p PROPERTY --value UNIT``, for moments: 0 for what never happened."""
     match arguments:
         case ["-p", "UserspaceTimestampMonotonic", "--value"]:
             return said(f"{machine.booted_monotonic * 1e6:.0f}")
@@ -92,7 +92,7 @@ def _show(machine: Machine, arguments: list[str]) -> Answer:
 
 
 def _copy_guard(machine: Machine, request: Request) -> Answer:
-    """The guard's own command, as far as it can be needed from outside."""
+    """The guard's own command, as far as others use it."""
     match request.arguments:
         case ["status"]:
             return _guard_status(machine)
@@ -203,8 +203,8 @@ def _matching(machine: Machine, request: Request, given: argparse.Namespace) -> 
 def _nc(machine: Machine, request: Request) -> Answer:
     """``nc -z -w SECONDS HOST PORT``: does anybody answer?
 
-    The world outside is the mail sink's address, which is really asked; any other address answers when the firewall
-    lets the question out, without anybody being asked.
+    The mail sink's address stands for the outside world and gets a real connection. Any other address answers when the
+    firewall allows the connection, and no connection is made.
     """
     parser = Parser(prog="nc", add_help=False)
     for flag in ("-z", "-v", "-n", "-4"):
@@ -263,7 +263,10 @@ def _php(machine: Machine, request: Request) -> Answer:
 
 
 def _cloud_init(machine: Machine, request: Request) -> Answer:
-    """``cloud-init status [--wait]``: has the launch script ended? A script that failed is an error of cloud-init's."""
+    """``cloud-init status [--wait]``: has the launch script ended?
+
+    A script that failed is reported as an error of cloud-init.
+    """
     if request.arguments not in (["status"], ["status", "--wait"]):
         raise UsageRefusedError("only status is there on this host")
     if "--wait" in request.arguments:

@@ -30,12 +30,12 @@ class Control:
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="host-command")
 
     async def open(self) -> None:
-        """Listen; whatever a killed process left there is removed."""
+        """Listen; remove what a killed process left there."""
         self._path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, str(self._path), limit=_LIMIT)
 
     async def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         server, self._server = self._server, None
         if server is not None:
             server.close()
@@ -52,7 +52,7 @@ class Control:
     async def _answer(self, request: Request) -> Answer:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, request)
-        except Exception:  # noqa: BLE001 - whatever it is: the program must get an answer
+        except Exception:  # noqa: BLE001 - after any error the program must get an answer
             _log.exception("%s failed on an instance.", request.name)
             return failed(f"{request.name}: the sandbox's own mistake, see its log", 70)
 

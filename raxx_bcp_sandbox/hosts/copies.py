@@ -1,4 +1,4 @@
-"""Copies of directory trees: a disk's copy must be whole or not there at all."""
+"""Copies of directory trees: a disk's copy is complete, or it does not exist."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def copy_tree(source: Path, target: Path) -> None:
 
 
 def link_tree(source: Path, target: Path) -> None:
-    """As ``copy_tree``, but the files are shared: for copies that nobody ever writes to."""
+    """As ``copy_tree``, but with shared files: for copies that are never written to."""
     _whole(source, target, _link)
 
 
 def _whole(source: Path, target: Path, one: Callable[[str, str], str]) -> None:
-    """Into a directory beside it first: after a kill -9 there is no half copy under the final name."""
+    """Copy into a temporary directory first: after a kill -9 there is no partial copy under the final name."""
     part = target.with_name(f"{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -38,6 +38,6 @@ def _link(source: str, target: str) -> str:
 
 
 def _special(directory: str, names: list[str]) -> set[str]:
-    """Sockets and pipes are no part of a copy."""
+    """Sockets and pipes are not copied."""
     paths = {name: Path(directory, name) for name in names}
     return {name for name, path in paths.items() if not (path.is_symlink() or path.is_file() or path.is_dir())}

@@ -25,7 +25,7 @@ _KEY_LINE: Final = re.compile(r"^APP_KEY=.*$", re.MULTILINE)
 
 
 def apply(layout: Layout, quirks: Collection[str]) -> None:
-    """Do to the disk what ``quirks`` say; a disk without a FreeScout, or without a vault, has nothing to lose."""
+    """Apply ``quirks`` to the disk; on a disk without a FreeScout, or without a vault, their faults change nothing."""
     site = layout.disk / freescout.SITE
     if APP_KEY_WRONG in quirks:
         _set_key(site, WRONG_KEY)

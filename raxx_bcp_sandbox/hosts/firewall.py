@@ -13,7 +13,10 @@ _TCP: Final = ("tcp", "all")
 
 
 def lets_in(openings: Iterable[Opening], peer: str, port: int) -> bool:
-    """May ``peer`` connect to the SSH server at ``port``? An opening of port 22 is one of ours, wherever it listens."""
+    """May ``peer`` connect to the SSH server at ``port``?
+
+    An opening of port 22 applies to it, whatever its real port is.
+    """
     address = ipaddress.ip_address(peer)
     for opening in openings:
         opens = any(opening.first <= each <= opening.last for each in (SSH, port))

@@ -1,7 +1,8 @@
-"""The copy guard of an instance: on production's disks, asleep there, and awake on every copy of them.
+"""The copy guard of an instance: on production's disks, inactive there, and active on every copy of them.
 
-As the real one (deploy/copy-guard): identity against record before any unit starts, masks that a reboot forgets, egress
-closed before there is a network, and marks that say when. The identity of a machine is its instance's name.
+As the real one (deploy/copy-guard): it compares the identity with the record before any unit starts, sets masks that a
+reboot clears, closes egress before there is a network, and marks when it did so. The identity of a machine is its
+instance's name.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from raxx_bcp_sandbox.hosts.layout import Layout
 
 FOLDER: Final = "copy-guard"
 MARKS: Final = Path("run", FOLDER, "marks")
-"""Below the disk, where /run is led to; a boot removes it."""
+"""Below the disk, where /run is mapped to; a boot removes it."""
 NETWORK: Final = ("network-pre.target", "sysinit.target", "basic.target", "network.target")
 UNIT: Final = "copy-guard.service"
 LATE_SECONDS: Final = 7.5
-"""By how much a late guard is late."""
+"""The delay of a late guard."""
 _ALWAYS_MASKED: Final = ("cron", "supervisor", "postfix", "exim4", "anacron", "atd", "docker", "containerd")
 _ON_DEMAND: Final = ("infisical", "docker", "containerd")
 
@@ -63,7 +64,7 @@ def same_machine(layout: Layout, machine: str) -> bool:
 
 
 def wake(layout: Layout, machine: str, units: Iterable[str], *, late: bool) -> Guard:
-    """What it does at a boot of ``machine``; the firewall is the caller's to close, when it is awake."""
+    """What it does at a boot of ``machine``; when the guard is ``awake``, the caller closes the firewall."""
     with contextlib.suppress(FileNotFoundError):
         (layout.disk / MARKS).unlink()
     now = time.monotonic()
@@ -82,7 +83,7 @@ def wake(layout: Layout, machine: str, units: Iterable[str], *, late: bool) -> G
 
 
 def kind_of(layout: Layout) -> str:
-    """Which list it was installed with."""
+    """The list that it was installed with."""
     try:
         return (layout.etc / FOLDER / "kind").read_text().strip()
     except OSError:
@@ -101,7 +102,7 @@ def rules(version: int) -> tuple[str, ...]:
 
 
 _METADATA: Final = "-A OUTPUT -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j ACCEPT"
-"""The cloud's own, from which cloud-init has the drill's launch script."""
+"""The cloud's metadata address, from which cloud-init reads the drill's launch script."""
 _RULES: Final = (
     "-P OUTPUT DROP",
     "-P FORWARD DROP",

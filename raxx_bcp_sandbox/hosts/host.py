@@ -1,4 +1,4 @@
-"""One instance from its making to its deletion. Whatever happens to it happens in one thread, in order."""
+"""One instance from its creation to its deletion. One thread does all work on it, in order."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from raxx_bcp_sandbox.lightsail.records import Instance, Opening
 from raxx_bcp_sandbox.waiting import Clock
 
 NEW: Final = "new"
-"""Where a disk is made, until it is whole."""
+"""Where a disk is made, until it is complete."""
 _FETCHED_BEFORE_SECONDS: Final = 60
 _REMOVE_SECONDS: Final = 5.0
 _log = logging.getLogger(__name__)
@@ -51,11 +51,11 @@ class Surroundings:
     furnishings: Furnishings
     settings: Settings
     now: Callable[[], float]
-    """The resources' time. Only asked by the thread that keeps the account."""
+    """The resources' time. Only the thread that keeps the account may call this."""
 
 
 class Memory(msgspec.Struct):
-    """What a machine remembers beside its disk."""
+    """What a machine stores beside its disk."""
 
     quirks: list[str] = []
     user_data_ran: bool = False
@@ -85,14 +85,14 @@ class Host:
 
     @property
     def memory(self) -> Memory | None:
-        """What the machine remembers; None before its first start."""
+        """What the machine has stored; None before its first start."""
         try:
             return msgspec.json.decode(self.layout.record.read_bytes(), type=Memory)
         except (OSError, msgspec.DecodeError):
             return None
 
     def remember(self, memory: Memory) -> None:
-        """Keep what the machine must know at its next boot."""
+        """Store what the machine must know at its next boot."""
         self.layout.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = self.layout.record.with_suffix(".part")
         part.write_bytes(msgspec.json.encode(memory))
@@ -103,10 +103,10 @@ class Host:
         memory = self.memory
         return memory is not None and quirk in memory.quirks
 
-    # -- what it is told ---------------------------------------------------------------------------------
+    # -- orders ------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Boot, unless it is told to stop before."""
+        """Boot, unless an order to stop comes first."""
         with self._lock:
             if self._wanted:
                 return
@@ -115,7 +115,7 @@ class Host:
         self._worker.do(lambda: self._boot(release))
 
     def stop(self) -> None:
-        """Stop what runs, also a boot that has not ended."""
+        """Stop what runs, including a boot that has not ended."""
         with self._lock:
             self._wanted = False
             if self._launching is not None:
@@ -124,19 +124,19 @@ class Host:
         self._worker.do(self._halt)
 
     def snapshot(self, snapshot_id: str, taken_at: float) -> None:
-        """Copy the disk as it is when all that was told before is done."""
+        """Copy the disk as it is after all earlier orders."""
         self._around.shelf.promise(snapshot_id, self.layout.disk)
         self._worker.do(lambda: self._copy(snapshot_id, taken_at))
 
     def delete(self) -> None:
-        """Stop, and forget the disk: nothing needs to end well."""
+        """Stop, and delete the disk: nothing needs a clean shutdown."""
         self._doomed = True
         self.stop()
         self._worker.do(self._remove)
         self._worker.finish()
 
     def firewall(self, openings: tuple[Opening, ...]) -> None:
-        """Let in whom these openings let in, from now on."""
+        """From now on, accept the connections that these openings allow."""
         self._openings = openings
 
     def close(self, seconds: float) -> None:
@@ -146,7 +146,7 @@ class Host:
             _log.warning("The instance %s did not stop within %.1f s.", self._instance.name, seconds)
 
     def host_keys(self) -> list[asyncssh.SSHKey]:
-        """What GetInstanceAccessDetails says of its host keys."""
+        """What GetInstanceAccessDetails reports as its host keys."""
         self.layout.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         return certificates.host_keys(self.layout.directory)
 
@@ -157,7 +157,7 @@ class Host:
     # -- in its own thread -------------------------------------------------------------------------------
 
     def _boot(self, release: Callable[[], None]) -> None:
-        """From a bare record to the end of the launch script. What goes wrong is ``trouble``, and ends it."""
+        """From a bare record to the end of the launch script. An error is kept as ``trouble`` and ends the boot."""
         if self.has(quirks.NEVER_BOOTS) or not self._wanted:
             release()
             return
@@ -173,7 +173,7 @@ class Host:
             return
 
     def _make_disk(self, release: Callable[[], None]) -> None:
-        """Whole or not at all: what breaks off before the rename is begun anew."""
+        """Complete or not at all: what stops before the rename starts again from the beginning."""
         if self.layout.disk.exists():
             release()
             return
@@ -219,7 +219,7 @@ class Host:
             self._launch(machine, memory)
 
     def _launch(self, machine: Machine, memory: Memory) -> None:
-        """The launch script, once in an instance's life. As on a real host, people can log in meanwhile."""
+        """The launch script, once in an instance's lifetime. As on a real host, people can log in meanwhile."""
         if self._instance.user_data and not memory.user_data_ran:
             machine.launched = user_data.run(machine, self._instance.user_data, self._launched)
             self._launched(None)
@@ -276,7 +276,7 @@ class Host:
             self._around.shelf.keep(snapshot_id, self.layout.disk)
 
     def _has_disk(self) -> bool:
-        """An instance whose body cannot be made has none, and nothing is copied."""
+        """An instance whose body cannot be made has no disk, so nothing is copied."""
         try:
             self._make_disk(lambda: None)
         except (BcpError, OSError) as error:
@@ -291,18 +291,21 @@ class Host:
         Clock().until(self._removed, _REMOVE_SECONDS)
 
     def _removed(self) -> bool:
-        """Again and again: a process that was killed a moment ago may still have written a file."""
+        """Retry: a process that was killed a moment ago may still have written a file."""
         self.layout.remove()
         return self.gone()
 
 
 def stop_database(directory: Path) -> int:
-    """Stop what a killed stand-in has left of the MariaDB of the instance in ``directory``; how many there were."""
+    """Stop what a killed stand-in has left of the MariaDB of the instance in ``directory``; return how many."""
     return sum(mariadb.stop_leftover(Layout(each).disk / MARIADB) for each in (directory, directory / NEW))
 
 
 def _note_fetched(server: mariadb.MariadbServer, now: float) -> None:
-    """Production fetches mail all the time. The sandbox's has no scheduler: it is noted as a snapshot is taken."""
+    """Production fetches mail all the time.
+
+    The sandbox's has no scheduler, so the time of the last fetch is written when a snapshot is taken.
+    """
     fetched = int(now) - _FETCHED_BEFORE_SECONDS
     statement = f"UPDATE options SET value = '{fetched}' WHERE name = 'fetch_emails_last_run'"  # noqa: S608 - a number
     with contextlib.suppress(BcpError):

@@ -1,4 +1,4 @@
-"""What is on a disk: a FreeScout, a vault, or a fresh Ubuntu; which units it has, and how it is made."""
+"""What is on a disk: a FreeScout, a vault, or a fresh Ubuntu; its units, and how it is made."""
 
 from __future__ import annotations
 
@@ -56,10 +56,13 @@ class Furnishings:
     cache: Path | None = None
 
     def furnish(self, layout: Layout, kind: Kind, now: float) -> None:
-        """Make a disk as it would have been at ``now`` (epoch seconds). Raises ``UsageError`` where it cannot be."""
+        """Make a disk as it would have been at ``now`` (epoch seconds).
+
+        Raises ``UsageError`` where it cannot be made.
+        """
         layout.disk.mkdir(mode=0o700, parents=True, exist_ok=True)
         if kind is Kind.FREESCOUT:
-            # MariaDB and the worker live in real time, whatever the resources' clock has been set to.
+            # MariaDB and the worker use the real time, whatever the resources' clock says.
             due = datetime.fromtimestamp(min(now, time.time()), UTC)
             freescout.install(layout.disk, datetime.fromtimestamp(now, UTC), jobs_due=due, cache=self.cache)
         elif kind is Kind.VAULT:
@@ -90,10 +93,10 @@ def kind_of(layout: Layout) -> Kind:
 
 
 def kind_named(instance: str) -> Kind:
-    """What production's instance of this name is; any other was made from a blueprint."""
+    """The kind of production's instance of this name; any other was made from a blueprint."""
     return {TICKETS: Kind.FREESCOUT, VAULT: Kind.VAULT}.get(instance, Kind.BLANK)
 
 
 def is_production(instance: Instance) -> bool:
-    """Is it one of Raxx's own two, and no restored copy?"""
+    """Is it one of Raxx's own two, and not a restored copy?"""
     return instance.name in (TICKETS, VAULT) and not instance.from_snapshot

@@ -1,4 +1,4 @@
-"""Where an instance's things are: its disk, and what belongs to the machine and not to the disk."""
+"""Where an instance's files are: its disk, and what belongs to the machine and not to the disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Layout:
     """The paths of one instance below ``directory``, which is named after the instance's id.
 
     ``disk`` is the login's home directory, and all that a snapshot holds. ``etc`` is a part of it: what a real host
-    keeps in /etc and /var. ``bin`` has the instance's own programs, ``run`` what a reboot forgets.
+    keeps in /etc and /var. ``bin`` has the instance's own programs, ``run`` what a reboot clears.
     """
 
     directory: Path
@@ -41,12 +41,12 @@ class Layout:
 
     @property
     def run(self) -> Path:
-        """What a reboot forgets."""
+        """What a reboot clears."""
         return self.directory / "run"
 
     @property
     def firewall(self) -> Path:
-        """What ``iptables -S OUTPUT`` prints now, for the worker's eyes."""
+        """What ``iptables -S OUTPUT`` prints now; the worker reads it."""
         return self.run / "iptables-output"
 
     @property
@@ -71,9 +71,9 @@ class Layout:
         return Path(_SHORT) / f"raxx-host-{os.getuid()}-{name}" / "s"
 
     def make(self) -> None:
-        """Make the directories, all but the disk; ``run`` is emptied.
+        """Make all directories except the disk; empty ``run``.
 
-        Raises ``UsageError`` when somebody else has taken the socket's place.
+        Raises ``UsageError`` when another user owns the socket's directory.
         """
         shutil.rmtree(self.run, ignore_errors=True)
         for each in (self.directory, self.bin, self.run, self.socket.parent):
@@ -86,6 +86,6 @@ class Layout:
             )
 
     def remove(self) -> None:
-        """Forget everything."""
+        """Delete everything."""
         shutil.rmtree(self.directory, ignore_errors=True)
         shutil.rmtree(self.socket.parent, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for the SSH servers of all instances, and a thread that works in order."""
+"""An event loop in its own thread, for the SSH servers of all instances, and a thread that runs tasks in order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LoopThread:
         self._thread.start()
 
     def call(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Run ``coroutine`` there and wait for what it returns. Not to be called from the loop itself."""
+        """Run ``coroutine`` there and wait for its result. Do not call this from the loop itself."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(_CALL_SECONDS)
 
     def close(self) -> None:
@@ -42,7 +42,7 @@ async def _cancel_all() -> None:
 
 
 class Worker:
-    """Does one thing after the other, in the order in which it was told; a task's error is logged and forgotten."""
+    """Runs one task after the other, in the order in which they came; a task's error is only logged."""
 
     def __init__(self, name: str) -> None:
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -50,15 +50,15 @@ class Worker:
         self._thread.start()
 
     def do(self, task: Callable[[], None]) -> None:
-        """Do ``task`` when all before it is done."""
+        """Run ``task`` after all earlier ones."""
         self._tasks.put(task)
 
     def finish(self) -> None:
-        """End when all that was told is done."""
+        """End after the last task."""
         self._tasks.put(None)
 
     def close(self, seconds: float) -> bool:
-        """Finish and wait for it; say whether it has ended within ``seconds``."""
+        """Finish and wait for the end; return whether it came within ``seconds``."""
         self.finish()
         self._thread.join(seconds)
         return not self._thread.is_alive()
@@ -67,5 +67,5 @@ class Worker:
         while (task := self._tasks.get()) is not None:
             try:
                 task()
-            except Exception:  # noqa: BLE001 - whatever it is: the next task must be done
+            except Exception:  # noqa: BLE001 - after any error the next task must run
                 _log.exception("A task of %s failed.", self._thread.name)

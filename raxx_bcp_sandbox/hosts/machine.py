@@ -32,7 +32,7 @@ _STUBBORN: Final = (kinds.CRON, kinds.SUPERVISOR)
 
 @dataclass(frozen=True)
 class Settings:
-    """What tests make quicker, in seconds."""
+    """Delays that tests shorten, in seconds."""
 
     cron_first_seconds: float = 5.0
     """From the end of a boot to cron's first tick."""
@@ -42,13 +42,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Role:
-    """What an instance is beside its disk. ``quirks`` are the faults that it was made with."""
+    """What an instance is beside its disk. ``quirks`` are the faults of its creation."""
 
     name: str
     address: str
     quirks: frozenset[str] = frozenset()
     production: bool = False
-    """One of Raxx's own two: the sandbox's runs no FreeScout scheduler there, and no second vault."""
+    """Is it one of Raxx's own two? The sandbox runs no FreeScout scheduler there, and no second vault."""
 
 
 class Machine:
@@ -99,7 +99,7 @@ class Machine:
 
     @property
     def hosts(self) -> Path:
-        """The directory of all instances, by which processes are marked."""
+        """The directory of all instances, which is in the mark of each process."""
         return self.layout.directory.parent
 
     @property
@@ -110,9 +110,9 @@ class Machine:
     # -- from boot to halt -------------------------------------------------------------------------------
 
     def boot(self) -> None:
-        """Start all that is enabled: on a real host too the launch script runs after that, and comes too late.
+        """Start all that is enabled. On a real host, too, the launch script runs after that, which is too late.
 
-        Raises ``UsageError`` where MariaDB cannot be had.
+        Raises ``UsageError`` where MariaDB is not available.
         """
         self.write_programs()
         self.units.boot(but=self._not_now())
@@ -124,7 +124,7 @@ class Machine:
         marks.kill_all(self.hosts, self.id)
 
     def _not_now(self) -> Iterable[str]:
-        """Production's vault is the sandbox's part infisical: here it has a disk and no second server."""
+        """The sandbox's part infisical is production's vault: its instance has a disk and no second server."""
         return (kinds.INFISICAL,) if self.role.production else ()
 
     # -- what runs on it ---------------------------------------------------------------------------------
@@ -146,16 +146,16 @@ class Machine:
         }
 
     def service_environment(self) -> dict[str, str]:
-        """The environment of our own programs that play the instance's services: they look for MariaDB where we do."""
+        """The environment of our own programs that act as the instance's services: they find MariaDB where we do."""
         own = {name: os.environ[name] for name in _FOR_SERVICES if name in os.environ}
         return {**self.environment(root=True), **own}
 
     def write_programs(self) -> None:
-        """Put the instance's own programs where its PATH begins; again after a package has brought some."""
+        """Put the instance's own programs first on its PATH; repeated after a package has added some."""
         programs.write(self.layout.bin, self._clients() if kinds.MARIADB in self.units.files else {})
 
     def new_server(self) -> mariadb.MariadbServer:
-        """The instance's MariaDB, not started. Raises ``UsageError`` where none is to be had."""
+        """The instance's MariaDB, not started. Raises ``UsageError`` where none is available."""
         return mariadb.MariadbServer(self.database, cache=self.cache)
 
     @property
@@ -171,7 +171,7 @@ class Machine:
 
     @property
     def database(self) -> Path:
-        """Where MariaDB keeps what it has."""
+        """MariaDB's data directory."""
         return self.layout.disk / freescout.MARIADB
 
     def _clients(self) -> dict[str, programs.Client]:
@@ -208,7 +208,7 @@ class Machine:
         return [sys.executable, "-m", "raxx_bcp_sandbox.infisical", *where, "--load", world]
 
     def _cron(self) -> CronService:
-        """FreeScout's scheduler, where there is a FreeScout that may act."""
+        """FreeScout's scheduler, where there is a FreeScout that may run it."""
         argv: list[str] | None = None
         if self.kind is Kind.FREESCOUT and not self.role.production:
             smtp = f"{self.network.sink}:{self.network.smtp}"
@@ -226,7 +226,7 @@ class Machine:
         return self.tables[version].lets_out(address, port, loopback=address in (self.address, "::1"))
 
     def refuses(self, address: str, port: int) -> bool:
-        """Is a connection there refused at once? One that is neither let out nor refused is waited for."""
+        """Is a connection there refused at once? One that is neither allowed nor refused times out."""
         version = 6 if ":" in address else 4
         return self.tables[version].verdict(address, port, loopback=address in (self.address, "::1")) == REJECT
 
@@ -244,7 +244,7 @@ class Machine:
         return answer
 
     def _note_firewall(self) -> None:
-        """Write down what the worker may do."""
+        """Write the rules to the file that the worker reads."""
         part = self.layout.firewall.with_suffix(".part")
         part.write_text(self.tables[4].shown("OUTPUT"))
         part.replace(self.layout.firewall)

@@ -1,4 +1,4 @@
-"""The processes of an instance, known by a mark in their environment, which children inherit."""
+"""The processes of an instance, identified by a mark in their environment, which children inherit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KILL_SECONDS: Final = 5.0
 
 
 def mark(hosts: Path, instance_id: str) -> str:
-    """What the environment of a process of this instance holds."""
+    """The mark in the environment of a process of this instance."""
     return f"{instance_id}@{hosts}"
 
 
@@ -31,7 +31,7 @@ def processes_of(hosts: Path, instance_id: str = "") -> list[psutil.Process]:
 def kill_all(hosts: Path, instance_id: str = "", clock: Clock | None = None) -> int:
     """SIGKILL them, also those that SIGSTOP holds, and wait until they are gone; return how many there were.
 
-    Again and again: one may have had a child between our look and its end.
+    Repeats: one may have started a child between our look and its end.
     """
     count = 0
     clock = clock or Clock()

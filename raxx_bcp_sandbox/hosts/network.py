@@ -1,8 +1,8 @@
 """The loopback addresses and ports of one sandbox's instances.
 
-Every instance has an address of its own, ``127.a.b.N``; ``a`` and ``b`` come from the sandbox's directory, so that
-sandboxes side by side do not meet. All instances use the same ports. Only Linux answers on all of 127.0.0.0/8:
-macOS knows 127.0.0.1 alone.
+Every instance has its own address, ``127.a.b.N``; ``a`` and ``b`` derive from the sandbox's directory, so that parallel
+sandboxes do not collide. All instances use the same ports. Only Linux answers on all of 127.0.0.0/8: macOS has only
+127.0.0.1.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Network(msgspec.Struct, frozen=True):
 
     @property
     def sink(self) -> str:
-        """The address of the mail sink, which plays the world outside."""
+        """The address of the mail sink, which stands for the outside world."""
         return f"{self.prefix}.{LAST_INSTANCE + 1}"
 
     @property
@@ -47,7 +47,7 @@ class Network(msgspec.Struct, frozen=True):
 
 
 def choose(directory: Path) -> Network:
-    """The network of the sandbox part in ``directory``: remembered there, else chosen where nobody listens.
+    """The network of the sandbox part in ``directory``: read from there, else chosen where nothing listens.
 
     Raises ``UsageError`` on a machine with no loopback address but 127.0.0.1.
     """
@@ -62,7 +62,7 @@ def choose(directory: Path) -> Network:
 
 
 def load(directory: Path) -> Network | None:
-    """What ``choose`` has remembered in ``directory``; None before, or when it cannot be read."""
+    """What ``choose`` has stored in ``directory``; None before, or when it cannot be read."""
     try:
         return msgspec.json.decode((directory / _FILE).read_bytes(), type=Network)
     except (OSError, msgspec.DecodeError):
@@ -96,7 +96,7 @@ def _choose(directory: Path) -> Network:
     for prefix in _prefixes(directory):
         network = Network(prefix)
         if is_free(network.first, network.ssh) and is_free(network.sink, network.smtp):
-            break  # no other sandbox has it, unless something listens on every address of this machine
+            break  # no other sandbox uses it, unless something listens on every address of this machine
     else:
         network = Network(next(_prefixes(directory)))
     taken: list[int] = []

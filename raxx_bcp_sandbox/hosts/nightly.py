@@ -12,14 +12,14 @@ from raxx_bcp_sandbox.hosts.services import spawn
 
 UNIT: Final = "freescout-backup"
 ROOT_VARIABLE: Final = "FREESCOUT_BACKUP_ROOT"
-"""Tells its installer that the host's root directory is not /."""
+"""Sets the host's root directory for its installer: it is not /."""
 _TOOL, _CONF, _UNITS = Path("usr/local/sbin", UNIT), Path("etc", f"{UNIT}.conf"), Path("etc/systemd/system")
 _CREDENTIALS, _STATE = Path("etc", f"{UNIT}.credentials"), Path("var/lib", UNIT)
 _SECONDS: Final = 300.0
 
 
 class OneShot:
-    """Runs ``argv`` to its end at each start. ``systemctl start`` waits for it, and fails where it failed."""
+    """Runs ``argv`` to its end at each start. ``systemctl start`` waits for it, and fails when it fails."""
 
     def __init__(self, argv: list[str], environment: Mapping[str, str], log: Path) -> None:
         self._argv = argv
@@ -27,7 +27,7 @@ class OneShot:
         self._log = log
 
     def start(self) -> None:
-        """Run it. Raises ``PermanentError`` when it does not end well."""
+        """Run it. Raises ``PermanentError`` when it fails."""
         process = spawn(self._argv, self._environment, self._log)
         try:
             code = process.wait(_SECONDS)
@@ -41,12 +41,12 @@ class OneShot:
         """It is over."""
 
     def alive(self) -> bool:
-        """A oneshot service is inactive again when it was started."""
+        """A oneshot service is inactive again after its start has returned."""
         return False
 
 
 def service(disk: Path, environment: Mapping[str, str], log: Path) -> OneShot:
-    """What the unit's ExecStart= does on this disk, with the credentials and the state that systemd hands over."""
+    """What the unit's ExecStart= does on this disk, with the credentials and state directory from systemd."""
     state = disk / _STATE
     given = {
         **environment,
@@ -58,6 +58,6 @@ def service(disk: Path, environment: Mapping[str, str], log: Path) -> OneShot:
 
 
 def unit_files(disk: Path) -> list[str]:
-    """The units that were put on the disk: what ``systemctl daemon-reload`` finds."""
+    """The unit files on the disk: what ``systemctl daemon-reload`` finds."""
     folder = disk / _UNITS
     return sorted(file.name for kind in ("service", "timer") for file in folder.glob(f"*.{kind}"))

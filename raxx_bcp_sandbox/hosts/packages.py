@@ -1,4 +1,4 @@
-"""apt-get as far as an instance needs it: packages are installed by being written down, and bring their units."""
+"""apt-get as far as an instance needs it: installing a package records it and adds its units."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""The programs that an instance has of its own: everything that would otherwise act on the whole machine.
+"""An instance's own programs: they replace everything that would otherwise act on the whole machine.
 
-They are first on the instance's PATH. Most of them ask the machine (see ``shim``); the rest are small shell scripts.
+They are first on the instance's PATH. Most of them send a request to the machine (see ``shim``); the rest are small
+shell scripts.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ ASKING: Final = (
     *("apt-get", "cloud-init", "uptime", "hostname", "php", "copy-guard"),
 )
 ROOT_VARIABLE: Final = "RAXX_BCP_SANDBOX_ROOT"
-"""Set for what runs as the instance's root: no user is ever changed here."""
+"""Set for what runs as the instance's root: the real user never changes here."""
 
 _SUDO: Final = f"""\
 #!/bin/sh
@@ -66,15 +67,15 @@ class Client:
 
     program: str
     defaults: str
-    """What finds the instance's server, as its configuration files would."""
+    """The options that find the instance's server, as its configuration files would."""
     socket: str
-    """Stands for /run/mysqld/mysqld.sock, wherever a file of defaults looks for it."""
+    """Replaces /run/mysqld/mysqld.sock wherever a file of defaults names it."""
 
     @property
     def text(self) -> str:
         """A script; a file of defaults must be the first option, and replaces the host's own.
 
-        One that would only be added replaces them too: the others are those of the machine that the sandbox is on.
+        A file that would only be added replaces them too: the others are those of the machine that the sandbox is on.
         """
         return (
             '#!/bin/sh\ncase "$1" in --defaults-file=*|--defaults-extra-file=*) first=--defaults-file=${1#*=}; shift; '
@@ -109,7 +110,7 @@ def write(directory: Path, database: Mapping[str, Client]) -> None:
 
 
 def _python() -> str:
-    """The Python below the virtual environment: a host has the standard library and no package of ours."""
+    """The Python that the virtual environment is based on: a host has the standard library and none of our packages."""
     return str(Path(sys.executable).resolve())
 
 
@@ -118,5 +119,5 @@ def _run(command: str) -> str:
 
 
 def _missing(name: str) -> str:
-    """Not installed on the instance, and none of the machine's may be found instead."""
+    """Not installed on the instance; the machine's own must not be found instead."""
     return f'#!/bin/sh\necho "{name}: command not found" >&2\nexit 127\n'

@@ -1,4 +1,7 @@
-"""What can be wrong with an instance: faults of the Lightsail stand-in, for instances made after the switch."""
+"""What can be wrong with an instance: faults of the Lightsail stand-in.
+
+They apply to instances made after the switch.
+"""
 
 from __future__ import annotations
 

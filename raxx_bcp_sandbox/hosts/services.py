@@ -1,4 +1,4 @@
-"""What stands behind an instance's units: real processes, a MariaDB, and cron's ticks."""
+"""The services behind an instance's units: real processes, a MariaDB, and cron's ticks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TERM_SECONDS: Final = 3.0
 
 
 class Service(Protocol):
-    """What stands behind a unit."""
+    """The service behind a unit."""
 
     def start(self) -> None:
         """Start it. Raises ``BcpError`` when it does not start."""
@@ -35,13 +35,13 @@ class Service(Protocol):
 
 
 class NoProcess:
-    """A unit that the sandbox gives no process: it is active when it was started, and does nothing."""
+    """A unit without a process in the sandbox: it is active after its start, and does nothing."""
 
     def __init__(self) -> None:
         self._on = False
 
     def start(self) -> None:
-        """It is active now."""
+        """Mark it as active."""
         self._on = True
 
     def stop(self) -> None:
@@ -102,7 +102,7 @@ class MariadbService:
         server = self._make()
         server.start()
         if self._locked:
-            with contextlib.suppress(SqlFailedError):  # refused: it has one since an earlier boot
+            with contextlib.suppress(SqlFailedError):  # refused: an earlier boot has set one
                 server.sql(f"ALTER USER 'root'@'localhost' IDENTIFIED BY '{secrets.token_hex(16)}'")
         self.server = server
 
@@ -137,13 +137,13 @@ class CronService:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to tick."""
+        """Start to tick."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(self._stopping,), name="cron", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop ticking. What a tick has started goes on, as it does on a real host: see ``pkill``."""
+        """Stop ticking. What a tick has started continues, as it does on a real host: see ``pkill``."""
         self._stopping.set()
         self._thread = None
 
@@ -163,7 +163,7 @@ class CronService:
 def spawn(
     argv: Sequence[str], environment: Mapping[str, str], log: Path, directory: Path | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, output to ``log``."""
+    """Start a program in its own session, output to ``log``."""
     with log.open("ab") as file:
         return subprocess.Popen(
             list(argv),
@@ -187,7 +187,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def listens(address: str, port: int) -> bool:
-    """Does anything take connections there?"""
+    """Does anything accept connections there?"""
     try:
         socket.create_connection((address, port), timeout=1.0).close()
     except OSError:

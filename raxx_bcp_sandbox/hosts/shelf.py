@@ -1,8 +1,8 @@
-"""The copies of disks that snapshots are. A snapshot from before the sandbox began has none: it is made when needed.
+"""The copies of disks that snapshots are. One from before the sandbox gets its copy when needed.
 
-``<id>/disk`` is a copy. ``<id>/origin.json`` says of what instance and time a snapshot without a copy is, where its
-record does not. ``<id>/todo`` says what to copy, from the moment that a snapshot is taken until its copy is whole:
-after a kill -9 the copy is made again.
+``<id>/disk`` is a copy. ``<id>/origin.json`` has the instance and the time of a snapshot without a copy, where its
+record does not have them. ``<id>/todo`` has what to copy, from the moment that a snapshot is taken until its copy is
+complete. After a kill -9 the copy is made again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from raxx_bcp_sandbox.hosts.loop import Worker
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Of which instance, and of when (epoch seconds), a snapshot is."""
+    """The instance and the time (epoch seconds) of a snapshot."""
 
     instance: str
     taken_at: float
@@ -38,19 +38,19 @@ class Shelf:
         self._doomed: set[str] = set()
 
     def recover(self) -> None:
-        """Make again, in the background, the copies that a kill -9 has cut off."""
+        """Make again, in the background, the copies that a kill -9 has interrupted."""
         for todo in self._directory.glob("*/todo"):
             source = Path(todo.read_text())
             self._worker.do(lambda todo=todo, source=source: self._finish(todo.parent.name, source, copy_tree))  # type: ignore[misc]
 
     def promise(self, snapshot_id: str, source: Path) -> None:
-        """``source`` will be copied under this id: who asks for the copy waits from now on."""
+        """Promise a copy of ``source`` under this id: from now on, callers that need it wait."""
         place = self._directory / snapshot_id
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         (place / "todo").write_text(str(source))
 
     def renounce(self, snapshot_id: str) -> None:
-        """A promised copy cannot be made: the snapshot has none."""
+        """Withdraw a promise whose copy cannot be made: the snapshot has none."""
         with self._changed:
             (self._directory / snapshot_id / "todo").unlink(missing_ok=True)
             self._changed.notify_all()
@@ -60,7 +60,7 @@ class Shelf:
         self._finish(snapshot_id, source, copy_tree)
 
     def copy(self, source_id: str, copy_id: str, origin: Origin) -> None:
-        """A copy of a copy, made in the background; of a snapshot without one, a note of what it is."""
+        """Copy a copy, in the background; for a snapshot without one, write a note of its origin."""
         if not self.has(source_id):
             place = self._directory / copy_id
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -96,30 +96,30 @@ class Shelf:
             return None
 
     def hold(self, snapshot_id: str) -> Callable[[], None]:
-        """Keep the copy until the function that is returned is called, whatever is deleted meanwhile."""
+        """Keep the copy, despite deletes, until the caller calls the returned function."""
         self._hold(snapshot_id)
         return lambda: self._release(snapshot_id)
 
     @contextlib.contextmanager
     def disk(self, snapshot_id: str) -> Iterator[Path]:
-        """The copy, once it is whole."""
+        """The copy, once it is complete."""
         self._wait(snapshot_id)
         yield self._directory / snapshot_id / "disk"
 
     def delete(self, snapshot_id: str) -> None:
-        """Forget a copy, as soon as nobody reads it."""
+        """Delete a copy, as soon as nobody reads it."""
         with self._changed:
             self._doomed.add(snapshot_id)
         self._worker.do(lambda: self._delete(snapshot_id))
 
     def keep_only(self, ids: Collection[str]) -> None:
-        """Forget all other copies."""
+        """Delete all other copies."""
         for place in self._directory.glob("*"):
             if place.name not in ids:
                 self.delete(place.name)
 
     def close(self, seconds: float) -> None:
-        """Finish what was begun, if that does not take longer."""
+        """Wait for the started copies, for at most ``seconds``."""
         self._worker.close(seconds)
 
     # -- inside ------------------------------------------------------------------------------------------

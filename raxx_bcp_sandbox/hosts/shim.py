@@ -1,6 +1,6 @@
-"""What each of an instance's own programs runs: it hands its command line to the machine and prints the answer.
+"""What each of an instance's own programs runs: it sends its command line to the machine and prints the answer.
 
-Run as a file, by a bare Python: it may import nothing but the standard library.
+A bare Python runs it as a file: it may import only the standard library.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _DOWN = 69
 
 
 def main(name: str, arguments: list[str]) -> int:
-    """Ask the machine, print, and return the exit status."""
+    """Send the request, print the answer, and return the exit status."""
     given = sys.stdin.buffer.read() if any(each in _READS_INPUT for each in arguments) else b""
     request = {
         "name": name,

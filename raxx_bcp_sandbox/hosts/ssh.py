@@ -23,7 +23,7 @@ _WINDOW: Final = 4 * 1024 * 1024
 _LOGIN_SECONDS: Final = 30
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
-asyncssh.set_log_level(logging.CRITICAL)  # refused logins and lost connections are every drill's daily bread
+asyncssh.set_log_level(logging.CRITICAL)  # refused logins and lost connections are normal in a drill
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Inside:
 class SshServer:
     """Listens at ``address``:``port`` for ``user`` with a certificate of ``authority`` (a public key's line).
 
-    ``lets_in`` is asked for the peer of every connection: one that is not let in is closed before a byte is sent.
+    ``lets_in`` decides on the peer of every connection: a refused one is closed before a byte is sent.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class SshServer:
         self._keep(self._accept(self._socket))
 
     async def close(self) -> None:
-        """Listen no more, and cut every connection."""
+        """Stop listening, and cut every connection."""
         listening, self._socket = self._socket, None
         for task in list(self._tasks):
             task.cancel()
@@ -89,7 +89,7 @@ class SshServer:
             try:
                 connection, peer = await loop.sock_accept(listening)
             except OSError:
-                await asyncio.sleep(0.05)  # out of file descriptors, or the peer has gone already
+                await asyncio.sleep(0.05)  # out of file descriptors, or the peer is already gone
                 continue
             if peer[0] != self._where[0] and not self._lets_in(peer[0]):
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -174,7 +174,7 @@ class _Door(asyncssh.SSHServer):
 
 
 async def _feed(process: asyncssh.SSHServerProcess[bytes], local: asyncio.subprocess.Process) -> None:
-    """The client's input, no faster than the command takes it; and the signals that the client sends."""
+    """The client's input, no faster than the command reads it; and the signals that the client sends."""
     inlet = local.stdin
     if inlet is None:
         return
@@ -196,7 +196,10 @@ async def _feed(process: asyncssh.SSHServerProcess[bytes], local: asyncio.subpro
 
 
 async def _drain(outlet: asyncio.StreamReader | None, writer: asyncssh.SSHWriter[bytes]) -> None:
-    """The command's output, no faster than the client takes it. A client that has gone closes the command's pipe."""
+    """The command's output, no faster than the client reads it.
+
+    When the client disconnects, the command's pipe closes.
+    """
     if outlet is None:
         return
     while data := await outlet.read(_CHUNK):

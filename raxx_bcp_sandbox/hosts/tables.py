@@ -1,7 +1,7 @@
-"""iptables as far as an instance needs it: chains, rules, and the verdict on what wants out.
+"""iptables as far as an instance needs it: chains, rules, and the verdict on outgoing connections.
 
 Rules are kept and printed as iptables prints them (``-m conntrack --ctstate RELATED,ESTABLISHED``, whatever the order
-in which the states were given). Only the filter table is there.
+in which the states were given). Only the filter table exists.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 from raxx_bcp_sandbox.hosts.answer import Answer, failed, said
 
 _DEVICE: Final = "eth0"
-"""What leads outside; an instance has no other."""
+"""The device to the outside; an instance has no other."""
 CHAINS: Final = ("INPUT", "FORWARD", "OUTPUT")
 ACCEPT, REJECT = "ACCEPT", "REJECT"
 _TARGETS: Final = (ACCEPT, "DROP", REJECT)
@@ -95,7 +95,7 @@ class Rule:
         try:
             return ipaddress.ip_address(address) in ipaddress.ip_network(self.destination, strict=False)
         except ValueError:
-            return False  # a name: rules hold addresses
+            return False  # a name: rules contain only addresses
 
 
 class Tables:
@@ -110,21 +110,21 @@ class Tables:
         return self.verdict(address, port, loopback=loopback) == ACCEPT
 
     def verdict(self, address: str, port: int, *, loopback: bool = False) -> str:
-        """What becomes of a new TCP connection: ``ACCEPT``, ``REJECT`` (refused at once), ``DROP`` (waited for)."""
+        """The verdict on a new TCP connection: ``ACCEPT``, ``REJECT`` (refused at once), ``DROP`` (times out)."""
         for rule in self.rules["OUTPUT"]:
             if rule.matches_new(address, port, loopback=loopback):
                 return rule.target
         return self.policies["OUTPUT"]
 
     def shown(self, *chains: str) -> str:
-        """What ``iptables -S`` prints of ``chains``; of all of them without any."""
+        """What ``iptables -S`` prints for ``chains``; without any, for all."""
         chosen = chains or CHAINS
         lines = [f"-P {chain} {self.policies[chain]}" for chain in chosen]
         lines += [rule.text(chain) for chain in chosen for rule in self.rules[chain]]
         return "\n".join(lines) + "\n"
 
     def command(self, arguments: list[str], *, applies: bool = True) -> Answer:
-        """Carry out one command line. ``applies`` False: say that all is well and change nothing."""
+        """Carry out one command line. ``applies`` False: report success and change nothing."""
         before = (dict(self.policies), {chain: list(rules) for chain, rules in self.rules.items()})
         try:
             answer = self._carry_out(_parser().parse_args(arguments))

@@ -1,7 +1,7 @@
-"""systemd as far as an instance needs it: units that are enabled, masked and active, and what systemctl says.
+"""systemd as far as an instance needs it: units that are enabled, masked and active, and systemctl's answers.
 
-Whether a unit is enabled or masked is on the disk, so a snapshot has it. The words and exit codes are systemctl's;
-of a unit that does not exist ``is-enabled`` prints ``not-found``, as newer versions do.
+The disk stores whether a unit is enabled or masked, so a snapshot has it. The words and exit codes are systemctl's; for
+a unit that does not exist ``is-enabled`` prints ``not-found``, as newer versions do.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NO_SUCH_UNIT, _NOT_LOADED, _INACTIVE, _UNKNOWN = 1, 5, 3, 4
 
 
 class UnitFile(msgspec.Struct):
-    """What a disk knows of a unit."""
+    """What a disk stores about a unit."""
 
     enabled: bool = True
     masked: bool = False
@@ -31,7 +31,7 @@ class UnitFile(msgspec.Struct):
 
 
 class Units:
-    """The units of one machine. ``services`` makes what stands behind a unit; ``stubborn`` ones obey no stop."""
+    """The units of one machine. ``services`` makes the service behind a unit; ``stubborn`` units ignore a stop."""
 
     def __init__(
         self,
@@ -56,24 +56,24 @@ class Units:
         self._own = {self.named(each) for each in unit_files()}
 
     def boot(self, *, only: Iterable[str] | None = None, but: Iterable[str] = ()) -> None:
-        """Start what is enabled and not masked, in the order of the file: all, or ``only`` some, ``but`` not others."""
+        """Start what is enabled and not masked, in the order of the file: all, ``only`` these, or all ``but`` these."""
         for name, unit in self.files.items():
             wanted = name not in but and (only is None or name in only)
             if wanted and unit.exists and unit.enabled and not self._masked(name):
                 self.start(name)
 
     def service(self, name: str) -> Service | None:
-        """What stands behind a unit that was started once."""
+        """The service behind a unit that was started once."""
         return self._services.get(name)
 
     def halt(self) -> None:
-        """Stop everything, the last one first, obeyed or not."""
+        """Stop everything, the last one first, including stubborn units."""
         with self._lock:
             for service in reversed(self._services.values()):
                 service.stop()
 
     def add(self, name: str, *, start: bool = True) -> None:
-        """A package has brought a unit, and Debian starts it at once."""
+        """Add a package's unit; Debian starts it at once."""
         with self._lock:
             known = self.files.setdefault(name, UnitFile())
             known.exists = True
@@ -87,7 +87,7 @@ class Units:
         return service is not None and service.alive()
 
     def start(self, name: str) -> bool:
-        """Start it, and say whether it runs; a service that does not start is ``failed``."""
+        """Start it, and return whether it runs; a service that does not start is ``failed``."""
         with self._lock:
             service = self._services.setdefault(name, self._make(name))
             self._failed.discard(name)
@@ -109,7 +109,7 @@ class Units:
     # -- systemctl ---------------------------------------------------------------------------------------
 
     def command(self, arguments: list[str]) -> Answer:
-        """What ``systemctl`` does and says."""
+        """What ``systemctl`` does and prints."""
         flags = [each for each in arguments if each.startswith("-")]
         verb, *names = [each for each in arguments if not each.startswith("-")] or [""]
         if verb == "daemon-reload":
@@ -126,19 +126,19 @@ class Units:
 
     @staticmethod
     def _status(verb: str, answers: list[Answer]) -> int:
-        """is-active and is-enabled ask whether any unit is; everything else fails when any of it fails."""
+        """is-active and is-enabled succeed when any unit is; every other verb fails when any unit fails."""
         statuses = [each.status for each in answers]
         return min(statuses) if verb.startswith("is-") else max(statuses)
 
     def named(self, name: str) -> str:
-        """The unit's own name: ``php8.1-fpm.service`` is whatever version of it there is."""
+        """The unit's own name: ``php8.1-fpm.service`` matches any installed version of it."""
         name = name.removesuffix(".service")
         if _PHP.fullmatch(name):
             return next((each for each in self.files if _PHP.fullmatch(each)), name)
         return name
 
     def _reload(self) -> None:
-        """A unit is there while its file is; one that came is not enabled."""
+        """A unit exists as long as its file does; a new one is not enabled."""
         found = {self.named(each) for each in self._unit_files()}
         with self._lock:
             for name in found:
@@ -153,7 +153,7 @@ class Units:
         """``systemctl show -p Result``."""
         return "exit-code" if self.named(name) in self._failed else "success"
 
-    def is_active(self, name: str, _now: bool) -> Answer:  # noqa: FBT001 - all verbs are called alike
+    def is_active(self, name: str, _now: bool) -> Answer:  # noqa: FBT001 - all verbs have the same signature
         """``systemctl is-active``."""
         if self.active(name):
             return Answer(b"active\n")
@@ -193,7 +193,7 @@ class Units:
         return Answer()
 
     def verb_restart(self, name: str, now: bool) -> Answer:  # noqa: FBT001
-        """``systemctl restart``, and ``reload``, which comes to the same here."""
+        """``systemctl restart``, and ``reload``, which has the same effect here."""
         if self._exists(name):
             self.stop(name)
         return self.verb_start(name, now)

@@ -1,7 +1,8 @@
 """The launch script of a new instance, run as root at its first boot.
 
-There is no root directory of its own here, so what the script says of /etc, /var and the like is led to the disk: it
-may write an nginx site and change nothing of the machine that the sandbox runs on. Commands over SSH are led so too.
+An instance has no root directory here, so the script's paths in /etc, /var and the like are mapped to the disk. The
+script can write an nginx site and changes nothing on the machine that the sandbox runs on. Commands over SSH are mapped
+in the same way.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ _HOMES: Final = re.compile(r"(?<![\w.~/}-])/home/(?:ubuntu|admin)(?=/|\b)")
 _ABSOLUTE: Final = re.compile(rf"(?<![\w.~/}}-])/({'|'.join(_LED)})(?=/|\b)")
 _DISK: Final = "\0disk"
 _GUARD_INSTALLER: Final = re.compile(r'"\$place/copy-guard"')
-"""The copy guard's own script would be installed on the machine that the sandbox runs on."""
+"""Without this, the copy guard's own script would be installed on the machine that the sandbox runs on."""
 _SHELL: Final = re.compile(r"#!\s*(?:/usr)?/bin/(?:env )?(?:sh|bash|dash)\b")
 
 
 def run(machine: Machine, script: str, running: Callable[[subprocess.Popen[bytes]], None]) -> int:
-    """Run ``script`` to its end and return its exit status; 1 when it is no shell script.
+    """Run ``script`` to its end and return its exit status; 1 when it is not a shell script.
 
-    ``running`` is told the process, which may be ended from outside.
+    ``running`` gets the process, which others may end.
     """
     log = machine.layout.user_data_log
     if not _SHELL.match(script):

@@ -1,7 +1,7 @@
-"""curl as far as an instance needs it: one request over HTTP, to the instance itself or to the world outside.
+"""curl as far as an instance needs it: one request over HTTP, to the instance itself or to the outside world.
 
-The world outside is one address: FreeScout's releases at GitHub, which the sandbox makes itself. Nothing is ever asked
-of the real one. Exit codes and the write-out variables are curl's.
+The outside world is one address: FreeScout's releases at GitHub, which the sandbox makes itself. No request ever goes
+to the real one. Exit codes and the write-out variables are curl's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from raxx_bcp_sandbox.hosts.answer import Answer
 from raxx_bcp_sandbox.hosts.machine import Machine
 
 BLOCKED_SECONDS: Final = 0.1
-"""How long a dropped packet is waited for here."""
+"""How long a program here waits after a dropped packet."""
 _USAGE, _MALFORMED, _RESOLVE, _CONNECT, _HTTP_ERROR, _WRITE, _TIMEOUT, _REDIRECTS, _EMPTY = (
     2,
     3,
@@ -48,7 +48,7 @@ _FAILS_FROM: Final = 400
 
 
 class CurlError(Exception):
-    """curl's exit code and its words."""
+    """curl's exit code and message."""
 
     def __init__(self, code: int, words: str) -> None:
         super().__init__(words)
@@ -62,13 +62,13 @@ class _Parser(argparse.ArgumentParser):
 
 @dataclass
 class Page:
-    """What was answered."""
+    """The answer."""
 
     status: int = 0
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
     redirect: str = ""
-    """Where a redirect leads."""
+    """The target of a redirect."""
 
     @property
     def type(self) -> str:
@@ -77,7 +77,7 @@ class Page:
 
 
 def seen_by(machine: Machine, host: str) -> str:
-    """The address that ``host`` is on this instance: its own loopback is its own address."""
+    """The address of ``host`` on this instance: its loopback is the instance's own address."""
     return machine.address if host in _OWN else host
 
 
@@ -197,7 +197,7 @@ def _one(
     host, port = _connected(options, parts.hostname, parts.port or _PORTS[parts.scheme])
     address = seen_by(machine, host)
     if not machine.lets_out(address, port):
-        if machine.refuses(address, port):  # and so is the question to the name server
+        if machine.refuses(address, port):  # and so is the query to the name server
             raise _refused(parts.hostname, port) if _is_address(address) else _unresolved(parts.hostname)
         time.sleep(min(options.max_time, BLOCKED_SECONDS))
         raise CurlError(_TIMEOUT, f"Connection timed out after {int(options.max_time * 1000)} milliseconds")
@@ -225,7 +225,10 @@ def _one(
 
 
 def _connected(options: argparse.Namespace, host: str, port: int) -> tuple[str, int]:
-    """Where curl connects to. Of ``--connect-to`` only the form for every address is there: ``::HOST:PORT``."""
+    """Where curl connects to.
+
+    Only one form of ``--connect-to`` is supported, the one for every address: ``::HOST:PORT``.
+    """
     if options.connect_to is None:
         return host, port
     match = _CONNECT_TO.fullmatch(options.connect_to)
@@ -251,7 +254,7 @@ def _is_address(host: str) -> bool:
 
 
 def _bytes_only(path: str) -> str:
-    """curl sends what is not ASCII as its bytes, which servers read as if they were encoded."""
+    """curl sends non-ASCII characters as raw bytes, which servers read as if they were encoded."""
     return urllib.parse.quote(path, safe="".join(map(chr, range(0x21, 0x7F))))
 
 

@@ -1,1 +1,1 @@
-"""A stand-in for a self-hosted Infisical: the same answers, from memory, on loopback only."""
+"""A stand-in for a self-hosted Infisical: it gives the same answers, from memory, on loopback only."""

@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def loopback(address: str) -> str:
-    """``address``, if it is one of loopback: the stand-in is never served to a network."""
+    """``address``, if it is a loopback address: the stand-in never listens on a network."""
     try:
         inside = ipaddress.ip_address(address).is_loopback
     except ValueError:
@@ -53,7 +53,7 @@ def world_for(seed: str, credentials: Credentials, *, secrets: int, folders: int
 
 
 def app_of(file: Path, *, rate_limited: bool) -> Starlette:
-    """The vault that ``file`` holds. Without a usable file it answers as a vault does whose database is gone."""
+    """The vault in ``file``. Without a usable file it answers like a vault whose database is gone."""
     try:
         return create_app(load_world(file), rate_limited=rate_limited)
     except SavedWorldError as error:
@@ -61,9 +61,9 @@ def app_of(file: Path, *, rate_limited: bool) -> Starlette:
 
 
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> None:
-    """Serve until SIGINT or SIGTERM. Without the exporter's credentials: one sentence, exit code 2.
+    """Serve until SIGINT or SIGTERM. Without the exporter's credentials it prints one sentence and exits with 2.
 
-    With ``--load`` the file brings its identities along, and no credentials are needed.
+    With ``--load`` the file has its own identities, and no credentials are needed.
     """
     command = parser()
     options = command.parse_args(arguments)

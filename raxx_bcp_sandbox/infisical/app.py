@@ -1,4 +1,4 @@
-"""The HTTP side of the vault: routes, tokens, bodies, faults that strike every call."""
+"""The HTTP side of the vault: routes, tokens, bodies, and the faults that affect every call."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ JSON = "application/json; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One route: what answers it, whether it needs a token, which rate limit counts it."""
+    """One route: its handler, whether it needs a token, and the rate limit that counts it."""
 
     method: str
     path: str
@@ -166,7 +166,7 @@ class Vault:
         return _response(reply, headers)
 
     async def _strike(self, endpoint: Endpoint, headers: dict[str, str]) -> None:
-        """The faults that strike every call."""
+        """The faults that affect every call."""
         if self.faults.on("vault-slow"):
             await self._sleep(SLOW_S)
         if self.faults.on("vault-down"):
@@ -226,12 +226,12 @@ def _response(reply: Reply, headers: Mapping[str, str]) -> Response:
 
 
 def _lost(reply: Reply) -> Response:
-    """The connection ends before the answer does: more is promised than comes."""
+    """The connection ends before the answer does: Content-Length is larger than what arrives."""
     return Response(b"", reply.status, headers={"content-length": str(len(reply.content) + 1), "connection": "close"})
 
 
 async def _no_route(request: Request, _: Exception) -> Response:
-    """404 without ``reqId``, also for a known path with another method (45i)."""
+    """404 without ``reqId``, even for a known path with another method (45i)."""
     message = f"Route {request.method}:{_url(request)} not found"
     content = msgspec.json.encode({"message": message, "error": "Not Found", "statusCode": 404})
     return Response(content, 404, headers={"content-type": JSON})

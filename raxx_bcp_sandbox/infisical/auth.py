@@ -29,7 +29,7 @@ EXPIRED = "Your token has expired. Please re-authenticate."
 
 @dataclass(slots=True)
 class IssuedToken:
-    """What the vault remembers of a token that it gave out."""
+    """What the vault stores about an access token that it issued."""
 
     id: str
     actor: Actor
@@ -50,7 +50,7 @@ def _decode(part: str) -> bytes:
 
 
 class Authority:
-    """Gives out, checks, renews and revokes access tokens (real HS256 JWTs)."""
+    """Issues, checks, renews and revokes access tokens (real HS256 JWTs)."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -62,8 +62,8 @@ class Authority:
     ) -> dict[str, Any]:
         """Answer a universal auth login (captures 20, 40*, 42, 43d, 43f, 43g).
 
-        Three failures, each within 30 s of the one before, lock the client id for 300 s, also for the
-        right secret. ``refused`` shows a revoked secret without counting it, ``short`` gives a token of 2 s.
+        Three failures, each within 30 s of the one before, lock the client id for 300 s, even for the right secret.
+        ``refused`` shows a revoked secret without counting it; ``short`` issues a token of 2 s.
         """
         actor, auth = self._by_client_id(client_id)
         now = self.world.clock()
@@ -82,14 +82,14 @@ class Authority:
         return self._answer(token, token.ttl)
 
     def token_for(self, actor: Actor, *, ttl: int = 864_000) -> str:
-        """A token for any actor without a login: people have no universal auth."""
+        """A token for any actor without a login: people have no universal auth login."""
         return self._sign(self._issue(actor, ttl, ttl, None), ttl)
 
     def authenticate(self, header: str | None, *, short: bool = False, few_uses: bool = False) -> Actor:
         """Whose request is this? 401 without or with a revoked token (41, 43b), else 403 (41b, 41c, 42c).
 
-        401 also for a token that was used as often as its identity's ``accessTokenNumUsesLimit`` says [run]; it is
-        deleted then. ``few_uses`` limits the exporter's tokens to ``BROKEN_TOKEN_USES``.
+        401 also for a token that has reached its identity's ``accessTokenNumUsesLimit`` [run]; it is then deleted.
+        ``few_uses`` limits the exporter's tokens to ``BROKEN_TOKEN_USES``.
         """
         scheme, _, token = (header or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
@@ -103,13 +103,13 @@ class Authority:
         return issued.actor
 
     def uses_limit(self, actor: Actor, *, few_uses: bool = False) -> int:
-        """How often a token of ``actor`` may be used; 0: without limit."""
+        """How often a token of ``actor`` may be used; 0: no limit."""
         if few_uses and actor.id == self.world.exporter_id:
             return BROKEN_TOKEN_USES
         return actor.auth.token_uses_limit if actor.auth else 0
 
     def renew(self, token: str, *, short: bool = False) -> dict[str, Any]:
-        """A new token for the rest of the longest life that the first one may have (42b, 42d)."""
+        """A new token for the rest of the first one's maximum lifetime (42b, 42d)."""
         issued = self._check(token, short=short)
         left = issued.born + issued.max_ttl - self.world.clock()
         life = int(min(issued.ttl, left))
@@ -147,7 +147,7 @@ class Authority:
             auth.failures = 0
 
     def _use(self, secret: ClientSecret, now: float) -> None:
-        """Count a use. A secret found used up or too old is revoked by the attempt (43f, then 43g)."""
+        """Count a use. An attempt with a used-up or expired secret revokes it (43f, then 43g)."""
         reason = None
         if secret.ttl and now > secret.born + secret.ttl:
             reason = "Access denied due to expired client secret"

@@ -1,4 +1,4 @@
-"""One request as the handlers see it, and the look-ups that nearly all of them share."""
+"""One request as the handlers see it, and the look-ups that nearly all handlers share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Reply:
 
 @dataclass(slots=True)
 class Call:
-    """A request: who asks, in which world, with which fields."""
+    """A request: its caller, its world and its fields."""
 
     view: View
     authority: Authority
@@ -40,12 +40,12 @@ class Call:
 
     @property
     def world(self) -> World:
-        """The world that the view shows."""
+        """The world that this request reads."""
         return self.view.world
 
     @property
     def actor(self) -> Actor:
-        """Who asks, on routes that need a token."""
+        """The caller, on routes that need a token."""
         if self.caller is None:
             raise unauthorized("Token missing")
         return self.caller
@@ -55,7 +55,7 @@ class Call:
         return Checked(self.query)
 
     def body_fields(self) -> Checked:
-        """The JSON body, to be checked; anything but an object is refused."""
+        """The JSON body, to be checked; anything other than an object is refused."""
         if isinstance(self.body, dict):
             return Checked(self.body)
         received = kind_of(self.body)
@@ -73,14 +73,14 @@ class Call:
         return fields
 
     def project(self, project_id: str) -> tuple[Project, Permission]:
-        """A project and what the caller may do in it: 404 (45c), or 403 for a stranger (23e)."""
+        """A project and the caller's permissions in it: 404 (45c), or 403 for a non-member (23e)."""
         project = self.view.project(project_id)
         if project is None:
             raise not_found(f"Project with ID '{project_id}' not found")
         return project, self.permission(project)
 
     def permission(self, project: Project) -> Permission:
-        """What the caller may do in this project; 403 for one who has not joined it."""
+        """The caller's permissions in this project; 403 for a caller who has not joined it."""
         permission = self.view.permission(project, self.actor)
         if permission is None:
             raise not_a_member(project.id)
@@ -96,7 +96,7 @@ def environment_of(project: Project, slug: str, error: str = "NotFound") -> Envi
 
 
 def folder_of(project: Project, slug: str, path: str, error: str) -> Folder:
-    """The folder at ``path`` in an environment, or 404 in the words of the write routes (17d)."""
+    """The folder at ``path`` in an environment, or 404 with the message of the write routes (17d)."""
     environment = project.environments.get(slug)
     folder = environment.folders.get(clean_path(path)) if environment else None
     if folder is None:

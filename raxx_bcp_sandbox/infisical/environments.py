@@ -1,7 +1,7 @@
-"""Environments: made, moved, marked as deleted (kept 14 days, holding their slug) and brought back.
+"""Environments: created, moved, marked as deleted (kept 14 days, holding their slug) and restored.
 
-The routes and their answers are those of the server's API; that a deleted one holds its slug, is listed in its project
-and comes back last in order was seen on a real server, how positions move is the server's own rule [model].
+The routes and their answers are those of the server's API. A real server showed that a deleted one holds its slug, is
+listed in its project, and comes back last in order. How positions move is the server's own rule [model].
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def not_found(message: str, error: str = "NotFound") -> ApiError:
 
 
 def denied(action: str, subject: str, details: Sequence[dict[str, Any]] = ()) -> ApiError:
-    """403 with the rules that came near as ``details`` (captures 23, 44b, 46, 51_shared)."""
+    """403 with the rules that nearly matched as ``details`` (captures 23, 44b, 46, 51_shared)."""
     return ApiError(403, f"You are not allowed to {action} on {subject}", "PermissionDenied", details)
 
 

@@ -1,7 +1,7 @@
-"""What an operator can break, and the view of the vault that the breaks give.
+"""What an operator can break, and the view of the vault that results.
 
-A fault never changes the world: every read goes through ``View``, which leaves out or alters what the
-active faults say. Switching a fault off therefore shows the healthy vault again.
+A fault never changes the world: every read goes through ``View``, which leaves out or alters what the active faults
+affect. Switching a fault off therefore shows the healthy vault again.
 """
 
 from __future__ import annotations
@@ -73,20 +73,20 @@ class VaultFaults(Faults):
         self._lost: set[str] = set()
 
     def switch(self, name: str, *, on: bool) -> None:
-        """Switch fault ``name``; its counters start anew."""
+        """Switch fault ``name``; its counters start again."""
         super().switch(name, on=on)
         self._refused.clear()
         self._lost.clear()
 
     def refuse_call(self, kind: str) -> bool:
-        """Must this call be answered 429? The first two of each kind, while the fault is on."""
+        """Must this call get a 429? True for the first two of each kind while the fault is on."""
         if not self.on("vault-rate-limited") or self._refused[kind] >= REFUSED_FIRST:
             return False
         self._refused[kind] += 1
         return True
 
     def lose_answer(self, kind: str) -> bool:
-        """Must the answer to this write, which was done, get lost? Once for each kind, while the fault is on."""
+        """Must the answer to this successful write get lost? True once for each kind while the fault is on."""
         if not self.on("vault-write-lost") or kind in self._lost:
             return False
         self._lost.add(kind)
@@ -132,7 +132,7 @@ class View:
         return None if membership is None else permission_of(membership)
 
     def hides_values(self) -> bool:
-        """Do all values come hidden?"""
+        """Are all values hidden?"""
         return self.faults.on("vault-hidden-values")
 
     def secrets_in(self, folder: Folder) -> dict[str, Secret]:
@@ -147,7 +147,7 @@ class View:
         return folder.secrets
 
     def last_secret_modified(self, folder: Folder) -> str | None:
-        """The folder's own word on when a secret in it changed last."""
+        """The folder's own time of the last change of a secret in it."""
         gone = self.faults.on("vault-emptied") or self.faults.on("vault-shrunk")
         if gone and folder.secrets and not self.secrets_in(folder):
             return None
@@ -163,7 +163,7 @@ class View:
         return "body" if self.faults.on("vault-error-body") else None
 
     def victim(self, slug: str) -> Project | None:
-        """The project that a fault strikes: the one with this slug, or else the last one with environments."""
+        """The project that a fault affects: the one with this slug, or else the last one with environments."""
         found = self.world.project_by_slug(slug)
         if found is not None:
             return found
@@ -171,7 +171,7 @@ class View:
         return usable[-1] if usable else None
 
     def silent_folder(self) -> Folder | None:
-        """The folder that ``vault-folder-silent`` strikes: the first one below a root that has secrets."""
+        """The folder that ``vault-folder-silent`` affects: the first one below a root that has secrets."""
         for project in self.world.projects_in_order():
             for environment in project.ordered_environments():
                 for path, folder in sorted(environment.folders.items()):

@@ -1,4 +1,4 @@
-"""Who logs in to a seeded vault, and with what. Credentials come from the environment, never from code."""
+"""The identities of a seeded vault, and their logins. Credentials come from the environment, never from code."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Who may do what: organisation roles, project roles, additional privileges with conditions.
 
-Read from captures 23, 44, 46, 48c, 50, 51 and 54. A question without fields ("may it describe any secret
-at all?") ignores conditions; a question with fields does not.
+Read from captures 23, 44, 46, 48c, 50, 51 and 54. A check without fields ("may it describe any secret at all?") ignores
+conditions; a check with fields does not.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Rule:
     inverted: bool = False
 
     def speaks_of(self, action: str, subject: str) -> bool:
-        """Is this rule about ``action`` on ``subject``, whatever its conditions?"""
+        """Does this rule apply to ``action`` on ``subject``, ignoring its conditions?"""
         return self.subject in (subject, ANY) and (action in self.actions or ANY in self.actions)
 
     def holds_for(self, fields: Mapping[str, Values]) -> bool:
-        """Are all conditions met? A field of several values (tags) meets one with any of them."""
+        """Are all conditions met? A field with several values (tags) meets a condition when any value does."""
         return all(_met_by(fields.get(name, ""), operators) for name, operators in self.conditions.items())
 
     def as_detail(self) -> dict[str, Any]:
@@ -95,20 +95,20 @@ class Permission:
 
     @property
     def looks_at_each_secret(self) -> bool:
-        """Does a rule speak of single secrets, by name or tag, and not of whole folders only?"""
+        """Does a rule apply to single secrets, by name or tag, and not only to whole folders?"""
         return any(OF_ONE_SECRET & rule.conditions.keys() for rule in self.rules)
 
     def can(self, action: str, subject: str, **fields: Values) -> bool:
-        """May the actor do it? Without ``fields``: may it do so anywhere?"""
+        """May the actor do it? Without ``fields``: anywhere?"""
         for rule in reversed(self.rules):
             if not fields and rule.inverted and rule.conditions:
-                continue  # a denial with conditions leaves something that is still allowed
+                continue  # a denial with conditions leaves something allowed
             if rule.speaks_of(action, subject) and (not fields or rule.holds_for(fields)):
                 return not rule.inverted
         return False
 
     def require(self, action: str, subject: str, **fields: Values) -> None:
-        """Raise the 403 answer unless the actor may; its details name the rules that came near."""
+        """Raise the 403 answer unless the actor may; its details name the rules that nearly matched."""
         if not self.can(action, subject, **fields):
             near = [rule.as_detail() for rule in self.rules if rule.speaks_of(action, subject)]
             raise denied(action, subject, near)
@@ -129,7 +129,7 @@ def rules_of_role(role: str) -> list[Rule]:
 
 
 def rule_from_json(stored: Mapping[str, Any]) -> Rule:
-    """A rule of an additional privilege, as it was posted (capture 50). Without a subject it is about any."""
+    """A rule of an additional privilege, as it was posted (capture 50). Without a subject it applies to all."""
     action = stored["action"]
     return Rule(
         subject=stored.get("subject", ANY),

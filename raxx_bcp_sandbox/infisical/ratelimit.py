@@ -1,4 +1,4 @@
-"""The rate limiter that a self-hosted vault does not have, and the cloud or a proxy does (70, 71)."""
+"""The rate limiter of the cloud or a proxy (70, 71); a self-hosted vault has none."""
 
 from __future__ import annotations
 

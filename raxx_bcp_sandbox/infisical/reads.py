@@ -42,7 +42,7 @@ def _joined(call: Call) -> list[Project]:
 
 
 def list_projects(call: Call) -> Json:
-    """``GET /api/v1/projects``: joined ones only, ``[]`` for a stranger (21, 21b, 23c, 44f, 44g)."""
+    """``GET /api/v1/projects``: joined ones only, ``[]`` for a non-member (21, 21b, 23c, 44f, 44g)."""
     return {"projects": [shapes.project_full(project, call.world) for project in _joined(call)]}
 
 
@@ -190,7 +190,7 @@ def project_identity(call: Call) -> Json:
 
 
 def own_privileges(call: Call) -> Json:
-    """``GET /api/v1/additional-privilege/identity``: an identity may read its own, temporary ones too [run]."""
+    """``GET /api/v1/additional-privilege/identity``: an identity may read its own, including temporary ones [run]."""
     fields = call.query_fields()
     identity = fields.text("identityId")
     slug = fields.text("projectSlug")
@@ -205,7 +205,7 @@ def own_privileges(call: Call) -> Json:
     membership = call.view.membership(project, member.actor) if member else None
     if membership is None:
         raise not_found(f"Failed to find identity with id {identity}")
-    # Those without a slug are the rules of a custom role, which the world keeps in the same place.
+    # Those without a slug are the rules of a custom role, which the world stores in the same place.
     return {"privileges": [one for one in membership.privileges if "slug" in one]}
 
 
@@ -226,7 +226,7 @@ def get_identity(call: Call) -> Json:
 
 
 def get_universal_auth(call: Call) -> Json:
-    """``GET /api/v1/auth/universal-auth/identities/{id}``: whoever may read identities (54c) may read this [model]."""
+    """``GET /api/v1/auth/universal-auth/identities/{id}``: needs a role that reads identities (54c) [model]."""
     _require_org_reader(call)
     actor = call.world.actors.get(call.path["identity"])
     if actor is None or actor.auth is None:
@@ -310,7 +310,7 @@ def _project_in_query(call: Call, subject: str) -> None:
 
 
 def refuse_identity(call: Call) -> Json:
-    """Routes for people only; the stand-in has nothing behind them (23d, 31b, 48, 48d)."""
+    """Routes for people only; the stand-in does not implement them (23d, 31b, 48, 48d)."""
     raise people_only(call.url)
 
 

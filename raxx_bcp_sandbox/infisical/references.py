@@ -15,7 +15,7 @@ DEEPEST = 10
 def expand(secret: Secret, view: View, permission: Permission, depth: int = 0) -> str:
     """The value with every reference replaced; a broken one becomes ``""`` (captures 25 and 25b).
 
-    ``${ notref }`` is text, not a reference. What the reader may not read counts as broken.
+    ``${ notref }`` is text, not a reference. A reference to something that the reader may not read counts as broken.
     """
     if "${" not in secret.value or depth > DEEPEST:
         return secret.value

@@ -1,7 +1,7 @@
-"""A whole vault as one JSON file: what its database is to a real one.
+"""A whole vault as one JSON file, which replaces a real vault's database.
 
-The file holds every value and the digests of the client secrets, so it is written for its owner only. A
-vault host of the sandbox keeps it on its disk; a copy of the disk is a copy of the vault.
+The file holds every value and the digests of the client secrets, so only its owner may read it. A vault host of the
+sandbox keeps it on its disk; a copy of the disk is a copy of the vault.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def save_world(world: World, path: Path) -> None:
 
 
 def load_world(path: Path, clock: Clock = time.time) -> World:
-    """The world that ``path`` holds, whose time is ``clock``. Raises ``SavedWorldError``."""
+    """The world in ``path``, with ``clock`` as its time. Raises ``SavedWorldError``."""
     try:
         return _Loader(msgspec.json.decode(path.read_bytes(), type=dict[str, Any])).world(clock)
     except OSError as error:
@@ -168,7 +168,7 @@ def _secret(secret: Secret) -> Json:
 
 
 class _Loader:
-    """Rebuilds the objects and their links. Imports come last: they point at environments."""
+    """Rebuilds the objects and their links. Imports come last, since they refer to environments."""
 
     def __init__(self, saved: Json) -> None:
         if saved.get("kind") != KIND:

@@ -1,4 +1,4 @@
-"""A vault of any size, for measuring: three projects of three environments each."""
+"""A vault of any size, for measurements: three projects of three environments each."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ ERROR_PAGE = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>50
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a list of secrets was asked for."""
+    """The query of a list of secrets."""
 
     environment: str
     path: str
@@ -55,7 +55,7 @@ def list_v4(call: Call) -> Reply:
 
 
 def list_v3(call: Call) -> Reply:
-    """``GET /api/v3/secrets/raw``: the older names, nothing expanded or imported by default (26, 26b)."""
+    """``GET /api/v3/secrets/raw``: the older names, by default nothing is expanded or imported (26, 26b)."""
     fields = call.query_fields()
     wanted = Wanted(
         environment=call.query.get("environment", ""),
@@ -115,7 +115,7 @@ def _project(call: Call, project_id: str) -> Project:
 
 
 def _folders(project: Project, wanted: Wanted) -> list[Folder]:
-    """The folders to list. Only a plain list says 404 for a path; a missing environment always does."""
+    """The folders to list. Only a plain list answers 404 for a path; a missing environment always does."""
     if wanted.recursive:
         environment = environment_of(project, wanted.environment)
         below = "/" if wanted.path == "/" else wanted.path + "/"
@@ -128,7 +128,7 @@ def _folders(project: Project, wanted: Wanted) -> list[Folder]:
 
 
 def path_not_found(path: str, environment: str) -> ApiError:
-    """404 for a path or environment that is not there (45d, 45e)."""
+    """404 for a path or environment that does not exist (45d, 45e)."""
     message = (
         f"Folder with path '{path}' in environment '{environment}' was not found. Please ensure the "
         "environment slug and secret path is correct."
@@ -139,8 +139,8 @@ def path_not_found(path: str, environment: str) -> ApiError:
 def _readable(call: Call, permission: Permission, folders: Iterable[Folder], wanted: Wanted) -> list[Secret]:
     """The secrets that the caller may see, by key in byte order.
 
-    What it may not describe is left out. What it may describe but not read is left out of a recursive
-    list, and refuses a plain one (51*).
+    A secret that it may not describe is left out. One that it may describe but not read is left out of a recursive
+    list; a plain list then refuses the call (51*).
     """
     found: list[Iterable[Secret]] = []
     for folder in folders:
@@ -162,7 +162,7 @@ def _readable(call: Call, permission: Permission, folders: Iterable[Folder], wan
 def _readable_each(
     permission: Permission, secrets: Iterable[Secret], where: Mapping[str, str], *, values: bool
 ) -> list[Secret]:
-    """The secrets that no rule by name or tag hides: hidden ones are left out, with status 200 [run]."""
+    """The secrets that no rule by name or tag hides; the list leaves hidden ones out with status 200 [run]."""
     actions = ("describeSecret", "readValue") if values else ("describeSecret",)
     return [
         secret
@@ -198,10 +198,10 @@ def hidden(shape: dict[str, Any]) -> dict[str, Any]:
 
 
 def _imports(call: Call, permission: Permission, folders: Iterable[Folder], wanted: Wanted) -> list[dict[str, Any]]:
-    """The imported folders in order, each once, without those that are not there (25b, 25c).
+    """The imported folders in order, each once, without those that do not exist (25b, 25c).
 
-    Imported values are expanded even when the query says not to (25c). What the caller may not read is
-    left out of them (51b). Imports of imports are not followed: no capture shows one.
+    Imported values are expanded even when the query says not to (25c). Imports leave out what the caller may not read
+    (51b). Imports of imports are not followed: no capture shows one.
     """
     sources: dict[str, tuple[Folder, Environment]] = {}
     for folder in folders:
@@ -233,7 +233,7 @@ def _imported(call: Call, permission: Permission, secret: Secret, *, values: boo
 
 
 def get_one(call: Call) -> dict[str, Any]:
-    """``GET /api/v4/secrets/{name}``, with ``version`` also as it was (31c, 31e, 32, 32c)."""
+    """``GET /api/v4/secrets/{name}``, with ``version`` also an older one (31c, 31e, 32, 32c)."""
     fields = call.query_fields()
     values = fields.flag("viewSecretValue", default=True)
     expanded = fields.flag("expandSecretReferences", default=True)

@@ -19,13 +19,13 @@ MODES = ("failOnNotFound", "ignore", "upsert")
 
 
 def normalise(value: str) -> str:
-    """The value as the vault keeps it: trimmed, one trailing newline kept, blank becomes ``""`` (14)."""
+    """The value as the vault stores it: trimmed, one trailing newline kept, blank becomes ``""`` (14)."""
     trimmed = value.strip(BLANK)
     return f"{trimmed}\n" if trimmed and value.endswith("\n") else trimmed
 
 
 def _check_secret(fields: Checked, *, value_required: bool) -> None:
-    """The fields of one secret: their types only."""
+    """The fields of one secret; only their types are checked."""
     if value_required:
         fields.text("secretValue")
     else:
@@ -39,7 +39,7 @@ def _check_secret(fields: Checked, *, value_required: bool) -> None:
 
 
 class Target:
-    """Where a write goes: the folder that the body names, found and permitted."""
+    """The target of a write: the folder that the body names, after the permission check."""
 
     def __init__(self, call: Call, action: str, error: str) -> None:
         fields = call.body_fields()
@@ -65,14 +65,14 @@ class Target:
         return [by_id[one] for one in wanted]
 
     def create(self, key: str, fields: Mapping[str, Any]) -> Secret:
-        """Make the secret; its tags were checked before."""
+        """Create the secret; its tags have been checked already."""
         secret = self.world.add_secret(self.folder, key, "", actor=self.actor)
         self.fill(secret, fields)
         self.world.change_secret(secret, actor=self.actor, new_version=False)
         return secret
 
     def fill(self, secret: Secret, fields: Mapping[str, Any]) -> None:
-        """Set what the request gives and leave the rest."""
+        """Set the fields that the request has and leave the rest."""
         if fields.get("secretValue") is not None:
             secret.value = normalise(fields["secretValue"])
         if fields.get("secretComment") is not None:
@@ -85,7 +85,7 @@ class Target:
             secret.metadata = metadata(fields["secretMetadata"])
 
     def remind(self, secret: Secret, fields: Mapping[str, Any]) -> None:
-        """Set a reminder, which a batch creation does not take."""
+        """Set a reminder, which a batch creation does not accept."""
         if "secretReminderNote" in fields:
             secret.reminder_note = fields["secretReminderNote"]
         if "secretReminderRepeatDays" in fields:
@@ -119,7 +119,7 @@ def _batch(call: Call, *, value_required: bool) -> list[Json]:
 
 
 def _approval(call: Call, target: Target) -> Json | None:
-    """Under an approval policy a write answers 200 with a request that somebody must approve [model]."""
+    """With an approval policy a write answers 200 with a request that somebody must approve [model]."""
     if not call.view.faults.on("vault-approvals"):
         return None
     now = call.world.now()
@@ -153,7 +153,7 @@ def create_batch(call: Call) -> Json:
 
 
 def create_one(call: Call) -> Json:
-    """``POST /api/v4/secrets/{name}``, which also takes reminders and a person's override (16, 17b, 47)."""
+    """``POST /api/v4/secrets/{name}``, which also accepts reminders and a person's override (16, 17b, 47)."""
     fields = call.body_fields()
     _check_secret(fields, value_required=True)
     fields.done()
@@ -206,7 +206,7 @@ def update_one(call: Call) -> Json:
 
 
 def update_batch(call: Call) -> Json:
-    """``PATCH /api/v4/secrets/batch``; mode ``upsert`` also creates what is not there (67)."""
+    """``PATCH /api/v4/secrets/batch``; mode ``upsert`` also creates missing secrets (67)."""
     rows = _batch(call, value_required=False)
     mode = call.body.get("mode") or MODES[0]
     target = Target(call, "edit", "UpdateManySecret")

@@ -1,8 +1,8 @@
-"""The vault of Raxx as the sandbox starts it: three projects, about 300 secrets, every shape that matters.
+"""Raxx's vault at a sandbox's start: three projects, about 300 secrets, and every shape that matters.
 
-Ids, times and values depend on names only, so two vaults seeded alike are alike. Each value that is not
-empty holds a marker such as ``rxs_5d41402abc4b2a76b9719d91`` that no other value has, so that a test can
-search logs, reports and files for any of them.
+Ids, times and values depend on names only, so the same seed gives the same vault. Each value that is not empty has a
+unique marker such as ``rxs_5d41402abc4b2a76b9719d91``, so that a test can search logs, reports and files for any of
+them.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ KEYS = ("API_TOKEN", "DB_HOST", "DB_PASSWORD", "SESSION_KEY", "WEBHOOK_SECRET", 
 
 
 def marker(*where: str) -> str:
-    """The recognisable part of a seeded value: the same for the same place, and for no other."""
+    """The marker in a seeded value: always the same for one place, and different for every other."""
     return "rxs_" + hashlib.sha256("\0".join(where).encode()).hexdigest()[:24]
 
 
 class SeedClock:
-    """Time while seeding: from a fixed moment, a step at every look."""
+    """The clock during seeding: it starts at a fixed moment and advances at every reading."""
 
     def __init__(self) -> None:
         self.now = SEEDED_AT
@@ -46,12 +46,12 @@ class SeedClock:
 
 
 def blank_world(clock: Clock, *, name: str = "Raxx", slug: str = "raxx-k3-p7") -> World:
-    """An organisation with nobody and nothing in it; its id follows from its slug."""
+    """An empty organisation; its id derives from its slug."""
     return World(org_name=name, org_slug=slug, clock=clock)
 
 
 def empty_world(credentials: Credentials, clock: Clock = time.time) -> World:
-    """A vault with its identities and no project: another organisation than Raxx's, as each new vault is."""
+    """A vault with its identities and no project: its organisation is not Raxx's, as in each new vault."""
     world = blank_world(SeedClock(), name="Raxx Drill", slug="raxx-drill-v5-n2")
     add_identities(world, credentials)
     world.clock = clock
@@ -160,7 +160,7 @@ def _first_filled(environment: Environment) -> str:
 
 
 def expected_items(world: World) -> list[dict[str, Any]]:
-    """What a complete export must hold, as plain data, one entry a project, in a stable order."""
+    """What a complete export must contain, as plain data, one entry a project, in a stable order."""
     return [_expected_project(project) for project in world.projects_in_order()]
 
 

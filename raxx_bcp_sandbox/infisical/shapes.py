@@ -86,7 +86,7 @@ def environment_full(environment: Environment) -> Json:
 
 
 def _deletion(environment: Environment) -> Json:
-    """Until when a deleted environment can be brought back, and since when it is deleted."""
+    """Until when a deleted environment can be restored, and when it was deleted."""
     at = environment.deleted
     return {"deleteAfter": at and iso(at + KEPT_S), "softDeletedAt": at and iso(at)}
 
@@ -122,7 +122,7 @@ def folder_full(folder: Folder, last_secret_modified: str | None) -> Json:
 
 
 def import_full(link: SecretImport, *, listed: bool) -> Json:
-    """A secret import as created (15, 66) or, with where it comes from, as listed (27)."""
+    """A secret import as created (15, 66) or, with its source, as listed (27)."""
     source: Json = dict(environment_short(link.source))
     if listed:
         source["projectId"] = link.source.project.id
@@ -162,7 +162,7 @@ def _secret_head(secret: Secret, secret_id: str) -> Json:
 
 
 def secret_core(secret: Secret) -> Json:
-    """What every answer about one secret has; a created secret has no more (captures 14, 16, 65)."""
+    """The keys of every answer about one secret; a created secret has only these (captures 14, 16, 65)."""
     return {
         **_secret_head(secret, secret.id),
         "secretReminderNote": secret.reminder_note,
@@ -229,7 +229,7 @@ def secret_at_version(secret: Secret, version: Version) -> Json:
 
 
 def version_row(secret: Secret, version: Version) -> Json:
-    """A row of a secret's history, which people only may list (capture 31d)."""
+    """A row of a secret's history, which only people may list (capture 31d)."""
     row = secret_at_version(secret, version)
     row["id"] = row["_id"] = str(uuid.uuid5(uuid.UUID(secret.id), f"version {version.version}"))
     del row["secretValueHidden"], row["secretPath"]

@@ -1,4 +1,4 @@
-"""What the vault holds, as plain objects. Nothing here knows HTTP."""
+"""The vault's content, as plain objects. Nothing here depends on HTTP."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class UniversalAuth:
     ttl: int = 2_592_000
     max_ttl: int = 2_592_000
     token_uses_limit: int = 0
-    """How often an access token may be used (``accessTokenNumUsesLimit``); 0: without limit."""
+    """How often an access token may be used (``accessTokenNumUsesLimit``); 0: no limit."""
     secrets: list[ClientSecret] = field(default_factory=list)
     failures: int = 0
     forget_failures_at: float = 0.0
@@ -86,7 +86,7 @@ class Tag:
 
 @dataclass(slots=True)
 class Version:
-    """What a secret held at one of its versions, and who set it."""
+    """A secret's content at one of its versions, and who set it."""
 
     version: int
     value: str = field(repr=False)
@@ -161,7 +161,7 @@ class Environment:
     created_at: str
     folders: dict[str, Folder] = field(default_factory=dict, repr=False)
     deleted: float | None = None
-    """When it was marked as deleted; None: it was not."""
+    """When it was marked as deleted; None for one that was not."""
 
 
 @dataclass(slots=True)
@@ -176,7 +176,7 @@ class Role:
 
 @dataclass(slots=True)
 class Membership:
-    """An actor's place in a project: its roles and its additional privileges."""
+    """An actor's membership in a project: its roles and its additional privileges."""
 
     id: str
     actor: Actor

@@ -1,4 +1,4 @@
-"""Request checks that answer 422 in the words of the real server's validator."""
+"""Request checks that answer 422 with the messages of the real server's validator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Issue = dict[str, Any]
 
 
 def kind_of(value: object) -> str:
-    """The JSON type of ``value`` in the validator's words."""
+    """The JSON type of ``value`` as the validator names it."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -1,7 +1,7 @@
 """The organisation and the operations that change it.
 
-Ids are uuid5 of the organisation, a counter and the thing's name, times come from the world's clock: the same
-steps give the same world, and no two organisations have an id in common, as no two real vaults do.
+Ids are uuid5 of the organisation, a counter and the thing's name, times come from the world's clock. So the same steps
+give the same world, and no two organisations share an id, as no two real vaults do.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from raxx_bcp_sandbox.infisical.state import (
 NAMESPACE = uuid.UUID("6f1f0b56-3f5f-5d0c-9d0a-7a1e6f7f5a11")
 DEEPEST_FOLDER = 20
 KEPT_S = 14 * 86_400.0
-"""How long a deleted environment can be brought back, and holds its slug."""
+"""How long a deleted environment can be restored, and holds its slug."""
 PURGE_EVERY_S = 300.0
 """The server's job that purges deleted projects runs every five minutes."""
 DEFAULT_ENVIRONMENTS = (("Development", "dev"), ("Staging", "staging"), ("Production", "prod"))
@@ -64,7 +64,7 @@ class World:
         return str(uuid.uuid5(self._namespace, "\0".join((str(self.revision), *name))))
 
     def now(self) -> str:
-        """The present moment as the vault writes it."""
+        """The current time as the vault writes it."""
         return iso(self.clock())
 
     def add_actor(
@@ -94,7 +94,7 @@ class World:
     def add_client_secret(
         self, actor: Actor, plain: str, *, uses_limit: int = 0, ttl: int = 0, secret_id: str | None = None
     ) -> ClientSecret:
-        """Give an identity another client secret."""
+        """Add a client secret to an identity."""
         if actor.auth is None:
             raise ValueError(f"{actor.name} has no universal auth")
         now = self.now()
@@ -121,7 +121,7 @@ class World:
         description: str | None = None,
         environments: Iterable[tuple[str, str]] = DEFAULT_ENVIRONMENTS,
     ) -> Project:
-        """Add a project; whoever creates it becomes its admin."""
+        """Add a project; its creator becomes its admin."""
         now = self.now()
         project = Project(
             id=self.new_id("project", slug),
@@ -141,7 +141,7 @@ class World:
         return project
 
     def remove_project(self, project: Project) -> None:
-        """Mark a project as deleted: no call finds it from now on, and its rows stay until the job purges them."""
+        """Mark a project as deleted: from now on no call finds it, and its rows stay until the job purges them."""
         self.revision += 1
         del self.projects[project.id]
         for secret in _secrets_of(project):
@@ -150,14 +150,14 @@ class World:
         self._deleted.append((self.clock(), project))
 
     def secret_rows(self) -> int:
-        """How many secrets the database holds, those of deleted projects that are not purged yet included."""
+        """How many secrets the database holds, including those of deleted projects that are not purged yet."""
         last_purge = self.clock() // PURGE_EVERY_S * PURGE_EVERY_S
         self._deleted = [(at, project) for at, project in self._deleted if at >= last_purge]
         projects = [*self.projects.values(), *(project for _at, project in self._deleted)]
         return sum(1 for project in projects for _secret in _secrets_of(project))
 
     def add_member(self, project: Project, actor: Actor, *roles: str) -> Membership:
-        """Make an actor a member of a project, with these roles, in place of its former ones."""
+        """Make an actor a member of a project; these roles replace its former ones."""
         membership = Membership(
             id=self.new_id("membership", project.slug, actor.id),
             actor=actor,
@@ -194,7 +194,7 @@ class World:
         self.revision += 1
 
     def delete_environment(self, environment: Environment) -> None:
-        """Mark it as deleted: no list shows it nor an import from it, and it holds its slug for 14 days."""
+        """Mark it as deleted: no list shows it or an import from it, and it holds its slug for 14 days."""
         project = environment.project
         del project.environments[environment.slug]
         for other in project.environments.values():
@@ -206,14 +206,14 @@ class World:
         self.revision += 1
 
     def deleted_environments(self, project: Project) -> dict[str, Environment]:
-        """Those that can still be brought back, by slug; older ones are purged."""
+        """Those that can still be restored, by slug; older ones are purged."""
         kept = project.deleted_environments
         for slug in [slug for slug, one in kept.items() if self.clock() >= (one.deleted or 0.0) + KEPT_S]:
             del kept[slug]
         return kept
 
     def restore_environment(self, environment: Environment) -> None:
-        """Bring a deleted one back with all that it held: it is the last in order."""
+        """Restore a deleted one with its content: it is the last in order."""
         project = environment.project
         del project.deleted_environments[environment.slug]
         environment.deleted = None
@@ -261,7 +261,7 @@ class World:
         return secret
 
     def change_secret(self, secret: Secret, *, actor: Actor, new_version: bool = True) -> None:
-        """Close a change of a secret's fields: the next version (or the same one), the times, the cache."""
+        """Finish a change of a secret's fields: set the version (the next or the same), the times, and the cache."""
         now = self.now()
         if new_version:
             secret.version += 1
@@ -273,12 +273,12 @@ class World:
         self.touch(secret.folder)
 
     def touch(self, folder: Folder) -> None:
-        """A secret of this folder changed (``lastSecretModified``, captures 13 and 24)."""
+        """Record that a secret of this folder changed (``lastSecretModified``, captures 13 and 24)."""
         self.revision += 1
         folder.last_secret_modified = folder.updated_at = self.now()
 
     def add_import(self, folder: Folder, source: Environment, path: str) -> SecretImport:
-        """Append an import. Nothing is checked: neither its source nor a twin (captures 15b, 15d)."""
+        """Append an import. Nothing is checked: neither its source nor a duplicate (captures 15b, 15d)."""
         link = SecretImport(self.new_id("import", folder.id), folder, source, path, len(folder.imports) + 1, self.now())
         folder.imports.append(link)
         return link
@@ -288,7 +288,7 @@ class World:
         return next((project for project in self.projects.values() if project.slug == slug), None)
 
     def projects_in_order(self) -> Sequence[Project]:
-        """By name, byte by byte; of two with one name the newer first (captures 23b and 23h)."""
+        """By name, byte by byte; of two with the same name the newer first (captures 23b and 23h)."""
         return sorted(self.projects.values(), key=lambda project: (project.name, -project.order))
 
 

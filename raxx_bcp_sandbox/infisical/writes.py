@@ -108,7 +108,7 @@ def create_folder(call: Call) -> Json:
 
 
 def create_import(call: Call) -> Json:
-    """``POST /api/v2/secret-imports``; a missing source path and a twin are accepted (15*, 66)."""
+    """``POST /api/v2/secret-imports``; a missing source path and a duplicate are accepted (15*, 66)."""
     fields = call.body_fields()
     project_id = fields.text("projectId")
     slug = fields.text("environment")
@@ -141,7 +141,7 @@ def create_role(call: Call) -> Json:
 
 
 def add_identity(call: Call) -> Json:
-    """``POST /api/v1/projects/{id}/memberships/identities/{identity}``: not for a stranger (23i)."""
+    """``POST /api/v1/projects/{id}/memberships/identities/{identity}``: not for a non-member (23i)."""
     project, permission = call.project(call.path["project"])
     permission.require("create", "identity")
     fields = call.body_fields()

@@ -33,7 +33,7 @@ from raxx_bcp_sandbox.stand_in import LOOPBACK
 KEY_VARIABLE = "RAXX_SANDBOX_AWS_ACCESS_KEY_ID"
 SECRET_VARIABLE = "RAXX_SANDBOX_AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a variable
 VAULT_VARIABLES: Final = "RAXX_SANDBOX_"
-"""What the vault's own stand-in takes its identities from begins so too."""
+"""The prefix of the variables that hold the identities of the vault's stand-in."""
 _GRACE_SECONDS: Final = 2
 _log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def plan_for(name: str, snapshots: int) -> Callable[[World], None]:
 
 
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> None:
-    """Serve until SIGINT or SIGTERM. Without an access key to accept: one sentence, exit code 2."""
+    """Serve until SIGINT or SIGTERM. Without an access key to accept it prints one sentence and exits with 2."""
     command = parser()
     options = command.parse_args(arguments)
     key = AccessKey(environment.get(KEY_VARIABLE, ""), environment.get(SECRET_VARIABLE, ""))
@@ -104,7 +104,7 @@ def _serve(options: argparse.Namespace, key: AccessKey, environment: Mapping[str
 def _bodies(
     options: argparse.Namespace, clock: ResourceClock, faults: LightsailFaults, environment: Mapping[str, str]
 ) -> Iterator[tuple[Bodies, str]]:
-    """The instances' bodies, and how their addresses begin; records only where there are no addresses."""
+    """The instances' bodies, and the prefix of their addresses; without addresses, instances are records only."""
     if options.hosts is None:
         yield NoBodies(), ""
         return
@@ -128,7 +128,7 @@ def _bodies(
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    """Leave through every ``finally``: no instance may outlive us. uvicorn raises the signal again at its end."""
+    """Exit through every ``finally``: no instance may outlive us. uvicorn raises the signal again when it ends."""
     sys.exit(128 + signal.SIGTERM)
 
 

@@ -1,7 +1,7 @@
 """The HTTP side: JSON 1.1 as the real clients speak it, and the sandbox's own clock and faults.
 
-Every request and every answer is held against Lightsail's own model. An answer that the model does not know is a
-mistake of ours: it is logged and becomes a 500, so that no test passes on it.
+Every request and every answer is checked against Lightsail's own model. An answer that the model does not know is our
+mistake: it is logged and becomes a 500, so that no test passes on it.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _log = logging.getLogger(__name__)
 
 
 class OurMistakeError(Exception):
-    """We were about to answer what Lightsail never would: the log has it, and the client gets a 500."""
+    """We produced an answer that Lightsail never gives: the log has it, and the client gets a 500."""
 
 
 class LightsailApi:
-    """One account behind one access key. ``real`` is the time by which signatures are judged."""
+    """One account behind one access key. ``real`` gives the time by which signatures are checked."""
 
     def __init__(self, world: World, key: AccessKey, real: RealTime = time.time) -> None:
         self.world = world
@@ -123,7 +123,7 @@ class LightsailApi:
         clock = self.world.clock
         match wanted:
             case {"advance_seconds": int() | float() as seconds, **rest} if not rest and seconds >= 0:
-                iso(clock.now() + seconds)  # is it a time at all?
+                iso(clock.now() + seconds)  # is it a valid time?
                 clock.advance(seconds)
             case {"now_utc": str() as text, **rest} if not rest:
                 clock.set_now(parse_utc(text))

@@ -1,9 +1,9 @@
-"""Where instances get a body: real processes behind a record. As long as nothing gives them one: ``NoBodies``.
+"""The interface for bodies of instances: real processes behind a record. Without them: ``NoBodies``.
 
-A body is told what happens to its record, in order and inside the store's transaction. So each method must
-return soon (work that takes long goes on by itself, and ``is_up`` says when a boot has ended), must be safe to
-repeat after a kill -9 between it and the commit. In a call it refuses by raising ``LightsailError``; what falls
-due by itself (``is_up``, ``delete``, automatic snapshots) must not be refused.
+A body gets the events of its record, in order and inside the store's transaction. So each method must return soon: long
+work continues in the background, and ``is_up`` reports the end of a boot. Each method must be safe to repeat after a
+kill -9 between it and the commit. In a call it refuses by raising ``LightsailError``; what falls due by itself
+(``is_up``, ``delete``, automatic snapshots) must not be refused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from raxx_bcp_sandbox.lightsail.records import Instance
 
 
 class Bodies(Protocol):
-    """The processes and disks behind the instances. Snapshots are known by their ids, automatic ones as well."""
+    """The processes and disks behind the instances. Snapshots are identified by their ids, automatic ones too."""
 
     def start(self, instance: Instance) -> None:
         """Boot: of a new instance from its blueprint, or from the disk of ``from_snapshot``, with its user data."""
@@ -25,20 +25,23 @@ class Bodies(Protocol):
         """Has the boot ended? Until then the instance stays pending."""
 
     def trouble(self, instance: Instance) -> str:
-        """Why it does not boot, or has no body; empty when nothing is known to be wrong."""
+        """Why it does not boot, or has no body; empty when there is no known problem."""
 
     def stop(self, instance: Instance) -> None:
         """Stop the processes and keep the disk."""
 
     def delete(self, instance: Instance) -> None:
-        """Stop the processes and forget the disk."""
+        """Stop the processes and delete the disk."""
 
     def firewall(self, instance: Instance) -> None:
         """The openings have changed."""
 
     def snapshot(self, instance: Instance, snapshot_id: str, taken_at: float) -> None:
-        """Copy the disk as it is now. ``taken_at`` is the snapshot's time (epoch seconds): long ago, where an automatic
-        one fell due while nobody looked."""
+        """Copy the disk as it is now.
+
+        ``taken_at`` is the snapshot's time (epoch seconds): long ago, where an automatic one fell due while nothing
+        ran.
+        """
 
     def is_copied(self, snapshot_id: str) -> bool:
         """Has the copying ended? Until then the snapshot stays pending."""
@@ -47,13 +50,13 @@ class Bodies(Protocol):
         """Copy a copy, for another region or to keep an automatic one; it is one of ``instance`` at ``taken_at``."""
 
     def delete_snapshot(self, snapshot_id: str) -> None:
-        """Forget a copy."""
+        """Delete a copy."""
 
     def keep_only(self, instances: Collection[str], snapshots: Collection[str]) -> None:
-        """Forget the disks and copies of all other ids: what a kill -9 has left of things that are gone."""
+        """Delete the disks and copies of all other ids: what a kill -9 has left of deleted resources."""
 
     def access(self, instance: Instance) -> dict[str, Any]:
-        """How to log in: ``accessDetails`` of GetInstanceAccessDetails, with a certificate that soon expires."""
+        """How to log in: ``accessDetails`` of GetInstanceAccessDetails, with a short-lived certificate."""
 
 
 class NoBodies:
@@ -93,10 +96,10 @@ class NoBodies:
         """There is nothing to copy."""
 
     def delete_snapshot(self, snapshot_id: str) -> None:
-        """There is nothing to forget."""
+        """There is nothing to delete."""
 
     def keep_only(self, instances: Collection[str], snapshots: Collection[str]) -> None:
-        """There is nothing to forget."""
+        """There is nothing to delete."""
 
     def access(self, instance: Instance) -> dict[str, Any]:
         """Nobody can log in to a record."""

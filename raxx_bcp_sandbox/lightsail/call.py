@@ -1,4 +1,4 @@
-"""One request as the handlers see it, and what nearly all of them share."""
+"""One request as the handlers see it, and what nearly all handlers share."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from raxx_bcp_sandbox.lightsail.records import Instance, Snapshot
 from raxx_bcp_sandbox.lightsail.world import World
 
 PAGE: Final = 50
-"""How many a page holds: Lightsail takes no size, and its own is not documented."""
+"""The page size: Lightsail accepts no size, and its own is not documented."""
 
 Answer = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Call:
-    """A request that was signed for ``region`` and whose ``parameters`` the model has passed."""
+    """A request that was signed for ``region`` and whose ``parameters`` are valid by the model."""
 
     world: World
     region: str
@@ -49,12 +49,12 @@ Handler = Callable[[Call], Answer]
 
 
 def page_token(kind: str, position: int) -> str:
-    """A token that leads behind ``position`` in the list called ``kind``; clients can only give it back."""
+    """A token for the position after ``position`` in the list ``kind``; clients can only send it back."""
     return base64.urlsafe_b64encode(f"{kind}:{position}".encode()).decode()
 
 
 def read_token(kind: str, token: str) -> int:
-    """The position in a token. Raises InvalidInputException for a token that is not one of this list's."""
+    """The position in a token. Raises InvalidInputException for a token of another list."""
     try:
         name, _, position = base64.b64decode(token, altchars=b"-_", validate=True).decode().partition(":")
         if name == kind:

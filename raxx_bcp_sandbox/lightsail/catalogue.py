@@ -1,7 +1,7 @@
-"""What Lightsail sells: bundles, blueprints and regions, in small.
+"""A small part of what Lightsail sells: bundles, blueprints and regions.
 
 Bundles and blueprints are a few of the real ones (``get-bundles``, ``get-blueprints``). ``small_1_0`` is of the
-first generation, 2 GB RAM on a 40 GB disk: it cannot be bought any more, and instances that have it keep it.
+first generation, 2 GB RAM on a 40 GB disk: it is no longer sold, and instances that have it keep it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 
 
 class Bundle(msgspec.Struct, frozen=True):
-    """One size of an instance, with its price in USD a month."""
+    """One instance size, with its price in USD per month."""
 
     id: str
     name: str
@@ -25,7 +25,7 @@ class Bundle(msgspec.Struct, frozen=True):
     active: bool = True
 
     def holds(self, other: Bundle, disk_gb: int) -> bool:
-        """May what ran on ``other``, with a disk of ``disk_gb``, be restored onto this one?"""
+        """Can an instance of bundle ``other``, with a disk of ``disk_gb``, be restored onto this one?"""
         return self.cpus >= other.cpus and self.ram_gb >= other.ram_gb and self.disk_gb >= max(other.disk_gb, disk_gb)
 
 

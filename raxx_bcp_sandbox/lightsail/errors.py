@@ -1,4 +1,4 @@
-"""What Lightsail says no with: ``__type`` and the members ``code``, ``docs``, ``message`` and ``tip``."""
+"""Lightsail's refusals: ``__type`` and the members ``code``, ``docs``, ``message`` and ``tip``."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ def invalid_input(message: str, tip: str = "") -> LightsailError:
 
 
 def operation_failure(message: str, tip: str = "") -> LightsailError:
-    """The request is well formed, and cannot be carried out as things are."""
+    """The request is well formed, but cannot be carried out in the current state."""
     return LightsailError("OperationFailureException", message, tip)
 
 
 def not_found(kind: str, name: str) -> LightsailError:
-    """There is no such thing in this region."""
+    """The resource does not exist in this region."""
     return LightsailError("NotFoundException", f"The {kind} does not exist: {name}")
 
 
 def names_in_use(name: str) -> LightsailError:
-    """Instances and snapshots share one namespace in a region; the words are Lightsail's."""
+    """Instances and snapshots share one namespace in a region; the message is Lightsail's."""
     return invalid_input(f"Some names are already in use: {name}", "Choose another name.")
 
 
 def access_denied(operation: str, region: str, account: str) -> LightsailError:
-    """No policy allows it, in IAM's words."""
+    """No policy allows it, with IAM's message."""
     return LightsailError(
         "AccessDeniedException",
         f"User: arn:aws:iam::{account}:user/raxx-bcp is not authorized to perform: lightsail:{operation} on resource: "
@@ -58,7 +58,7 @@ def access_denied(operation: str, region: str, account: str) -> LightsailError:
 
 
 def throttled() -> LightsailError:
-    """Too many calls. Status 400, as in all JSON protocols; botocore knows it by its name and tries again."""
+    """Too many calls. Status 400, as in all JSON protocols; botocore recognises its name and retries."""
     return LightsailError("ThrottlingException", "Rate exceeded")
 
 

@@ -1,4 +1,4 @@
-"""What an operator can break. A fault changes what clients see, not what the store holds, wherever that is enough."""
+"""What an operator can break. Where possible, a fault changes what clients see, not what the store holds."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _nothing() -> None:
 class LightsailFaults(Faults):
     """The faults, the counters of the throttled calls, and the view of automatic snapshots that the faults give.
 
-    ``before_switch`` runs before any change: what was due under the old rules happens under them.
+    ``before_switch`` runs before any change: what was due under the old rules still happens under them.
     """
 
     def __init__(self, before_switch: Callable[[], None] = _nothing) -> None:
@@ -69,13 +69,13 @@ class LightsailFaults(Faults):
         self._throttled: Counter[str] = Counter()
 
     def switch(self, name: str, *, on: bool) -> None:
-        """Switch fault ``name``; its counters start anew."""
+        """Switch fault ``name``; its counters start again."""
         self.before_switch()
         super().switch(name, on=on)
         self._throttled.clear()
 
     def throttles(self, operation: str) -> bool:
-        """Must this call be answered with Rate exceeded?"""
+        """Must this call get "Rate exceeded"?"""
         if self.on(THROTTLED):
             return True
         if not self.on(THROTTLED_TWICE) or self._throttled[operation] >= THROTTLED_FIRST:
@@ -84,7 +84,7 @@ class LightsailFaults(Faults):
         return True
 
     def hides(self, instance: str) -> bool:
-        """Is there, for clients, no instance of this name?"""
+        """Is the instance of this name hidden from clients?"""
         return instance == VAULT and self.on(INSTANCE_MISSING)
 
     def automatics(self, region: str, instance: str, stored: list[Automatic], now: float) -> list[Automatic]:

@@ -53,7 +53,7 @@ def create_instances(call: Call) -> Answer:
 
 
 def create_instances_from_snapshot(call: Call) -> Answer:
-    """CreateInstancesFromSnapshot, from a manual or an automatic one, onto a bundle that is no smaller."""
+    """CreateInstancesFromSnapshot, from a manual or an automatic one, onto a bundle that is not smaller."""
     source, snapshot = _restored(call)
     bundle = rules.active_bundle(call.parameters["bundleId"])
     if not bundle.holds(BUNDLES[source.bundle], source.disk_gb):
@@ -74,7 +74,7 @@ def create_instances_from_snapshot(call: Call) -> Answer:
 
 
 def _restored(call: Call) -> tuple[Instance | Snapshot, Snapshot | Automatic]:
-    """What says blueprint, bundle and disk, and the snapshot to restore."""
+    """The source of blueprint, bundle and disk, and the snapshot to restore."""
     given = call.parameters
     if ("instanceSnapshotName" in given) == ("sourceInstanceName" in given):
         raise invalid_input("Define either instanceSnapshotName or sourceInstanceName: they are mutually exclusive.")

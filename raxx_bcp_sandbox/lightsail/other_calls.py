@@ -30,7 +30,7 @@ def get_operations(call: Call) -> Answer:
 
 
 def get_operations_for_resource(call: Call) -> Answer:
-    """GetOperationsForResource, newest first; also of a resource that is gone."""
+    """GetOperationsForResource, newest first; also of a deleted resource."""
     start = call.page_start("operations", _NEWEST)
     return _operations(call.world.store.operations(call.region, start, PAGE + 1, call.parameters["resourceName"]))
 
@@ -47,7 +47,7 @@ def tag_resource(call: Call) -> Answer:
 
 
 def untag_resource(call: Call) -> Answer:
-    """UntagResource; keys that are not there are no error."""
+    """UntagResource; missing keys are not an error."""
     resource, keys = _tagged(call), call.parameters["tagKeys"]
     return _retag(call, resource, {key: value for key, value in resource.tags.items() if key not in keys})
 

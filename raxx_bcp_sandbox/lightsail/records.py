@@ -43,7 +43,7 @@ DEFAULT_OPENINGS: Final = (Opening("tcp", 22, 22), Opening("tcp", 80, 80))
 
 
 class Instance(msgspec.Struct, frozen=True):
-    """One virtual server."""
+    """One virtual server (instance)."""
 
     region: str
     name: str
@@ -57,11 +57,11 @@ class Instance(msgspec.Struct, frozen=True):
     """Its own loopback address: instances that are real listen there."""
     state: str = PENDING
     due: float | None = None
-    """When it leaves a state that passes by itself."""
+    """When it leaves a transient state."""
     automatic_hour: int | None = None
     """The hour, UTC, of its automatic snapshots; None while the add-on is off."""
     automatic_due: float | None = None
-    """When the next automatic snapshot begins."""
+    """When the next automatic snapshot starts."""
     openings: tuple[Opening, ...] = DEFAULT_OPENINGS
     tags: Tags = {}
     key_pair: str = ""
@@ -99,7 +99,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class Automatic(msgspec.Struct, frozen=True):
-    """One automatic snapshot. It has no name and lives no longer than its instance."""
+    """One automatic snapshot. It has no name and is deleted with its instance."""
 
     region: str
     instance: str
@@ -126,7 +126,7 @@ class Operation(msgspec.Struct, frozen=True):
     due: float | None = None
     """When it ends; None once it has."""
     waits_for: str = ""
-    """The resource that must have left its passing state first."""
+    """The resource that must have left its transient state first."""
     error_code: str = ""
     error_details: str = ""
 

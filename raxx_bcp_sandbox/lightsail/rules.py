@@ -1,4 +1,4 @@
-"""Rules of the service that its model does not hold. Each names its source."""
+"""Rules of the service that its model does not contain. Each names its source."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def check_zone(zone: str, region: str) -> None:
 
 
 def active_bundle(bundle_id: str) -> Bundle:
-    """A bundle that can be bought. GetBundles calls the others "inactive (unavailable)"."""
+    """A bundle that is sold. GetBundles calls the others "inactive (unavailable)"."""
     bundle = BUNDLES.get(bundle_id)
     if bundle is None or not bundle.active:
         raise invalid_input(f"The bundle {bundle_id} does not exist or is not available.")
@@ -60,7 +60,7 @@ def active_bundle(bundle_id: str) -> Bundle:
 
 
 def read_tags(tags: Iterable[dict[str, str]], onto: Tags | None = None) -> Tags:
-    """``tags`` of a request, added to those that there are (userguide, "Tags": 50, keys 128, values 256)."""
+    """``tags`` of a request, added to the existing ones (userguide, "Tags": 50, keys 128, values 256)."""
     merged = {**(onto or {}), **{each.get("key", ""): each.get("value") for each in tags}}
     for key, value in merged.items():
         if not 1 <= len(key) <= _LONGEST_KEY or len(value or "") > _LONGEST_VALUE or key.lower().startswith("aws:"):

@@ -1,4 +1,4 @@
-"""Raxx's account as the sandbox starts it. A store is seeded once: what was deleted since stays deleted."""
+"""Raxx's account at a sandbox's start. A store is seeded once: what was deleted since then stays deleted."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from raxx_bcp_sandbox.lightsail.world import World
 
 REGION: Final = "us-east-1"
 FREESCOUT_HOUR: Final = 5
-"""FreeScout's own backup: automatic snapshots from 05:00 UTC, which have ended by 06:00 (ADR-0103 D1)."""
+"""FreeScout's own backup: automatic snapshots from 05:00 UTC, finished by 06:00 (ADR-0103 D1)."""
 BY_HAND: Final = "raxx-vault-before-ubuntu-22"
 TICKETS_BY_HAND: Final = "raxx-tickets-before-upgrade"
 SNAPSHOTS: Final = 5_000
 _SEEDED: Final = "seeded"
 _DAYS_IN_USE: Final = 7
 _HTTPS: Final = (Opening("tcp", 22, 22, ("203.0.113.7/32", "127.0.0.1/32"), ()), Opening("tcp", 443, 443))
-"""People log in from the office; here from this machine."""
+"""In production people log in from the office, here from this machine."""
 
 
 def seed(world: World, plan: Callable[[World], None]) -> None:
-    """Fill the account by ``plan``, in one transaction, unless it was filled before; then let time catch
-    up, and wake the instances."""
+    """Fill the account by ``plan``, in one transaction, unless it was filled before.
+
+    Then settle what is due, and start the instances.
+    """
     with world.store.transaction():
         if world.store.setting(_SEEDED) is None:
             plan(world)
@@ -38,11 +40,11 @@ def seed(world: World, plan: Callable[[World], None]) -> None:
 
 
 def empty(_world: World) -> None:
-    """Nothing at all."""
+    """An empty account."""
 
 
 def raxx(world: World) -> None:
-    """The vault with a snapshot that somebody once took by hand and none of ours; FreeScout with its own backup."""
+    """The vault with one snapshot that somebody took by hand and none of ours; FreeScout with its own backup."""
     now = world.clock.now()
     vault = _instance(world, VAULT, "small_1_0", age_days=400, tags={"project": "raxx"})
     tickets = _instance(
@@ -60,7 +62,7 @@ def raxx(world: World) -> None:
 
 
 def in_use(world: World) -> None:
-    """Raxx's account after D1 has been at work for a week: today's snapshot makes the oldest of them go."""
+    """Raxx's account after D1 has been at work for a week: today's snapshot makes the oldest due for deletion."""
     raxx(world)
     vault = world.instance(REGION, VAULT)
     half_past_six = midnight(world.clock.now()) + 6.5 * HOUR
@@ -77,7 +79,7 @@ def in_use(world: World) -> None:
 
 
 def scale(snapshots: int = SNAPSHOTS) -> Callable[[World], None]:
-    """Raxx's account with ``snapshots`` more of the vault, an hour apart: for measuring."""
+    """Raxx's account with ``snapshots`` more of the vault, an hour apart, for measurements."""
     if snapshots < 0:
         raise ValueError("there is no negative number of snapshots")
 

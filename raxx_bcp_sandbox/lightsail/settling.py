@@ -1,7 +1,7 @@
-"""What happens by itself as time passes. Looked after at each call, so it costs no thread and survives a kill.
+"""State changes that come with time. Each call processes those that are due: no thread, and a kill loses none.
 
-Automatic snapshots (EnableAddOn; developer guide, "Configure automatic snapshots"): begun within 45 minutes
-after the hour, one a UTC day, the latest seven kept. Here each begins 12 minutes after the hour and takes 8.
+Automatic snapshots (EnableAddOn; developer guide, "Configure automatic snapshots"): started within 45 minutes after the
+hour, one a UTC day, the latest seven kept. Here each starts 12 minutes after the hour and takes 8.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ BEGINS_AFTER_SECONDS: Final = 12 * 60.0
 TAKES_SECONDS: Final = 8 * 60.0
 KEPT: Final = 7
 NOTICE_SECONDS: Final = 30 * 60.0
-"""A new time of day within this of now waits until tomorrow (AutoSnapshotAddOnRequest)."""
+"""A new time of day that is closer to now than this waits until tomorrow (AutoSnapshotAddOnRequest)."""
 
 
 def settle(store: Store, bodies: Bodies, faults: LightsailFaults, now: float) -> None:
-    """Let happen what fell due until ``now``. Inside a transaction of the caller's."""
+    """Process what fell due until ``now``, inside the caller's transaction."""
     for resource in store.due(now):
         if isinstance(resource, Snapshot):
             _finish_snapshot(store, bodies, faults, resource)
@@ -71,7 +71,7 @@ def _finish_instance(store: Store, bodies: Bodies, instance: Instance) -> None:
 
 
 def _finish_operation(store: Store, operation: Operation) -> None:
-    """It ends when what it waits for has ended, which may be later than it was due."""
+    """It ends when what it waits for has ended, which may be after its due time."""
     other = store.named(operation.region, operation.waits_for) if operation.waits_for else None
     if other is not None and other.due is not None:
         return
@@ -92,7 +92,7 @@ def _begin_automatics(store: Store, bodies: Bodies, instance: Instance, now: flo
     hour, due = instance.automatic_hour, instance.automatic_due
     if hour is None or due is None:
         return
-    due += max(0.0, (now - due) // DAY - KEPT) * DAY  # of a long time away, only the last ones would be kept
+    due += max(0.0, (now - due) // DAY - KEPT) * DAY  # after a long downtime, only the last ones would be kept
     while due <= now:
         _begin_automatic(store, bodies, instance, due)
         due = begins(midnight(due) + DAY, hour)
@@ -111,15 +111,15 @@ def _begin_automatic(store: Store, bodies: Bodies, instance: Instance, due: floa
 
 
 def begins(day: float, hour: int) -> float:
-    """When the automatic snapshot of the day that begins at ``day`` begins."""
+    """When the automatic snapshot of the day that starts at ``day`` starts."""
     return day + hour * HOUR + BEGINS_AFTER_SECONDS
 
 
 def next_begin(instance: Instance, hour: int, *, made_today: bool, now: float) -> float:
-    """When the next automatic snapshot begins, once the add-on is switched on, or moved, to ``hour``.
+    """When the next automatic snapshot starts, once the add-on is switched on, or moved, to ``hour``.
 
-    The rules are those of AutoSnapshotAddOnRequest: never two on one day, and a change that comes too late for
-    today leaves today's where it was.
+    The rules are those of AutoSnapshotAddOnRequest: never two on one day, and a change that is too late for today does
+    not move today's.
     """
     today = midnight(now)
     tomorrow, starts, soon = today + DAY, today + hour * HOUR, now + NOTICE_SECONDS

@@ -25,7 +25,7 @@ ANYWHERE = ("0.0.0.0/0",)
 
 
 def zone_of(resource: Resource) -> str:
-    """A snapshot is in no zone: ``all``."""
+    """A snapshot is not in a zone: ``all``."""
     return resource.zone if isinstance(resource, Instance) else "all"
 
 

@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, checked for real: the signature is computed again from what arrived.
+"""AWS Signature Version 4, really checked: the signature is computed again from the received request.
 
 Rules and words: AWS General Reference, "Signature Version 4 signing process" and "Troubleshooting"; the names
 of the errors are those that AWS's JSON services answer with.
@@ -37,7 +37,7 @@ _MISMATCH: Final = (
 
 @dataclass(frozen=True)
 class AccessKey:
-    """The one access key that this account has."""
+    """The account's only access key."""
 
     id: str
     secret: str = field(repr=False)
@@ -54,7 +54,7 @@ class Received:
 
 
 def signed_region(request: Received, key: AccessKey, now: float) -> str:
-    """The region for which ``request`` was signed, when it was signed with ``key`` at about ``now`` (epoch).
+    """The region for which ``request`` was signed, if it was signed with ``key`` at about ``now`` (epoch seconds).
 
     Raises ``LightsailError``: MissingAuthenticationTokenException, IncompleteSignatureException,
     UnrecognizedClientException (key not known) or InvalidSignatureException (wrong secret, scope or time).

@@ -1,4 +1,4 @@
-"""Manual and automatic snapshots, and the add-on that makes the automatic ones."""
+"""Manual and automatic snapshots, and the add-on that creates the automatic ones."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def create_instance_snapshot(call: Call) -> Answer:
     """CreateInstanceSnapshot.
 
     "You cannot create manual snapshots when an automatic snapshot is being created" (developer guide, "Configure
-    automatic snapshots"). The guide names no exception: this one, since nothing is wrong with the input.
+    automatic snapshots"). The guide names no exception. We use this one, since the input is valid.
     """
     world, name = call.world, call.parameters["instanceSnapshotName"]
     instance = call.instance()
@@ -105,7 +105,7 @@ def _new_snapshot(call: Call, name: str, source: Instance | Snapshot, **fields: 
 
 
 def delete_instance_snapshot(call: Call) -> Answer:
-    """DeleteInstanceSnapshot: for good, and at once."""
+    """DeleteInstanceSnapshot: permanent and immediate."""
     snapshot = call.snapshot()
     if call.world.faults.on(DELETE_REFUSED):
         raise operation_failure(f"The snapshot {snapshot.name} could not be deleted. Try again later.")
@@ -115,7 +115,7 @@ def delete_instance_snapshot(call: Call) -> Answer:
 
 
 def copy_snapshot(call: Call) -> Answer:
-    """CopySnapshot: a manual one, or an automatic one to keep; tags are not copied (it takes none)."""
+    """CopySnapshot: a manual one, or an automatic one to keep; tags are not copied (the call accepts none)."""
     given, world = call.parameters, call.world
     if ("sourceSnapshotName" in given) == ("sourceResourceName" in given):
         raise invalid_input("Define either sourceSnapshotName or sourceResourceName.")
@@ -129,7 +129,7 @@ def copy_snapshot(call: Call) -> Answer:
 
 
 def _copied(call: Call) -> tuple[Instance | Snapshot, Snapshot | Automatic, bool]:
-    """The snapshot, or the instance of an automatic one; what to copy; and is it from an automatic one?"""
+    """The snapshot, or the instance of an automatic one; what to copy; and whether it is automatic."""
     given, world = call.parameters, call.world
     region = given["sourceRegion"]
     if "sourceSnapshotName" in given:
@@ -170,7 +170,7 @@ def delete_auto_snapshot(call: Call) -> Answer:
 
 
 def enable_add_on(call: Call) -> Answer:
-    """EnableAddOn, which also moves an add-on that is on to another hour."""
+    """EnableAddOn, which also moves an active add-on to another hour."""
     hour = rules.automatic_hour(call.parameters["addOnRequest"])
     instance = call.instance("resourceName")
     if instance.state == SHUTTING_DOWN:
@@ -183,7 +183,7 @@ def enable_add_on(call: Call) -> Answer:
 
 
 def disable_add_on(call: Call) -> Answer:
-    """DisableAddOn: no more are made; those that there are stay."""
+    """DisableAddOn: no new snapshots are taken; existing ones stay."""
     instance = call.instance("resourceName")
     call.world.store.change(instance, automatic_hour=None, automatic_due=None)
     return {"operations": [_add_on(call, instance, "DisableAddOn")]}

@@ -1,7 +1,7 @@
-"""The account in SQLite: it survives a restart and a kill -9, and answers for nobody else.
+"""The account in SQLite: it survives a restart and a kill -9, and no other account is in it.
 
-A record is kept as JSON beside the columns that it is looked up by. Instances and snapshots are in one table,
-whose unique index is Lightsail's rule that they share their names in a region.
+A record is stored as JSON beside the columns that are used to look it up. Instances and snapshots are in one table; its
+unique index enforces Lightsail's rule that they share one namespace in a region.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ ResourceT = TypeVar("ResourceT", bound=Resource)
 
 
 class Store:
-    """The account's resources, in the file ``path``. To be used by one thread at a time."""
+    """The account's resources, in the file ``path``. Only one thread at a time may use it."""
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS)
@@ -74,7 +74,7 @@ class Store:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing: what is written inside is undone when an exception leaves the block."""
+        """All or nothing: an exception that leaves the block undoes all writes in it."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -86,25 +86,25 @@ class Store:
     # -- settings ----------------------------------------------------------------------------------------
 
     def setting(self, name: str) -> str | None:
-        """A remembered setting."""
+        """A stored setting."""
         row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
     def set(self, name: str, value: str) -> None:
-        """Remember a setting."""
+        """Store a setting."""
         self._db.execute("INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", (name, value))
 
     # -- instances and snapshots -------------------------------------------------------------------------
 
     def named(self, region: str, name: str) -> Resource | None:
-        """Whatever has this name in this region."""
+        """The resource of any kind with this name in this region."""
         row = self._db.execute(
             "SELECT kind, record FROM resources WHERE region = ? AND name = ?", (region, name)
         ).fetchone()
         return None if row is None else msgspec.json.decode(row[1], type=_RECORDS[row[0]])
 
     def page(self, kind: type[ResourceT], region: str, after: int, limit: int) -> list[tuple[int, ResourceT]]:
-        """Up to ``limit`` resources of one kind behind position ``after``, in the order of their creation."""
+        """Up to ``limit`` resources of one kind after position ``after``, in the order of their creation."""
         rows = self._db.execute(
             "SELECT seq, record FROM resources WHERE kind = ? AND region = ? AND seq > ? ORDER BY seq LIMIT ?",
             (kind.kind, region, after, limit),
@@ -117,7 +117,7 @@ class Store:
         return [msgspec.json.decode(record, type=Instance) for (record,) in rows]
 
     def snapshot_ids(self) -> frozenset[str]:
-        """The ids of all snapshots, automatic ones as well."""
+        """The ids of all snapshots, automatic ones too."""
         rows = self._db.execute(
             "SELECT json_extract(record, '$.id') FROM resources WHERE kind = ? "
             "UNION SELECT json_extract(record, '$.id') FROM automatics",
@@ -131,19 +131,19 @@ class Store:
         return [msgspec.json.decode(record, type=_RECORDS[kind]) for kind, record in rows.fetchall()]
 
     def automatic_due(self, now: float) -> list[Instance]:
-        """The instances of which an automatic snapshot is to begin by ``now``, earliest first."""
+        """The instances whose automatic snapshot is to start by ``now``, earliest first."""
         rows = self._db.execute("SELECT record FROM resources WHERE automatic_due <= ? ORDER BY automatic_due", (now,))
         return [msgspec.json.decode(record, type=Instance) for (record,) in rows.fetchall()]
 
     def add(self, *resources: Resource) -> None:
-        """Keep new resources, whose names must be free."""
+        """Store new resources, whose names must be free."""
         self._db.executemany(
             "INSERT INTO resources (kind, region, name, due, automatic_due, record) VALUES (?, ?, ?, ?, ?, ?)",
             ((each.kind, each.region, each.name, *_dues(each), _text(each)) for each in resources),
         )
 
     def change(self, resource: ResourceT, **fields: Any) -> ResourceT:
-        """Keep ``resource`` with other ``fields`` (never its name), and return it as it is now."""
+        """Store ``resource`` with changed ``fields`` (never its name), and return the new record."""
         changed = msgspec.structs.replace(resource, **fields)
         self._db.execute(
             "UPDATE resources SET due = ?, automatic_due = ?, record = ? WHERE region = ? AND name = ?",
@@ -152,7 +152,7 @@ class Store:
         return changed
 
     def remove(self, resource: Resource) -> None:
-        """Forget a resource; of an instance, its automatic snapshots with it."""
+        """Delete a resource; for an instance, also its automatic snapshots."""
         key = (resource.region, resource.name)
         self._db.execute("DELETE FROM resources WHERE region = ? AND name = ?", key)
         if isinstance(resource, Instance):
@@ -173,14 +173,14 @@ class Store:
         return [msgspec.json.decode(record, type=Automatic) for (record,) in rows.fetchall()]
 
     def put_automatic(self, one: Automatic) -> None:
-        """Keep an automatic snapshot: there is one a day of each instance."""
+        """Store an automatic snapshot: each instance has one a day."""
         self._db.execute(
             "INSERT OR REPLACE INTO automatics (region, instance, day, due, record) VALUES (?, ?, ?, ?, ?)",
             (one.region, one.instance, one.day, one.due, _text(one)),
         )
 
     def remove_automatic(self, one: Automatic) -> None:
-        """Forget an automatic snapshot."""
+        """Delete an automatic snapshot."""
         self._db.execute(
             "DELETE FROM automatics WHERE region = ? AND instance = ? AND day = ?", (one.region, one.instance, one.day)
         )
@@ -188,7 +188,7 @@ class Store:
     # -- operations --------------------------------------------------------------------------------------
 
     def put_operation(self, one: Operation) -> None:
-        """Keep an operation, new or changed."""
+        """Store an operation, new or changed."""
         self._db.execute(
             "INSERT INTO operations (id, region, resource, due, record) VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT (id) DO UPDATE SET due = excluded.due, record = excluded.record",
@@ -203,7 +203,7 @@ class Store:
         return None if row is None else msgspec.json.decode(row[0], type=Operation)
 
     def operations(self, region: str, before: int, limit: int, resource: str = "") -> list[tuple[int, Operation]]:
-        """Up to ``limit`` operations before position ``before``, newest first; of one ``resource`` if given."""
+        """Up to ``limit`` operations before position ``before``, newest first; only those of ``resource`` if given."""
         rows = self._db.execute(
             "SELECT seq, record FROM operations WHERE region = ? AND seq < ? AND (? = '' OR resource = ?) "
             "ORDER BY seq DESC LIMIT ?",

@@ -17,9 +17,9 @@ RealTime = Callable[[], float]
 
 
 class ResourceClock:
-    """Real time plus an offset that the store remembers: a test lives ten days in a second.
+    """Real time plus an offset that the store keeps, so that a test can run ten days in a second.
 
-    Only resources know this time. Signatures are judged by the real one, by which clients sign.
+    Only resources use this time. Signatures are checked by the real time, which clients sign with.
     """
 
     def __init__(self, store: Store, real: RealTime = time.time) -> None:
@@ -27,7 +27,7 @@ class ResourceClock:
         self._real = real
 
     def now(self) -> float:
-        """Epoch seconds, to the millisecond, as Lightsail shows them."""
+        """Epoch seconds, with milliseconds, as Lightsail shows them."""
         return round(self._real() + self.offset, 3)
 
     @property
@@ -37,7 +37,7 @@ class ResourceClock:
 
     @property
     def was_set(self) -> bool:
-        """Has anybody ever moved it?"""
+        """Has the time ever been changed?"""
         return self._store.setting(_OFFSET) is not None
 
     def advance(self, seconds: float) -> None:
@@ -45,12 +45,12 @@ class ResourceClock:
         self._store.set(_OFFSET, repr(self.offset + seconds))
 
     def set_now(self, moment: float) -> None:
-        """Make it ``moment`` (epoch seconds) now. Back in time, nothing that has happened is undone."""
+        """Set the time to ``moment`` (epoch seconds). A step back undoes nothing that has happened."""
         self._store.set(_OFFSET, repr(moment - self._real()))
 
 
 def midnight(moment: float) -> float:
-    """The beginning of the UTC day of ``moment``."""
+    """The start of the UTC day of ``moment``."""
     return moment - moment % DAY
 
 

@@ -1,9 +1,8 @@
-"""The wire: what Lightsail's own service model, as botocore carries it, says about requests and answers.
+"""The wire: the rules of Lightsail's own service model, as botocore ships it, for requests and answers.
 
 botocore's ``ParamValidator`` checks types, required and unknown members, and minima. It leaves out enumerations,
-patterns and maxima, which are checked here. A pattern is searched for and not anchored, as Lightsail's
-server does: ``\\w[\\w\\-]*\\w`` of a ResourceName lets a name with a space through, and a rule of the service
-(see ``rules``) refuses it.
+patterns and maxima, which are checked here. A pattern is searched for and not anchored, as on Lightsail's server:
+``\\w[\\w\\-]*\\w`` of a ResourceName accepts a name with a space, and a rule of the service (see ``rules``) refuses it.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ _SERVICE: Final = "lightsail"
 _BEYOND_THE_MODEL: Final = {
     "OperationType": frozenset({"CopySnapshot", "DeleteAutoSnapshot", "TagResource", "UntagResource"}),
 }
-"""Values that Lightsail answers with (see ``aws lightsail copy-snapshot help``) and that its model leaves out."""
+"""Values in Lightsail's answers (see ``aws lightsail copy-snapshot help``) that its model leaves out."""
 
 
 @functools.cache
 def service_model() -> ServiceModel:
-    """The model that botocore ships, whatever models or settings the developer keeps in ``~/.aws``."""
+    """The model that botocore ships; models and settings in the developer's ``~/.aws`` are ignored."""
     loader = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
     return ServiceModel(loader.load_service_model(_SERVICE, "service-2"), _SERVICE)
 
@@ -40,7 +39,7 @@ def regions() -> frozenset[str]:
 
 @functools.cache
 def own_exceptions() -> frozenset[str]:
-    """The exceptions that the model knows; others (Throttling…, InvalidSignature…) all AWS services share."""
+    """The exceptions in the model; all AWS services share the others (Throttling…, InvalidSignature…)."""
     return frozenset(shape.name for shape in service_model().error_shapes)
 
 
@@ -52,7 +51,7 @@ def operation(name: str) -> OperationModel | None:
 
 
 def operation_named(header: str) -> str | None:
-    """The operation that an ``X-Amz-Target`` header asks for; None for another service's or a malformed one."""
+    """The operation that an ``X-Amz-Target`` header names; None for another service's or a malformed one."""
     prefix, _, name = header.partition(".")
     return name if prefix == service_model().metadata["targetPrefix"] and operation(name) else None
 
@@ -63,12 +62,12 @@ def request_problems(model: OperationModel, parameters: Any) -> list[str]:
 
 
 def answer_problems(model: OperationModel, answer: Any) -> list[str]:
-    """What is wrong with an answer of ours."""
+    """What is wrong with one of our answers."""
     return _problems(model.output_shape, answer)
 
 
 def error_problems(model: OperationModel, name: str, members: Any) -> list[str]:
-    """What is wrong with an exception of ours: a name that this operation never raises, or members unknown."""
+    """What is wrong with one of our exceptions: a name that this operation never raises, or unknown members."""
     shapes = {shape.name: shape for shape in model.error_shapes}
     if name not in shapes:
         return [f"{model.name} raises no {name}"]
@@ -90,7 +89,7 @@ def _without_value(sentence: str) -> str:
 
 
 def _unchecked(shape: Shape, value: Any, at: str) -> Iterator[str]:
-    """What ParamValidator leaves out, for a value that it has passed."""
+    """The checks that ParamValidator leaves out, for a value that it accepted."""
     if isinstance(shape, StructureShape):
         for name, member in value.items():
             yield from _unchecked(shape.members[name], member, f"{at}.{name}".lstrip("."))

@@ -1,4 +1,4 @@
-"""The account as its clients meet it: look-ups, names, operations, and time that passes."""
+"""The account as its clients see it: look-ups, names, operations, and the passing of time."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ PENDING_SECONDS: Final = 3.0
 class World:
     """One account. ``pending_seconds`` is how long snapshots and instances take, on the resources' clock.
 
-    ``real`` gives the real time that the resources' clock is set against. ``prefix`` is how the instances' addresses
-    begin (``127.83.12``); empty: anywhere from 127.0.5.1 on.
+    ``real`` gives the real time that the resources' clock is relative to. ``prefix`` is the start of the instances'
+    addresses (``127.83.12``); empty: any from 127.0.5.1 on.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class World:
         self._prefix = prefix
 
     def wake(self) -> None:
-        """Give the instances that run their bodies back, after a start of the stand-in."""
+        """After a start of the stand-in, start the bodies of running instances again."""
         known = self.store.all_instances()
         sources = {each.from_snapshot for each in known if each.state == PENDING}
         self.bodies.keep_only({each.id for each in known}, self.store.snapshot_ids() | sources)
@@ -66,7 +66,7 @@ class World:
                 self.bodies.start(instance)
 
     def settle(self) -> None:
-        """Let happen, in one transaction, what fell due until now."""
+        """Process, in one transaction, what fell due until now."""
         with self.store.transaction():
             settle(self.store, self.bodies, self.faults, self.clock.now())
 
@@ -87,7 +87,7 @@ class World:
         return found
 
     def resource(self, region: str, name: str) -> Resource:
-        """Whatever is called ``name``. Raises NotFoundException."""
+        """The resource of any kind called ``name``. Raises NotFoundException."""
         found = self.store.named(region, name)
         if found is None or self.faults.hides(name):
             raise not_found("Resource", name)
@@ -101,7 +101,7 @@ class World:
     # -- changing ----------------------------------------------------------------------------------------
 
     def require_free(self, region: str, *names: str) -> None:
-        """Raises InvalidInputException for a name that is no name, or that anything in ``region`` has."""
+        """Raises InvalidInputException for an invalid name, or one that is taken in ``region``."""
         for name in names:
             check_new_name(name)
             if self.store.named(region, name) is not None or names.count(name) > 1:
@@ -118,9 +118,9 @@ class World:
     def begin(
         self, resource: Resource, kind: str, *, details: str = "", waits_for: Resource | None = None, takes: float = 0.0
     ) -> dict[str, Any]:
-        """Note an operation on ``resource``, and say it as Lightsail does.
+        """Record an operation on ``resource``, and return it in Lightsail's shape.
 
-        It ends with the passing state of ``waits_for``, else in ``takes`` seconds, which may be at once.
+        It ends with the transient state of ``waits_for``, else in ``takes`` seconds, which may be 0.
         """
         now = self.clock.now()
         due = waits_for.due if waits_for is not None else now + takes

@@ -1,4 +1,4 @@
-"""Heroku: a stand-in for its two APIs, with a PostgreSQL of its own that holds production and what drills restore."""
+"""Heroku: a stand-in for its two APIs, with its own PostgreSQL that holds production and what drills restore."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SECONDS = 60.0
 def _prepare(place: Place) -> None:
     place.directory.mkdir(mode=0o700, exist_ok=True)
     place.directory.chmod(0o700)
-    postgres.binaries()  # refuses with a sentence when it is not installed
+    postgres.binaries()  # raises one sentence when it is not installed
 
 
 def _launch(place: Place) -> Launch:
@@ -34,7 +34,7 @@ def _launch(place: Place) -> Launch:
 
 
 def _fill(place: Place) -> None:
-    """Let production have this morning's backup, also in a sandbox that was made days ago."""
+    """Make sure that production has this morning's backup, even in a sandbox that is days old."""
     session = requests.Session()
     session.trust_env = False
     try:
@@ -61,7 +61,7 @@ def _binaries() -> str:
 
 
 def _tidy(place: Place) -> None:
-    """When the stand-in is killed its PostgreSQL stays, and runs as another user when we are root."""
+    """When the stand-in is killed, its PostgreSQL keeps running, as another user when we are root."""
     postgres.stop_leftover(place.directory / _POSTGRES)
 
 

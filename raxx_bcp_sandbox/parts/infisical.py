@@ -1,4 +1,4 @@
-"""The vault: a stand-in for Raxx's self-hosted Infisical, in a process of its own."""
+"""The vault: a stand-in for Raxx's self-hosted Infisical, in its own process."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from raxx_bcp_sandbox.part import (
     switch_stand_in_fault,
 )
 
-# Its writer has the organisation role `member`. The reader is the identity that every stand-in must have; nobody
-# is told of it.
+# Its writer has the organisation role `member`. The reader is the identity that every stand-in must have; it is handed
+# to nobody.
 _WRITER = "INFISICAL_DRILL_CLIENT"
 _READER = "INFISICAL_DRILL_READER_CLIENT"
 
@@ -41,7 +41,7 @@ def _approvals(place: Place, *, on: bool) -> None:
     switch_stand_in_fault(place, "vault-approvals", on=on)
 
 
-# Under names of their own: the vault itself has faults of the same kind.
+# They have their own names: the vault itself has faults of the same kind.
 _FAULTS = (
     Fault("drill-vault-down", "The throwaway vault does not run: no export can be restored into it.", stops_part=True),
     Fault(

@@ -1,7 +1,7 @@
-"""Lightsail: a stand-in with Raxx's two instances, used through boto3's own variable for its address.
+"""Lightsail: a stand-in with Raxx's two instances, reached through boto3's own variable for its address.
 
-Its instances can be logged in to: they have addresses and ports of their own (``hosts.network``), which the environment
-tells the product where they differ from a real host's.
+Its instances accept logins: they have their own addresses and ports (``hosts.network``). The environment gives these to
+the product where they differ from a real host's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from raxx_bcp_sandbox.parts import infisical, s3
 # name share it.
 _ID, _SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 _POLL_SECONDS = "0.5"
-"""Snapshots take three seconds here, not minutes: looking every quarter of a minute would be most of the wait."""
+"""Snapshots take three seconds here, not minutes: polling every quarter of a minute would be most of the wait."""
 _HOSTS = "hosts"
 
 
@@ -31,7 +31,7 @@ def _prepare(place: Place) -> None:
 
 
 def _network(place: Place) -> network.Network | None:
-    """None where the machine has no addresses for instances: the stand-in then has records only, and says why."""
+    """None where the machine has no addresses for instances: the stand-in then has records only, and reports why."""
     try:
         return network.choose(place.directory / _HOSTS)
     except UsageError:
@@ -67,7 +67,7 @@ def _environment(place: Place) -> dict[str, str]:
 
 
 def _tidy(place: Place) -> None:
-    """When the stand-in is killed its instances' processes stay; not all of them carry the sandbox's own mark."""
+    """When the stand-in is killed, its instances' processes keep running; not all have the sandbox's own mark."""
     bodies.stop_leftovers(place.directory / _HOSTS)
 
 

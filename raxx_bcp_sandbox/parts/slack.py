@@ -1,4 +1,4 @@
-"""Slack: a stand-in that takes messages as Slack does and shows them on a page of its own."""
+"""Slack: a stand-in that accepts messages as Slack does and shows them on its own page."""
 
 from __future__ import annotations
 

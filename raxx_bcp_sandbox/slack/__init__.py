@@ -1,1 +1,1 @@
-"""A Slack that takes messages as the real one does, keeps them, and shows them on a page."""
+"""A stand-in for Slack: it accepts messages as the real one does, stores them, and shows them on a page."""

@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> None:
-    """Serve until SIGINT or SIGTERM. Without a bot token to accept: one sentence, exit code 2."""
+    """Serve until SIGINT or SIGTERM. Without a bot token to accept it prints one sentence and exits with 2."""
     command = parser()
     options = command.parse_args(arguments)
     token = environment.get(TOKEN_VARIABLE, "")

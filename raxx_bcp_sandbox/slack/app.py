@@ -1,6 +1,6 @@
 """The HTTP side of the Slack stand-in: chat.postMessage and auth.test, as slack_sdk sees them.
 
-Slack says what is wrong in the body, with status 200 (docs.slack.dev, "Using the Slack Web API"); only a rate
+Slack reports an error in the body, with status 200 (docs.slack.dev, "Using the Slack Web API"); only a rate
 limit (429) and Slack being down show in the status.
 """
 
@@ -45,7 +45,7 @@ Arguments = dict[str, Any]
 
 
 class RefusedError(Exception):
-    """What Slack says no with: ``{"ok": false, "error": code, …}``."""
+    """Slack's refusals: ``{"ok": false, "error": code, …}``."""
 
     def __init__(self, code: str, details: list[str] | None = None) -> None:
         super().__init__(code)
@@ -90,7 +90,7 @@ class SlackSink:
         return HTMLResponse(page(self._store.messages(), active), headers=headers)
 
     async def messages(self, request: Request) -> Response:
-        """The messages as JSON, oldest first; DELETE forgets them."""
+        """The messages as JSON, oldest first; DELETE removes them."""
         if request.method == "DELETE":
             self._store.clear()
         return JSONResponse({"messages": self._store.messages()})
@@ -137,7 +137,7 @@ async def _arguments(request: Request) -> Arguments:
             raise RefusedError("invalid_json") from None
         if not isinstance(arguments, dict):
             raise RefusedError("json_not_object")
-        arguments.pop("token", None)  # Slack takes a token from the header or a form, never from JSON
+        arguments.pop("token", None)  # Slack accepts a token from the header or a form, never from JSON
         return arguments
     form = parse_qsl((await request.body()).decode(errors="replace"), keep_blank_values=True)
     arguments = {**request.query_params, **dict(form)}
@@ -155,7 +155,7 @@ def _json(text: str, error: str) -> Any:
 
 
 def _content(arguments: Arguments) -> dict[str, Any]:
-    """What the message says, when Slack would take it."""
+    """The message's content, if Slack would accept it."""
     content = {name: arguments[name] for name in _BODY_FIELDS if arguments.get(name)}
     text, blocks = content.get("text", ""), content.get("blocks", [])
     if isinstance(blocks, str):

@@ -1,4 +1,4 @@
-"""What Slack refuses in a message, with Slack's own words.
+"""What Slack refuses in a message, with Slack's own error texts.
 
 Limits: docs.slack.dev, "Blocks" (50 a message), "Section block" (text 1 to 3000, 10 fields of 2000), "Header
 block" (plain_text, 150), "Context block" (10 elements), block_id 255; chat.postMessage ("text" 40,000). The
@@ -16,7 +16,7 @@ MAX_BLOCKS_TEXT = 13_200
 _SECTION_TEXT, _FIELD_TEXT, _HEADER_TEXT, _CONTEXT_TEXT = 3000, 2000, 150, 3000
 _FIELDS, _ELEMENTS, _BLOCK_ID = 10, 10, 255
 
-# The types that a message may hold. The inside is checked of those that an alert has use for.
+# The types that a message may hold. The content is checked for those that an alert uses.
 _TYPES = frozenset(
     [
         "actions",
@@ -41,7 +41,7 @@ _TYPES = frozenset(
 
 
 def invalid_blocks(blocks: Any) -> list[str]:
-    """Why Slack answers ``invalid_blocks``: a sentence with a JSON pointer for each fault; empty when fine."""
+    """Why Slack answers ``invalid_blocks``: a sentence with a JSON pointer for each fault; empty when there is none."""
     if not isinstance(blocks, list):
         return [_fault("must be an array", "/blocks")]
     if len(blocks) > MAX_BLOCKS:

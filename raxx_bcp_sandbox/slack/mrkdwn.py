@@ -1,12 +1,12 @@
-"""Slack's mrkdwn as HTML, simply: everything is escaped, then a few marks are given back."""
+"""Slack's mrkdwn as HTML, simply: everything is escaped, then a few marks become HTML."""
 
 from __future__ import annotations
 
 import html
 import re
 
-# What is set aside before the marks are looked for: code, and what a message puts between < and > (a link, a
-# mention, or a date with its fallback).
+# What is set aside before the search for marks: code, and what a message puts between < and > (a link, a mention, or a
+# date with its fallback).
 _ASIDE = re.compile(r"```(?P<block>.+?)```|`(?P<code>[^`\n]+)`|<(?P<angle>[^<>\n]+)>", re.DOTALL)
 _HELD = re.compile("\ue000([0-9]+)\ue001")
 _EMOJI = re.compile(r":([a-z0-9_+-]+):")
@@ -37,7 +37,7 @@ _EMOJIS = {
 
 
 def render(text: str) -> str:
-    """``text`` as safe HTML; line breaks are left to the style sheet (``white-space: pre-wrap``)."""
+    """``text`` as safe HTML; the style sheet handles line breaks (``white-space: pre-wrap``)."""
     held: list[str] = []
 
     def hold(match: re.Match[str]) -> str:
@@ -53,7 +53,7 @@ def render(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """``text`` escaped for HTML; the three entities in which Slack takes &, < and > are undone first."""
+    """``text`` escaped for HTML; the three entities that Slack accepts for &, < and > are decoded first."""
     unescaped = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
     return html.escape(unescaped)
 

@@ -10,7 +10,7 @@ from raxx_bcp_sandbox.slack.mrkdwn import plain, render
 
 REFRESH_SECONDS = 3
 
-# No scripts, no images, nothing from elsewhere: what arrived is shown, never run or fetched.
+# No scripts, no images, no external content: messages are shown, never run or fetched.
 SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 _STYLE = """

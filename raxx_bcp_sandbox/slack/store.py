@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Store:
-    """An append-only file of messages; a line torn by a crash is skipped. Not for several processes at once."""
+    """An append-only file of messages; a line torn by a crash is skipped. Only one process at a time may use it."""
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
         self._path = path
@@ -24,7 +24,7 @@ class Store:
         return list(self._messages)
 
     def add(self, channel: str, content: dict[str, Any]) -> dict[str, Any]:
-        """Keep a message. Its ``ts`` is unique and rising, as Slack's are: it is a message's id."""
+        """Store a message. Its ``ts`` is unique and increasing, as Slack's are: it is a message's id."""
         now = self._now()
         last = float(self._messages[-1]["ts"]) if self._messages else 0.0
         ts = f"{max(now, last + 0.000002):.6f}"
@@ -39,7 +39,7 @@ class Store:
         return message
 
     def clear(self) -> None:
-        """Forget all messages."""
+        """Delete all messages."""
         self._path.unlink(missing_ok=True)
         self._messages.clear()
 
@@ -49,7 +49,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
         content = path.read_bytes()
     except FileNotFoundError:
         return []
-    if content and not content.endswith(b"\n"):  # torn by a crash: the next message starts on a line of its own
+    if content and not content.endswith(b"\n"):  # torn by a crash: the next message starts on a new line
         with path.open("ab") as file:
             file.write(b"\n")
     messages = []

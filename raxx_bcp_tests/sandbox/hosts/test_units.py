@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def service(name: str) -> Service:
-    """What stands behind a unit."""
+    """The service behind a unit."""
     return Broken() if name == "broken" else NoProcess()
 
 
