@@ -162,7 +162,7 @@ def fitting(wanted: Mapping[str, Content], catalogue: Catalogue) -> dict[int, Sh
 
 
 def content_of(shape: Shape, answer: Sequence[object]) -> Content:
-    """From the values that ``database_content_statements.content`` asks for."""
+    """From the values that ``content_statements.content`` asks for."""
     nulls, empties, changed, sample, ends = answer
     rows, since_sample = _records(shape, sample)
     outer, since_ends = _records(shape, ends)
