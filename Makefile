@@ -50,6 +50,7 @@ screenshots: setup ## Take docs/screenshots anew, in headless Chromium
 	$(BIN)/python -m raxx_bcp_tests.screenshots docs/screenshots
 
 bench: setup     ## Measure each path beside the bare calls that it makes
+	$(BIN)/python benchmarks/load.py
 	$(BIN)/python benchmarks/export.py
 	$(BIN)/python benchmarks/inventory.py
 	$(BIN)/python benchmarks/verify_database.py
