@@ -17,7 +17,7 @@ CACHE_VARIABLE: Final = "RAXX_BCP_TEST_HOST_CACHE"
 SUITE: Final = "bookworm"
 FIRST: Final = ("systemd", "systemd-sysv", "dbus", "ca-certificates")
 PACKAGES: Final = (
-    *("kmod", "procps", "iproute2", "iptables", "netcat-openbsd", "curl"),
+    *("kmod", "procps", "iproute2", "iptables", "netcat-openbsd", "curl", "gpg"),
     *("openssh-server", "sudo", "libpam-systemd", "cloud-init", "python3", "python3-pymysql"),
     *("cron", "anacron", "at", "supervisor", "exim4-daemon-light"),
     *("mariadb-server", "nginx-light", "php-fpm", "php-mysql"),
