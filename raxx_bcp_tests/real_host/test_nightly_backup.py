@@ -136,8 +136,8 @@ def desk(session_rack: Rack, authority: Authority, storage: Sandbox) -> Iterator
     """One boot for all of these tests: a FreeScout with its database, and nothing installed."""
     disk = Disk(session_rack.place(), (image.base_image(),))
     root = disk.mount()
-    production.furnish(root, authority.public)
     made = help_desk(utc_now())
+    production.furnish(root, authority.public, made)
     site = root / "var/www/html"
     shutil.rmtree(site)
     tree.write(site, made.files)
