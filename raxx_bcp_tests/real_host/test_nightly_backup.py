@@ -228,7 +228,7 @@ def test_by_hand_its_page_is_right_to_the_letter(desk: Desk) -> None:
     edited = f"cat >{CONF} <<'EOF'\n{conf}\nEOF\n{secrets}freescout-backup check"
     commands = re.sub(r"^freescout-backup check.*$", lambda _found: edited, commands, flags=re.MULTILINE)
     code, output = desk.machine.ends_with("sh", "-e", "-c", f"cd {here}\n{commands}")
-    assert code == 0, output
+    assert code == 0, output + desk.journal()
     assert "is whole: 4 files" in output
     assert desk.machine.succeeds("systemctl", "is-active", "freescout-backup.timer")
     (remove,) = blocks("Take it away")
