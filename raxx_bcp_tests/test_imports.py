@@ -139,7 +139,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     for name, path in MODULES.items():
         if path.name == "__init__.py":
             graph[name] = set()  # a package is in every name below it
-    graphlib.TopologicalSorter(graph).prepare()
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, with the circle
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
